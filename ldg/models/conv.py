@@ -1,0 +1,155 @@
+"""Convolutional encoder and decoder for any image size: each stage halves (or doubles) the map, rounding up."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from pydantic import NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ldg.models.conditioning import FiLM, Mode, Planes
+
+
+def stage_sizes(height: int, width: int, stages: int) -> list[tuple[int, int]]:
+    """Map sizes from the image down: 28 -> 14 -> 7 -> 4."""
+    sizes = [(height, width)]
+    for _ in range(stages):
+        height, width = (height + 1) // 2, (width + 1) // 2
+        sizes.append((height, width))
+    return sizes
+
+
+class Block(nn.Module):
+    """Convolution, batch norm, the label's scale and shift (if any), SiLU; with a skip connection where asked."""
+
+    def __init__(self, conv: nn.Module, channels: int, condition_dim: int, skip: bool = False) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = nn.BatchNorm2d(channels)
+        self.film = FiLM(condition_dim, channels) if condition_dim else None
+        self.skip = skip
+
+    def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
+        """(B, C, H, W) and the label (B, K) -> (B, channels, H', W')."""
+        h = self.norm(self.conv(x))
+        if self.film is not None:
+            assert c is not None
+            h = self.film(h, c)
+        return F.silu(x + h if self.skip else h)
+
+
+def _residual(channels: int, blocks: int, film_dim: int) -> list[Block]:
+    return [
+        Block(nn.Conv2d(channels, channels, 3, padding=1, bias=False), channels, film_dim, skip=True)
+        for _ in range(blocks)
+    ]
+
+
+class ConvEncoder(nn.Module):
+    """Image (B, C, H, W) and label (B, K) or None -> (B, out_features).
+
+    ``channels`` has one entry a stage, ``blocks`` residual convolutions follow each. ``condition`` says how the label
+    enters: ``film`` scales and shifts every channel of every block, ``planes`` appends constant planes to the image,
+    ``concat`` joins it to the last feature vector.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        condition_dim: int,
+        out_features: int,
+        channels: list[PositiveInt] = [32, 64, 128],  # noqa: B006
+        blocks: NonNegativeInt = 0,
+        hidden: PositiveInt = 256,
+        condition: Mode = "film",
+    ) -> None:
+        super().__init__()
+        self.condition = condition if condition_dim else None
+        film_dim = condition_dim if condition == "film" else 0
+        self.planes = Planes(condition_dim) if self.condition == "planes" else None
+        widths = [image_shape[0] + (self.planes.planes if self.planes else 0), *channels]
+        layers: list[Block] = []
+        for width, following in pairwise(widths):
+            down = nn.Conv2d(width, following, 3, stride=2, padding=1, bias=False)
+            layers += [Block(down, following, film_dim), *_residual(following, blocks, film_dim)]
+        self.layers = nn.ModuleList(layers)
+        height, width = stage_sizes(*image_shape[1:], len(channels))[-1]
+        joined = condition_dim if condition == "concat" else 0
+        self.dense = nn.Linear(channels[-1] * height * width + joined, hidden)
+        self.head = nn.Linear(hidden, out_features)
+
+    def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
+        if self.planes is not None:
+            assert c is not None
+            x = self.planes(x, c)
+        for layer in self.layers:
+            x = layer(x, c)
+        x = x.flatten(1)
+        if self.condition == "concat":
+            assert c is not None
+            x = torch.cat([x, c], dim=1)
+        return self.head(F.silu(self.dense(x)))
+
+
+class ConvDecoder(nn.Module):
+    """Latent (B, D) and label (B, K) or None -> likelihood parameters (B, out_shape[0], H, W).
+
+    The mirror of :class:`ConvEncoder`: ``channels`` from the smallest map to the largest. ``planes`` are appended to
+    the first map, ``concat`` joins the label to the latent.
+    """
+
+    def __init__(
+        self,
+        out_shape: tuple[int, int, int],
+        condition_dim: int,
+        latent_dim: int,
+        channels: list[PositiveInt] = [128, 64, 32],  # noqa: B006
+        blocks: NonNegativeInt = 0,
+        hidden: PositiveInt = 256,
+        condition: Mode = "film",
+    ) -> None:
+        super().__init__()
+        self.condition = condition if condition_dim else None
+        film_dim = condition_dim if condition == "film" else 0
+        self.planes = Planes(condition_dim) if self.condition == "planes" else None
+        self.sizes: Sequence[tuple[int, int]] = stage_sizes(*out_shape[1:], len(channels))[::-1]
+        self.first = (channels[0], *self.sizes[0])
+        joined = condition_dim if condition == "concat" else 0
+        self.dense = nn.Sequential(
+            nn.Linear(latent_dim + joined, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, self.first[0] * self.first[1] * self.first[2]),
+        )
+        widths = [channels[0] + (self.planes.planes if self.planes else 0), *channels[1:]]
+        self.layers = nn.ModuleList()
+        for width, following in pairwise(widths):
+            self.layers.append(
+                nn.ModuleList(
+                    [
+                        *_residual(width, blocks, film_dim),
+                        # kernel 4 is a multiple of the stride: no checkerboard (Odena et al. 2016)
+                        Block(
+                            nn.ConvTranspose2d(width, following, 4, stride=2, padding=1, bias=False),
+                            following,
+                            film_dim,
+                        ),
+                    ]
+                )
+            )
+        self.head = nn.ConvTranspose2d(widths[-1], out_shape[0], 4, stride=2, padding=1)
+
+    def forward(self, z: Tensor, c: Tensor | None) -> Tensor:
+        if self.condition == "concat":
+            assert c is not None
+            z = torch.cat([z, c], dim=1)
+        x = self.dense(z).view(-1, *self.first)
+        if self.planes is not None:
+            assert c is not None
+            x = self.planes(x, c)
+        for stage, (height, width) in zip(self.layers, self.sizes[1:], strict=False):
+            for layer in stage:
+                x = layer(x, c)
+            x = x[:, :, :height, :width]
+        height, width = self.sizes[-1]
+        return self.head(x)[:, :, :height, :width]

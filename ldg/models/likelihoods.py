@@ -1,0 +1,160 @@
+"""p(x | z): what the decoder's output means. Every likelihood answers in nats, summed over the pixels of an image.
+
+A likelihood is a small module with four things to know about it:
+
+- ``parameters_per_channel``: how many maps the decoder gives for each image channel;
+- ``target(x)``: the image the model is asked to explain (binarised, where that is asked for), in [0, 1];
+- ``log_prob(params, x)``: log p(x | z) of each image, shape (B,), nats;
+- ``mean(params)``: the expected image, in [0, 1].
+
+``discrete`` tells whether ``log_prob`` is a probability (bits per dimension make sense) or a density over x in [0, 1].
+"""
+
+import math
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def _per_image(log_prob: Tensor) -> Tensor:
+    return log_prob.flatten(1).sum(1)
+
+
+class Likelihood(nn.Module):
+    parameters_per_channel = 1
+    discrete = False
+
+    def target(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """x (B, C, H, W) in [0, 1] as the model is to see it."""
+        return x
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        """log p(x | z) in nats: (B, C * parameters_per_channel, H, W) and (B, C, H, W) -> (B,)."""
+        raise NotImplementedError
+
+    def mean(self, params: Tensor) -> Tensor:
+        """E[x | z]: (B, C * parameters_per_channel, H, W) -> (B, C, H, W) in [0, 1]."""
+        raise NotImplementedError
+
+
+def _pixel_noise(x: Tensor, seed: int) -> Tensor:
+    """Uniform noise in [0, 1) that depends on the image and the seed alone: (B, C, H, W) -> (B, C, H, W).
+
+    A hash (the 32-bit finaliser "lowbias32" of C. Wellons, 2018) of the pixel's place and the image's bytes, so that an
+    image meets the same noise in every epoch, batch order and process.
+    """
+    mask = 0xFFFFFFFF
+
+    def mix(h: Tensor) -> Tensor:
+        h = ((h ^ (h >> 16)) * 0x7FEB352D) & mask
+        h = ((h ^ (h >> 15)) * 0x846CA68B) & mask
+        return h ^ (h >> 16)
+
+    places = torch.arange(x[0].numel(), device=x.device) + 1
+    bytes_ = (x.flatten(1) * 255).round().long()
+    image = mix((bytes_ * mix(places)).sum(1) + seed & mask)
+    return (mix((image[:, None] + places * 0x9E3779B9) & mask).double() / 2**32).view_as(x)
+
+
+class Bernoulli(Likelihood):
+    """Each pixel a coin with the decoder's logit.
+
+    With ``binarize=none`` grey values are used as they are, as the field does: x log p + (1 - x) log(1 - p), which is
+    no probability of a grey image, but can be compared between models of this kind. ``dynamic`` draws a new black and
+    white image at every look (Salakhutdinov & Murray 2008), ``static`` one for ever, given by ``seed``.
+    """
+
+    def __init__(self, binarize: Literal["none", "dynamic", "static"] = "none", seed: int = 0) -> None:
+        super().__init__()
+        self.binarize = binarize
+        self.seed = seed
+        self.discrete = binarize != "none"
+
+    def target(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        if self.binarize == "none":
+            return x
+        if self.binarize == "dynamic":
+            return torch.bernoulli(x, generator=generator)
+        return (_pixel_noise(x, self.seed) < x).to(x.dtype)
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        return -_per_image(F.binary_cross_entropy_with_logits(params, x, reduction="none"))
+
+    def mean(self, params: Tensor) -> Tensor:
+        return params.sigmoid()
+
+
+class Gaussian(Likelihood):
+    """Normal density around the decoder's image, on the [0, 1] scale.
+
+    ``variance`` is a number, or ``learned``: one for all pixels, fitted with the rest (Rybkin et al. 2021, sigma-VAE).
+    ``activation`` bounds the mean; tanh is mapped from [-1, 1] to [0, 1]. The squared error on [-1, 1] plus KL of older
+    code is ``activation=tanh variance=0.125``, up to the constant 392 log(pi / 4) for 28x28 pixels.
+    """
+
+    def __init__(
+        self,
+        variance: Annotated[float, Field(gt=0)] | Literal["learned"] = 0.01,
+        activation: Literal["sigmoid", "tanh"] = "sigmoid",
+    ) -> None:
+        super().__init__()
+        self.activation = activation
+        start = math.log(0.01 if variance == "learned" else variance)
+        if variance == "learned":
+            self.log_variance = nn.Parameter(torch.tensor(start))
+        else:
+            self.register_buffer("log_variance", torch.tensor(start), persistent=False)
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        # below a grey level's own width (1/255) a density of 8-bit data has no bound: the floor keeps it honest
+        log_variance = self.log_variance.clamp(min=-2 * math.log(255))
+        squared = (x - self.mean(params)).square()
+        return -0.5 * _per_image(squared * (-log_variance).exp() + (log_variance + math.log(2 * math.pi)))
+
+    def mean(self, params: Tensor) -> Tensor:
+        return params.sigmoid() if self.activation == "sigmoid" else (params.tanh() + 1) / 2
+
+
+class ContinuousBernoulli(Likelihood):
+    """The normalised Bernoulli for grey values in [0, 1] (Loaiza-Ganem & Cunningham 2019, eq. 5), from torch."""
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        return _per_image(torch.distributions.ContinuousBernoulli(logits=params, validate_args=False).log_prob(x))
+
+    def mean(self, params: Tensor) -> Tensor:
+        return torch.distributions.ContinuousBernoulli(logits=params, validate_args=False).mean.clamp(0, 1)
+
+
+class DiscretizedLogistic(Likelihood):
+    """A logistic distribution cut into the 256 grey levels (Salimans et al. 2017, eq. 2, with one component).
+
+    The decoder gives a place and a log scale for each channel of each pixel.
+    """
+
+    parameters_per_channel = 2
+    discrete = True
+
+    def _split(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        location, log_scale = params.chunk(2, dim=1)
+        # scales from a hundredth of a grey level to the whole range; the start (params = 0) is mid grey, a fifth wide
+        return location * 0.5 + 0.5, (log_scale - 1.6).clamp(min=-10.0, max=1.0)
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        location, log_scale = self._split(params)
+        inverse = (-log_scale).exp()
+        upper = (x - location + 0.5 / 255) * inverse
+        lower = (x - location - 0.5 / 255) * inverse
+        # sigmoid(upper) - sigmoid(lower) = sigmoid(upper) sigmoid(-lower) (1 - exp(lower - upper)), stable in logs
+        inside = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(lower - upper))
+        log_prob = torch.where(x < 0.5 / 255, F.logsigmoid(upper), inside)
+        return _per_image(torch.where(x > 254.5 / 255, F.logsigmoid(-lower), log_prob))
+
+    def mean(self, params: Tensor) -> Tensor:
+        # E[x] = sum_k P(x >= k / 255) / 255 is the midpoint rule for the integral over t in [0, 1] of
+        # sigmoid((location - t) / scale), which has a closed form
+        location, log_scale = self._split(params)
+        scale = log_scale.exp()
+        return (scale * (F.softplus(location / scale) - F.softplus((location - 1) / scale))).clamp(0, 1)

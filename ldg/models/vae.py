@@ -1,0 +1,174 @@
+"""The one model: a conditional VAE (Kingma & Welling 2014; Sohn et al. 2015) made of exchangeable parts."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import torch
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor, nn
+
+from ldg.models.conditioning import label_vector
+from ldg.models.likelihoods import Likelihood
+from ldg.models.schedules import Constant
+
+
+class Posterior(NamedTuple):
+    """q(z | x, c): a normal distribution with independent dimensions; ``mean`` and ``log_var`` are (B, D)."""
+
+    mean: Tensor
+    log_var: Tensor
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One reparametrised draw, (B, D)."""
+        noise = torch.randn(
+            self.mean.shape, dtype=self.mean.dtype, device=self.mean.device, generator=generator
+        )
+        return torch.addcmul(self.mean, noise, (0.5 * self.log_var).exp())
+
+    def kl(self) -> Tensor:
+        """KL(q || N(0, 1)) of each dimension in nats, (B, D), not negative (Kingma & Welling 2014, appendix B)."""
+        return 0.5 * (self.mean.square() + self.log_var.exp() - 1 - self.log_var)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log q(z) in nats, (B,)."""
+        return _log_normal(z, self.mean, self.log_var)
+
+
+def _log_normal(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
+    return -0.5 * ((z - mean).square() * (-log_var).exp() + log_var + math.log(2 * math.pi)).sum(-1)
+
+
+class Loss(NamedTuple):
+    """What a batch costs. ``loss`` is a scalar to minimise; the others are (B,), in nats per image."""
+
+    loss: Tensor
+    log_likelihood: Tensor
+    kl: Tensor
+    posterior: Posterior
+
+    @property
+    def elbo(self) -> Tensor:
+        return self.log_likelihood - self.kl
+
+
+class VAE(nn.Module):
+    """A variational autoencoder that may be told the label.
+
+    ``conditioning`` says who is told: ``both`` encoder and decoder, the ``decoder`` alone, or ``none``. Labels are
+    class indices, int64 (B,), or mixtures of classes, float (B, num_classes) with rows that sum to one; a model
+    without conditioning ignores them. Images are float (B, C, H, W) in [0, 1] or uint8 in [0, 255].
+
+    ``encoder(image_shape, condition_dim, 2 * latent_dim)`` and ``decoder(out_shape, condition_dim, latent_dim)`` build
+    the networks; ``likelihood``, ``beta`` (a schedule) and ``free_bits`` (nats a dimension may cost at no charge,
+    Kingma et al. 2016, eq. 15) make the objective. ``classes`` names the labels once a data set or a checkpoint says.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[PositiveInt, PositiveInt, PositiveInt],
+        num_classes: PositiveInt,
+        encoder: Callable[..., nn.Module],
+        decoder: Callable[..., nn.Module],
+        likelihood: Likelihood,
+        latent_dim: PositiveInt = 32,
+        conditioning: Literal["both", "decoder", "none"] = "both",
+        beta: Constant | None = None,
+        free_bits: NonNegativeFloat = 0.0,
+    ) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        self.image_shape = (channels, height, width)
+        self.num_classes = num_classes
+        self.latent_dim = latent_dim
+        self.conditioning = conditioning
+        self.beta = beta or Constant()
+        self.free_bits = free_bits
+        self.classes: tuple[str, ...] = ()
+        self.config: dict[str, Any] = {}
+        self.likelihood = likelihood
+        self.encoder = encoder(self.image_shape, num_classes if conditioning == "both" else 0, 2 * latent_dim)
+        out_shape = (channels * likelihood.parameters_per_channel, height, width)
+        self.decoder = decoder(out_shape, 0 if conditioning == "none" else num_classes, latent_dim)
+
+    def _conditions(self, labels: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """What the encoder and the decoder are told: (B, K) or None each."""
+        if self.conditioning == "none":
+            return None, None
+        if labels is None:
+            raise ValueError(f"a model with conditioning={self.conditioning!r} needs labels")
+        c = label_vector(labels, self.num_classes)
+        return (c if self.conditioning == "both" else None), c
+
+    def _posterior(self, x: Tensor, c: Tensor | None) -> Posterior:
+        mean, log_var = self.encoder(x, c).float().chunk(2, dim=1)
+        # e^±15 is beyond any use, and keeps a wild first step from overflowing
+        return Posterior(mean, log_var.clamp(-15.0, 15.0))
+
+    def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
+        """Images -> q(z | x, c); for ``conditioning`` decoder or none the labels may be left out."""
+        if self.conditioning == "decoder":
+            return self._posterior(unit(x), None)
+        return self._posterior(unit(x), self._conditions(labels)[0])
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents (B, D) -> mean images (B, C, H, W) in [0, 1]."""
+        return self.likelihood.mean(self.decoder(z, self._conditions(labels)[1]).float())
+
+    def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images decoded from their posterior means, (B, C, H, W) in [0, 1]."""
+        return self.decode(self.encode(x, labels).mean, labels)
+
+    def sample(
+        self, labels: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """One mean image for each label from the prior, (B, C, H, W); ``temperature`` scales its standard deviation."""
+        device = next(self.parameters()).device
+        z = torch.randn(len(labels), self.latent_dim, generator=generator).to(device)
+        return self.decode(temperature * z, labels.to(device))
+
+    def loss(
+        self,
+        x: Tensor,
+        labels: Tensor | None = None,
+        epoch: float = math.inf,
+        generator: torch.Generator | None = None,
+    ) -> Loss:
+        """-log p(x | z, c) + beta(epoch) KL, averaged over the batch, with one draw of z; see :class:`Loss`."""
+        x = self.likelihood.target(unit(x), generator)
+        to_encoder, to_decoder = self._conditions(labels)
+        posterior = self._posterior(x, to_encoder)
+        params = self.decoder(posterior.sample(generator), to_decoder).float()
+        log_likelihood = self.likelihood.log_prob(params, x)
+        kl = posterior.kl()
+        charged = kl.mean(0).clamp(min=self.free_bits).sum() if self.free_bits else kl.sum(1).mean()
+        loss = self.beta.penalty(charged, epoch) - log_likelihood.mean()
+        return Loss(loss, log_likelihood, kl.sum(1), posterior)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Loss:
+        return self.loss(x, labels)
+
+    @torch.no_grad()
+    def log_likelihood(
+        self,
+        x: Tensor,
+        labels: Tensor | None = None,
+        num_samples: int = 100,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """log p(x | c) in nats, (B,), estimated from below by importance sampling (Burda et al. 2016, eq. 8)."""
+        x = self.likelihood.target(unit(x), generator)
+        to_encoder, to_decoder = self._conditions(labels)
+        posterior = self._posterior(x, to_encoder)
+        prior = torch.zeros_like(posterior.mean)
+        log_weights = []
+        for _ in range(num_samples):
+            z = posterior.sample(generator)
+            log_p = self.likelihood.log_prob(self.decoder(z, to_decoder).float(), x) + _log_normal(z, prior, prior)
+            log_weights.append(log_p - posterior.log_prob(z))
+        return torch.logsumexp(torch.stack(log_weights), 0) - math.log(num_samples)
+
+
+def unit(x: Tensor) -> Tensor:
+    """Bytes [0, 255] as floats [0, 1]; floats as they are."""
+    return x.float() / 255 if x.dtype == torch.uint8 else x
