@@ -1,0 +1,35 @@
+"""The loss curves of a run, from its metrics.csv."""
+
+import csv
+from pathlib import Path
+
+PANELS = {"elbo": "ELBO", "log_likelihood": "log-likelihood", "kl": "KL divergence", "loss": "loss"}
+
+
+def read_curve(rows: list[dict[str, str]], key: str) -> tuple[list[float], list[float]]:
+    """Epochs and values of one column, where it has any."""
+    found = [(float(row["epoch"]), float(row[key])) for row in rows if row.get(key) and row.get("epoch")]
+    return [epoch for epoch, _ in found], [value for _, value in found]
+
+
+def draw_curves(folder: Path) -> Path:
+    """Draw ``metrics.csv`` of a run folder as ``loss.png``: a panel each for ELBO, its two parts and the loss."""
+    from matplotlib.figure import Figure
+
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    for axes, (name, title) in zip(figure.subplots(2, 2, sharex=True).flat, PANELS.items(), strict=True):
+        for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
+            epochs, values = read_curve(rows, f"{split}/{name}")
+            axes.plot(epochs, values, marker=".", label=split, color=colour)
+        axes.set(title=title, ylabel="nats per image")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlabel("epoch")
+    figure.axes[0].legend(frameon=False)
+    figure.suptitle(folder.parent.name)
+    path = folder / "loss.png"
+    figure.savefig(path, dpi=150)
+    return path

@@ -1,0 +1,69 @@
+"""One line that moves: the epoch, the batches, and the best val/elbo so far."""
+
+import sys
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ProgressBar
+from tqdm import tqdm
+
+
+class Progress(ProgressBar):
+    """A single bar over the whole training; nothing where the output is not a terminal but one line an epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bar: tqdm | None = None
+        self.enabled = True
+
+    def disable(self) -> None:
+        self.enabled = False
+
+    def enable(self) -> None:
+        self.enabled = True
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if not self.enabled:
+            return
+        total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
+        self.bar = tqdm(
+            total=total,
+            initial=trainer.global_step,
+            desc=self._epoch(trainer),
+            unit="batch",
+            dynamic_ncols=True,
+            mininterval=0.5,
+            disable=not sys.stderr.isatty(),
+        )
+
+    @staticmethod
+    def _epoch(trainer: pl.Trainer) -> str:
+        return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if self.bar is not None:
+            self.bar.set_description(self._epoch(trainer), refresh=False)
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        if self.bar is not None:
+            self.bar.update()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if self.bar is None:
+            return
+        shown = {key: float(trainer.callback_metrics[key]) for key in ("train/elbo", "val/elbo") if key in trainer.callback_metrics}
+        text = " ".join(f"{key} {value:.2f}" for key, value in shown.items())
+        self.bar.set_postfix_str(text)
+        if self.bar.disable:
+            print(f"{self._epoch(trainer)}  {text}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leave the terminal's line."""
+        if self.bar is not None:
+            self.bar.close()
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.close()
+
+    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        self.close()

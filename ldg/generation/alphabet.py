@@ -1,0 +1,119 @@
+"""What a user typed -> the classes to draw. Knows nothing of images or torch."""
+
+import difflib
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ldg.errors import UserError
+
+CHARACTERS_A_LINE = 60
+PICTURES_A_LINE = 8
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One place on the page: what was asked for, and the classes to draw it from as (index, weight); none: a blank."""
+
+    name: str
+    mixture: tuple[tuple[int, float], ...] = ()
+
+
+Page = list[list[Cell]]
+BLANK = Cell(" ")
+
+
+def is_written(classes: Sequence[str]) -> bool:
+    """True where every class is one character, so that a text is a string of them; else classes have names."""
+    return all(len(name) == 1 for name in classes)
+
+
+def parse(text: str, classes: Sequence[str], width: int | None = None, mix: float = 0.5) -> Page:
+    """The lines of cells that ``text`` asks for.
+
+    Where classes are characters, a space is a blank, a newline starts a line, and lines longer than ``width``
+    characters (default 60, 0: never) wrap at a space. Where classes are words, ``text`` lists their names with commas,
+    ``a+b`` blends two of them, (1 - mix) of a and mix of b, and ``width`` pictures (default 8) make a line.
+    Raises UserError naming everything that has no class.
+    """
+    if not text.strip():
+        raise UserError("the text is empty: give at least one character or class name")
+    if is_written(classes):
+        return _characters(text, classes, CHARACTERS_A_LINE if width is None else width)
+    cells = _names(text, classes, mix)
+    width = PICTURES_A_LINE if width is None else width or len(cells)
+    return [cells[start : start + width] for start in range(0, len(cells), width)]
+
+
+def soft_labels(cells: Sequence[Cell], num_classes: int) -> np.ndarray:
+    """float32 (N, num_classes): the mixture of each cell, rows summing to 1 (a blank's row is zero)."""
+    labels = np.zeros((len(cells), num_classes), np.float32)
+    for row, cell in zip(labels, cells, strict=True):
+        for index, weight in cell.mixture:
+            row[index] += weight
+    return labels
+
+
+def _characters(text: str, classes: Sequence[str], width: int) -> Page:
+    own = {name: index for index, name in enumerate(classes)}
+    # a split that merges look-alikes, or both cases, writes a character with its other case
+    indices = {name.swapcase(): index for name, index in own.items()} | own
+    lines = text.strip("\n").splitlines()
+    unknown = [c for c in dict.fromkeys("".join(lines)) if c != " " and c not in indices]
+    if unknown:
+        known = "".join(dict.fromkeys([*classes, *sorted(indices)]))
+        raise UserError(f"cannot write {_listed(unknown)}: this model knows {known} and the space")
+    return [
+        [BLANK if c == " " else Cell(c, ((indices[c], 1.0),)) for c in line]
+        for long_line in lines
+        for line in _wrapped(long_line, width)
+    ]
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    if not width or len(line) <= width:
+        return [line]
+    return textwrap.wrap(line, width, break_on_hyphens=False)
+
+
+def _names(text: str, classes: Sequence[str], mix: float) -> list[Cell]:
+    indices = {_key(name): index for index, name in enumerate(classes)}
+    asked = [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
+    if not asked:
+        raise UserError("the text names no class: list class names with commas")
+    parents = [[part.strip() for part in name.split("+")] for name in asked]
+    unknown = [part for parts in parents for part in parts if _key(part) not in indices]
+    if unknown:
+        raise UserError("; ".join(_unknown(name, classes) for name in dict.fromkeys(unknown)))
+    return [_blend([indices[_key(part)] for part in parts], classes, mix) for parts in parents]
+
+
+def _blend(parents: list[int], classes: Sequence[str], mix: float) -> Cell:
+    if len(parents) > 2:
+        raise UserError(f"cannot blend {_listed(classes[i] for i in parents)}: a blend has two classes, as in 'a+b'")
+    if len(parents) == 1:
+        return Cell(classes[parents[0]], ((parents[0], 1.0),))
+    return Cell(" + ".join(classes[i] for i in parents), ((parents[0], 1.0 - mix), (parents[1], mix)))
+
+
+def _unknown(name: str, classes: Sequence[str]) -> str:
+    keys = {_key(known): known for known in classes}
+    within = [known for key, known in keys.items() if _key(name) and _key(name) in key]
+    close = [keys[key] for key in difflib.get_close_matches(_key(name), keys, n=3)]
+    matches = list(dict.fromkeys([*within, *close]))[:5]
+    if matches:
+        return f"no class is called {name!r}: did you mean {_listed(matches, ' or ')}?"
+    few = ", ".join(classes[:10]) + (f" ... ({len(classes)} in all)" if len(classes) > 10 else "")
+    return f"no class is called {name!r}: the model knows {few}"
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\W_]+", " ", name).strip().casefold()
+
+
+def _listed(names: Iterable[str], last: str = " and ") -> str:
+    quoted = [repr(name) for name in names]
+    return last.join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))

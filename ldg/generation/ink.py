@@ -1,0 +1,172 @@
+"""From the blurred image of one glyph to crisp ink of a given height and pen width.
+
+An image is a grey field (H, W), 1 where there is ink. Cubic B-splines make the field smooth, the ink is what lies above
+a level of it, and moving the level makes the stroke thinner or thicker: so a small letter and a capital can be enlarged
+by different factors and still look written with one pen.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+FAINT = 0.1  # an image that never gets darker than this has no ink
+SPECK = 0.04  # a separate blot with less than this share of the ink is noise; the dot of an i has about a tenth
+FAINTEST = 0.25  # greyer strokes than this stay faint
+EVENNESS = 0.8  # 0: strokes as grey as they are, 1: all as dark
+WORK_SIZE = 100  # pixels across, on which outlines are measured
+UNDECIDED = 0.2  # fields this close to the level come out grey, not black or white
+LEVELS = (0.15, 0.6)  # thinner than that and fine strokes break
+
+
+class Outline(NamedTuple):
+    """The ink of an image: where the field exceeds ``level``; its edges in image pixels."""
+
+    level: float
+    top: float
+    bottom: float
+    left: float
+    right: float
+
+
+def resample(image: np.ndarray, rows: tuple[float, float, int], columns: tuple[float, float, int]) -> np.ndarray:
+    """The cubic B-spline through ``image`` (H, W), sampled on (start, stop, number) pixels each way; 0 outside."""
+    return _sampled(_sampled(image, *rows).T, *columns).T
+
+
+def _sampled(image: np.ndarray, start: float, stop: float, number: int) -> np.ndarray:
+    """The spline along the first axis; four taps a sample, which for images this small is faster than a matrix."""
+    centres = start + (np.arange(number, dtype=np.float32) + 0.5) * (stop - start) / number - 0.5
+    padded = np.pad(image.astype(np.float32), ((1, 1), (0, 0)))
+    first = np.floor(centres).astype(int) - 1
+    total = np.zeros((number, image.shape[1]), np.float32)
+    for tap in range(4):
+        d = np.abs(centres - (first + tap))
+        weight = np.where(d < 1, 2 / 3 - d**2 + d**3 / 2, np.clip(2 - d, 0, None) ** 3 / 6)
+        total += weight[:, None] * padded[np.clip(first + tap + 1, 0, len(image) + 1)]
+    return total
+
+
+def blots(ink: np.ndarray) -> np.ndarray:
+    """Number the 8-connected pieces of a boolean image (H, W): 0 where there is none."""
+    names = np.arange(1, ink.size + 1).reshape(ink.shape) * ink
+    while True:
+        grown = _widest(names) * ink
+        if np.array_equal(grown, names):
+            return names
+        names = grown
+
+
+def _widest(image: np.ndarray) -> np.ndarray:
+    padded = np.pad(image, 1)
+    rows = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
+    return np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
+
+
+def clean(image: np.ndarray) -> np.ndarray:
+    """The image (H, W) without haze and specks, its darkest ink 1; all zero where there is no ink."""
+    peak = float(image.max())
+    if peak < FAINT:
+        return np.zeros_like(image, dtype=np.float32)
+    image = image / peak
+    names = blots(image > 0.2)
+    mass = np.bincount(names.ravel(), weights=image.ravel())
+    mass[0] = 0
+    kept = (mass >= SPECK * mass.sum())[names]
+    return _even(image * _widest(_widest(kept))).astype(np.float32)
+
+
+def _even(image: np.ndarray) -> np.ndarray:
+    """Faint strokes raised towards the darkest: where a model is unsure it draws grey, and a pen draws a line."""
+    reach = 2 * max(1, round(image.shape[0] / 14)) + 1
+    darkest = image
+    for _ in range(reach // 2):
+        darkest = _widest(darkest)
+    smooth = _mean(_mean(darkest, reach), reach)
+    return np.minimum(image * np.maximum(smooth, FAINTEST) ** -EVENNESS, 1)
+
+
+def _mean(image: np.ndarray, reach: int) -> np.ndarray:
+    padded = np.pad(image, reach // 2, mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, (reach, reach)).mean(axis=(2, 3))
+
+
+def has_dot(image: np.ndarray) -> bool:
+    """Whether a cleaned image is in two pieces, one above the other, as i and j are."""
+    names = blots(image > 0.4)
+    tops = [np.flatnonzero((names == name).any(axis=1)) for name in np.unique(names) if name]
+    return len(tops) > 1 and min(rows.max() for rows in tops) < max(rows.min() for rows in tops)
+
+
+def stroke_width(ink: np.ndarray) -> float:
+    """Mean width of the strokes in pixels: twice the area over the length of the edge (its total variation)."""
+    edge = np.hypot(*np.gradient(ink)).sum()
+    return 2 * float(ink.sum() / edge) if edge else 0.0
+
+
+def contrast(field: np.ndarray, level: float) -> np.ndarray:
+    """Ink in [0, 1]: 1 above ``level``, 0 below, grey within a pixel of the edge and where the field is undecided."""
+    slope = np.maximum(1.3 * np.hypot(*np.gradient(field)), UNDECIDED)
+    return np.clip(0.5 + (field - level) / slope, 0, 1)
+
+
+def pen_width(image: np.ndarray) -> float:
+    """The width of the pen that wrote a cleaned image (H, W), in image pixels; 0 without ink."""
+    field, unit = _enlarged(image)
+    return stroke_width(contrast(field, 0.5)) * unit
+
+
+def trace(image: np.ndarray, height: float, pen: float, threshold: float | None = None) -> Outline | None:
+    """The outline of a cleaned image whose strokes are ``pen`` wide once its ink is ``height`` tall.
+
+    ``threshold`` in [0, 1] moves the level from there: 0.5 keeps it, less inks more. None where there is no ink.
+    """
+    field, unit = _enlarged(image)
+    low, high = LEVELS
+    for _ in range(7):
+        level = (low + high) / 2
+        outline = _outline(field, unit, level)
+        if outline is None:
+            high = level
+            continue
+        enlarged = height / (outline.bottom - outline.top)
+        wide = stroke_width(contrast(field, level)) * unit * enlarged
+        low, high = (level, high) if wide > pen else (low, level)
+    found = _outline(field, unit, (low + high) / 2)
+    if found is None or threshold is None:
+        return found
+    return _outline(field, unit, _shifted(found.level, threshold))
+
+
+def _shifted(level: float, threshold: float) -> float:
+    """``level`` moved by ``threshold`` as odds: 0 gives 0, 0.5 gives ``level``, 1 gives 1."""
+    return level * threshold / (level * threshold + (1 - level) * (1 - threshold))
+
+
+def _enlarged(image: np.ndarray) -> tuple[np.ndarray, float]:
+    """The field on about WORK_SIZE pixels, and the size of one of them in image pixels."""
+    times = max(1, math.ceil(WORK_SIZE / max(image.shape)))
+    height, width = image.shape
+    # one pixel more on each side, so that ink at the edge of the image is closed there
+    rows, columns = (-1, height + 1, (height + 2) * times), (-1, width + 1, (width + 2) * times)
+    return resample(image, rows, columns), 1 / times
+
+
+def _outline(field: np.ndarray, unit: float, level: float) -> Outline | None:
+    ink = field > level
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    if not len(rows):
+        return None
+    return Outline(
+        level, rows[0] * unit - 1, (rows[-1] + 1) * unit - 1, columns[0] * unit - 1, (columns[-1] + 1) * unit - 1
+    )
+
+
+def render(image: np.ndarray, outline: Outline, height: int, width: int, binary: bool = False) -> np.ndarray:
+    """The ink inside ``outline`` as (height, width) in [0, 1]."""
+    rows, columns = (outline.top, outline.bottom, height), (outline.left, outline.right, width)
+    # a border for the slope at the edge
+    y, x = (rows[1] - rows[0]) / height, (columns[1] - columns[0]) / width
+    field = resample(image, (rows[0] - y, rows[1] + y, height + 2), (columns[0] - x, columns[1] + x, width + 2))
+    ink = field > outline.level if binary else contrast(field, outline.level)
+    return ink[1:-1, 1:-1].astype(np.float32)

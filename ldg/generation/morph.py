@@ -1,0 +1,115 @@
+"""From one text to another through label and latent space."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ldg.generation import latents, sheets, typeset, writer
+from ldg.generation.alphabet import BLANK, Cell, Page
+from ldg.generation.writer import Options
+from ldg.models.vae import VAE
+
+Place = tuple[int, int]  # line, number in the line
+
+
+class End(NamedTuple):
+    """One of the two texts, by place: its inked cells, their latents (D,) and images (C, H, W)."""
+
+    cells: dict[Place, Cell]
+    latents: dict[Place, torch.Tensor]
+    images: dict[Place, np.ndarray]
+    page: Page
+    groups: list[int]
+
+
+def morph(
+    model: VAE, text: str, to: str, *, frames: int = 24, seed: int = 0, options: Options | None = None
+) -> list[np.ndarray]:
+    """``frames`` >= 2 pictures of one size, from ``text`` (latents of ``seed``) to ``to`` (latents of ``seed + 1``).
+
+    Labels are mixed linearly, latents spherically; glyphs move, and grow from the height of one character to that of
+    the other. What one text has and the other lacks fades. The first and the last picture are those of the two texts.
+    """
+    options = options or Options()
+    ends = _end(model, text, seed, options), _end(model, to, seed + 1, options)
+    places = sorted(ends[0].cells.keys() | ends[1].cells.keys())
+    steps = [number / (frames - 1) for number in range(frames)]
+    images = [_images(model, *ends, places, t) for t in steps]
+    return (_written if writer.is_typeset(model) else _captioned)(model, ends, places, steps, images, options)
+
+
+def _end(model: VAE, text: str, seed: int, options: Options) -> End:
+    page = writer.read(model, text, options)
+    groups = latents.groups(page, options.style)
+    z = latents.draw(groups, model.latent_dim, seed, options.temperature)
+    images = writer.decode(model, writer.inked(page), z)
+    cells = {(i, j): cell for i, line in enumerate(page) for j, cell in enumerate(line) if cell.mixture}
+    return End(cells, dict(zip(cells, z, strict=True)), dict(zip(cells, images, strict=True)), page, groups)
+
+
+def _images(model: VAE, a: End, b: End, places: list[Place], t: float) -> dict[Place, np.ndarray]:
+    """The images on the way. A cell that only one text has keeps its class and latent."""
+    mixtures = [(a.cells.get(p) or b.cells[p], b.cells.get(p) or a.cells[p]) for p in places]
+    cells = [
+        Cell(
+            x.name,
+            (*((i, w * (1 - t)) for i, w in x.mixture), *((i, w * t) for i, w in y.mixture)),
+        )
+        for x, y in mixtures
+    ]
+    # `in`, not `or`: the truth of a tensor is not defined
+    first = torch.stack([a.latents[p] if p in a.latents else b.latents[p] for p in places])
+    last = torch.stack([b.latents[p] if p in b.latents else a.latents[p] for p in places])
+    return dict(zip(places, writer.decode(model, cells, latents.slerp(first, last, t)), strict=True))
+
+
+def _opacity(a: End, b: End, place: Place, t: float) -> float:
+    return (1 - t) * (place in a.cells) + t * (place in b.cells)
+
+
+def _written(
+    model: VAE,
+    ends: tuple[End, End],
+    places: list[Place],
+    steps: list[float],
+    images: list[dict[Place, np.ndarray]],
+    options: Options,
+) -> list[np.ndarray]:
+    layout = writer.typesetter(options)
+    a, b = (
+        dict(zip(end.cells, layout.place(end.page, np.stack(list(end.images.values()))[:, 0], end.groups), strict=True))
+        for end in ends
+    )
+
+    def marks(t: float, drawn: dict[Place, np.ndarray]) -> list[typeset.Mark]:
+        if t in (0.0, 1.0):
+            return list((b if t else a).values())
+        between = [layout.between(a.get(p) or b[p], b.get(p) or a[p], t, drawn[p][0]) for p in places]
+        return [
+            mark._replace(ink=mark.ink * _opacity(*ends, place, t)) for mark, place in zip(between, places, strict=True)
+        ]
+
+    around = typeset.bounds([*a.values(), *b.values()])
+    return [
+        typeset.draw(marks(t, drawn), writer.margin(options), around) for t, drawn in zip(steps, images, strict=True)
+    ]
+
+
+def _captioned(
+    model: VAE,
+    ends: tuple[End, End],
+    places: list[Place],
+    steps: list[float],
+    images: list[dict[Place, np.ndarray]],
+    options: Options,
+) -> list[np.ndarray]:
+    a, b = ends
+    captions = [f"{a.cells.get(p, BLANK).name} to {b.cells.get(p, BLANK).name}" for p in places]
+    columns = max(len(line) for end in ends for line in end.page)
+    pictures = []
+    for t, drawn in zip(steps, images, strict=True):
+        tiles = writer.tiles(model, np.stack(list(drawn.values())), options)
+        faded = [1 - (1 - tile) * _opacity(a, b, place, t) for tile, place in zip(tiles, places, strict=True)]
+        pictures.append(sheets.captioned(faded, captions, columns))
+    return pictures

@@ -1,0 +1,212 @@
+"""Glyph images -> ink on a page: who stands where, how tall, how close.
+
+A page is measured in pixels from the left edge and the first baseline, downwards. Both layouts give a list of marks;
+:func:`draw` puts marks on paper.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ldg.generation import ink
+from ldg.generation.alphabet import Cell, Page
+
+# Heights are shares of the capital height, from the baseline.
+X_HEIGHT = 0.64
+ASCENDER = 1.06
+DESCENDER = -0.4
+DIGIT = 0.94
+DOTTED = 0.94
+LINE = 1.85  # from baseline to baseline
+BLANK_WIDTH = 0.5
+GAP = 0.17  # between the inks of neighbours, on average over their height
+CLOSEST = 0.07  # and nowhere less than this
+DEPTH = 0.3  # a recess counts no deeper
+MARGIN = 0.2
+WIDEST = 1.6  # glyphs wider than this for their height are drawn smaller
+
+EXTENTS = {
+    **dict.fromkeys("acemnorsuvwxz", (0.0, X_HEIGHT)),
+    **dict.fromkeys("bdfhkl", (0.0, ASCENDER)),
+    **dict.fromkeys("gpqy", (DESCENDER, X_HEIGHT)),
+    **dict.fromkeys("0123456789", (0.0, DIGIT)),
+    "i": (0.0, DOTTED),
+    "j": (DESCENDER, DOTTED),
+    "t": (0.0, 0.9),
+    "Q": (-0.1, 1.0),
+}
+
+
+class Mark(NamedTuple):
+    """Ink (h, w) in [0, 1] with its top left corner at (top, left); ``pen`` is the width of its strokes."""
+
+    top: int
+    left: int
+    ink: np.ndarray
+    pen: float = 0.0
+
+
+class Bounds(NamedTuple):
+    """A rectangle of the page; stops are exclusive."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Each glyph as tall as its character deserves, on a baseline, spaced by ink; capitals are ``capital`` px tall."""
+
+    capital: int
+    threshold: float | None = None
+
+    def place(self, page: Page, images: np.ndarray, groups: Sequence[int]) -> list[Mark]:
+        """Marks of the cells with ink, in reading order; ``images`` (N, H, W) and ``groups`` (N,) follow that order.
+
+        Glyphs of one group get one pen.
+        """
+        cleaned = np.array([ink.clean(image) for image in images])
+        glyphs = iter(zip(cleaned, self._pens(cleaned, groups), strict=True))
+        return [
+            mark
+            for number, line in enumerate(page)
+            for mark in self._set_line(line, glyphs, round(number * LINE * self.capital))
+        ]
+
+    def _set_line(self, line: list[Cell], glyphs: Iterator[tuple[np.ndarray, float]], baseline: int) -> list[Mark]:
+        marks: list[Mark] = []
+        left, after_ink = 0, False
+        for cell in line:
+            if cell.mixture:
+                mark = self._stand(*next(glyphs), cell.name, baseline)
+                left = self._beside(marks[-1], mark) if after_ink else left
+                marks.append(mark._replace(left=left))
+                left += mark.ink.shape[1]
+            else:
+                left += round(BLANK_WIDTH * self.capital)
+            after_ink = bool(cell.mixture)
+        return marks
+
+    def _pens(self, images: np.ndarray, groups: Sequence[int]) -> np.ndarray:
+        """Stroke widths on the page: the group's median, enlarged as a letter between x and capital height would be."""
+        enlarged = 0.8 * self.capital / (images.shape[1] * 20 / 28)
+        widths, names = np.array([ink.pen_width(image) for image in images]), np.asarray(groups)
+        return np.array([np.median(widths[names == name]) for name in names]) * enlarged
+
+    def _stand(self, image: np.ndarray, pen: float, character: str, baseline: int) -> Mark:
+        """A glyph on its baseline, at the left edge of the page."""
+        bottom, top = _extent(image, character)
+        height = (top - bottom) * self.capital
+        outline = ink.trace(image, height, pen, self.threshold)
+        if outline is None:
+            blank = np.zeros((round(height), round(height / 2)), np.float32)
+            return Mark(baseline - round(height), 0, blank, pen)
+        aspect = (outline.right - outline.left) / (outline.bottom - outline.top)
+        height *= min(1.0, WIDEST * self.capital / (aspect * height))
+        shape = max(1, round(height)), max(1, round(aspect * height))
+        drawn = ink.render(image, outline, *shape, binary=self.threshold is not None)
+        return Mark(baseline - round(bottom * self.capital) - shape[0], 0, drawn, pen)
+
+    def between(self, a: Mark, b: Mark, t: float, image: np.ndarray) -> Mark:
+        """The ink of ``image`` (H, W) as a mark a share ``t`` of the way from mark ``a`` to mark ``b``."""
+        height, width = (round((1 - t) * x + t * y) for x, y in zip(a.ink.shape, b.ink.shape, strict=True))
+        pen = (1 - t) * a.pen + t * b.pen
+        image = ink.clean(image)
+        outline = ink.trace(image, height, pen, self.threshold)
+        drawn = np.zeros((height, width), np.float32)
+        if outline is not None:
+            drawn = ink.render(image, outline, height, width, binary=self.threshold is not None)
+        return Mark(*_corner(a, b, t), drawn, pen)
+
+    def _beside(self, mark: Mark, following: Mark) -> int:
+        """Where ``following`` starts so that the white between the two looks even: neither boxes nor nearest points."""
+        gaps = _gaps(mark, following, reach=round(CLOSEST * self.capital))
+        shifts = np.arange(-mark.ink.shape[1] // 2, round(self.capital))
+        apart = shifts[:, None] + gaps
+        white = np.clip(apart, None, DEPTH * self.capital).mean(axis=1)
+        right = (white >= GAP * self.capital) & (apart.min(axis=1) >= CLOSEST * self.capital)
+        return mark.left + mark.ink.shape[1] + int(shifts[np.argmax(right)] if right.any() else shifts[-1])
+
+
+def _extent(image: np.ndarray, character: str) -> tuple[float, float]:
+    bottom, top = EXTENTS.get(character, (0.0, 1.0))
+    if character in "ij" and not ink.has_dot(image):
+        top = X_HEIGHT
+    return bottom, top
+
+
+def _corner(a: Mark, b: Mark, t: float) -> tuple[int, int]:
+    return round((1 - t) * a.top + t * b.top), round((1 - t) * a.left + t * b.left)
+
+
+def _gaps(mark: Mark, following: Mark, reach: int) -> np.ndarray:
+    """White (rows,) between two marks set box against box, within ``reach`` rows of each row that either has."""
+    top = min(mark.top, following.top)
+    rows = max(mark.top + mark.ink.shape[0], following.top + following.ink.shape[0]) - top
+    far = float(mark.ink.shape[1] + following.ink.shape[1])
+
+    def recess(part: Mark, side: np.ndarray) -> np.ndarray:
+        """Distance from the facing edge of the box to the first ink, the nearest within reach."""
+        depth = np.full(rows + 2 * reach, far)
+        start = part.top - top + reach
+        depth[start : start + len(side)] = np.where(side.max(axis=1) > 0.5, np.argmax(side > 0.5, axis=1), far)
+        return np.lib.stride_tricks.sliding_window_view(depth, 2 * reach + 1).min(axis=1)
+
+    return recess(mark, mark.ink[:, ::-1]) + recess(following, following.ink)
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Whole images side by side at a pitch of 20/28 of their width, ``scale`` px for each of theirs."""
+
+    scale: int
+    threshold: float | None = None
+
+    def place(self, page: Page, images: np.ndarray, groups: Sequence[int]) -> list[Mark]:
+        """Marks of the cells with ink, in reading order; ``images`` (N, H, W) likewise, ``groups`` is unused."""
+        height, width = (size * self.scale for size in images.shape[1:])
+        pitch = round(width * 20 / 28)
+        cells = [(row, column) for row, line in enumerate(page) for column, cell in enumerate(line) if cell.mixture]
+        return [
+            Mark(row * height, column * pitch, self._enlarge(image))
+            for (row, column), image in zip(cells, images, strict=True)
+        ]
+
+    def between(self, a: Mark, b: Mark, t: float, image: np.ndarray) -> Mark:
+        """``image`` (H, W) as a mark a share ``t`` of the way from mark ``a`` to mark ``b``."""
+        return Mark(*_corner(a, b, t), self._enlarge(image))
+
+    def _enlarge(self, image: np.ndarray) -> np.ndarray:
+        height, width = image.shape
+        field = ink.resample(image, (0, height, height * self.scale), (0, width, width * self.scale))
+        drawn = field if self.threshold is None else field > self.threshold
+        return drawn.astype(np.float32)
+
+
+Layout = Baseline | Tiles
+
+
+def bounds(marks: Sequence[Mark]) -> Bounds:
+    """The rectangle around the marks."""
+    return Bounds(
+        min(mark.top for mark in marks),
+        max(mark.top + mark.ink.shape[0] for mark in marks),
+        min(mark.left for mark in marks),
+        max(mark.left + mark.ink.shape[1] for mark in marks),
+    )
+
+
+def draw(marks: Sequence[Mark], margin: int, around: Bounds | None = None) -> np.ndarray:
+    """The page (H, W) in [0, 1], ink dark on white paper; where marks overlap, the darker one shows."""
+    around = around or bounds(marks)
+    height, width = around.bottom - around.top, around.right - around.left
+    page = np.zeros((height + 2 * margin, width + 2 * margin), np.float32)
+    for mark in marks:
+        top, left = mark.top - around.top + margin, mark.left - around.left + margin
+        view = page[top : top + mark.ink.shape[0], left : left + mark.ink.shape[1]]
+        np.maximum(view, mark.ink, out=view)
+    return 1 - page

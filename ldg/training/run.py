@@ -1,0 +1,192 @@
+"""A run: data -> model -> fit -> test -> a folder that holds all of it."""
+
+import json
+import logging
+import os
+import shutil
+import time
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import yaml
+from hydra.utils import instantiate
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from ldg.callbacks.curves import draw_curves
+from ldg.callbacks.interrupt import Interrupted, SaveOnSignal
+from ldg.callbacks.progress import Progress
+from ldg.checkpoint import build, read
+from ldg.data.module import ImageDataModule
+from ldg.errors import UserError
+from ldg.training.loggers import WandbRun
+from ldg.training.module import VAEModule
+
+
+def run(config: dict[str, Any]) -> dict[str, Any]:
+    """Train and test what a resolved config describes; the summary that ends in the folder's ``summary.json``.
+
+    The folder also gets ``config.yaml``, ``metrics.csv``, ``loss.png``, ``checkpoints/`` and ``gallery/``; if
+    something breaks, ``error.txt``.
+
+    Raises:
+        UserError: for what a user can put right (data that is not there, a rate no optimizer takes, ...).
+        Interrupted: after Ctrl-C or SIGTERM, when the state has been saved.
+    """
+    quiet()
+    folder = Path(config["folder"])
+    pl.seed_everything(config["seed"], verbose=False)
+    data = instantiate_data(config)
+    module = make_module(config, data.classes)
+    resume = str(config["ckpt_path"]) if config["ckpt_path"] else None
+    open_folder(folder, config, may_exist=resume is not None)
+    trainer = None
+    try:
+        trainer = make_trainer(config, folder, module)
+        start = time.perf_counter()
+        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+        seconds = time.perf_counter() - start
+        summary = finish(config, folder, trainer, module, data, seconds)
+    except Interrupted:
+        raise
+    except UserError:
+        if not resume:
+            shutil.rmtree(folder)
+        raise
+    except BaseException:
+        (folder / "error.txt").write_text(traceback.format_exc())
+        raise
+    finally:
+        os.environ.pop("LDG_RUN_ID", None)
+        close_wandb(trainer)
+    return summary
+
+
+def quiet() -> None:
+    """Keep other libraries' tips out of the one progress bar."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for pattern in (".*LeafSpec.*", ".*does not have many workers.*", ".*GPU available but not used.*"):
+        warnings.filterwarnings("ignore", pattern)
+    # the default callbacks of a run that resumes find their own files; that is meant
+    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", ".*loaded checkpoint was produced with.*")
+
+
+def instantiate_data(config: dict[str, Any]) -> ImageDataModule:
+    """The data module, its arrays made or found."""
+    data: ImageDataModule = build(config["data"])
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+def make_module(config: dict[str, Any], classes: tuple[str, ...]) -> VAEModule:
+    """The model and its LightningModule; channels-last, the faster layout for convolutions on CPU and GPU."""
+    try:
+        model = build(config["model"]).to(memory_format=torch.channels_last)
+        model.classes = classes
+        optimizer, scheduler = instantiate(config["optimizer"]), instantiate(config["scheduler"])
+        optimizer(model.parameters())  # a rate it does not take is said now
+    except (ValueError, TypeError) as error:
+        raise UserError(" ".join(str(error).split())) from None
+    if config["compile"]:
+        # in place, so that the checkpoint's names are those of the plain networks
+        model.encoder.compile()
+        model.decoder.compile()
+    return VAEModule(model, optimizer, scheduler, config)
+
+
+def open_folder(folder: Path, config: dict[str, Any], may_exist: bool) -> None:
+    """Make the run folder and write the config into it."""
+    worker = int(os.environ.get("LOCAL_RANK", 0)) > 0
+    try:
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=may_exist or worker)
+    except FileExistsError:
+        raise UserError(f"folder={folder}: there is a run already; leave folder= out, or go on with ckpt_path=") from None
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made: {error.strerror}; choose another with outputs=...") from None
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (folder / "error.txt").unlink(missing_ok=True)
+
+
+def make_trainer(config: dict[str, Any], folder: Path, module: VAEModule) -> pl.Trainer:
+    """Lightning's Trainer with the configured loggers and callbacks, and ldg's own progress bar and signal handling."""
+    if "ddp" in str(config["trainer"].get("strategy", "")):
+        os.environ["LDG_RUN_ID"] = folder.name  # the other processes of this run share its folder
+    loggers = list(instantiate(config["logger"]).values())
+    callbacks = [*filter(None, instantiate(config["callbacks"]).values()), Progress(), SaveOnSignal(folder)]
+    try:
+        trainer: pl.Trainer = instantiate(config["trainer"], logger=loggers, callbacks=callbacks, default_root_dir=folder)
+    except Exception as error:
+        cause = error.__cause__ or error
+        raise UserError(f"trainer: {' '.join(str(cause).split())}") from None
+    for logger in loggers:
+        logger.log_hyperparams(config)
+        if isinstance(logger, WandbRun) and logger.gradients:
+            logger.watch(module.model, log="gradients")
+    return trainer
+
+
+def finish(
+    config: dict[str, Any],
+    folder: Path,
+    trainer: pl.Trainer,
+    module: VAEModule,
+    data: ImageDataModule,
+    seconds: float,
+) -> dict[str, Any]:
+    """Test the best weights, draw the curves, write the summary."""
+    metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
+    best = next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), None)
+    if best and best.best_model_path:
+        metrics["val/elbo"] = float(best.best_model_score)
+        module.load_state_dict(read(best.best_model_path)["state_dict"])
+    if config["test"]:
+        trainer.test(module, data, verbose=False, weights_only=True)
+        metrics |= {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
+    if trainer.is_global_zero and (folder / "metrics.csv").exists():
+        draw_curves(folder)
+    summary = {
+        "name": config["name"],
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+        "seconds": round(seconds, 1),
+        "parameters": sum(p.numel() for p in module.model.parameters()),
+        "checkpoint": str(best.best_model_path) if best else None,
+        "metrics": metrics,
+    }
+    if trainer.is_global_zero:
+        (folder / "summary.json").write_text(json.dumps(summary, indent=2))
+    return summary
+
+
+def close_wandb(trainer: pl.Trainer | None) -> None:
+    """End the W&B run, if any, and say how an offline one is sent."""
+    wandb_logger = next((x for x in trainer.loggers if isinstance(x, WandbRun)), None) if trainer else None
+    if wandb_logger is None or wandb_logger._experiment is None:
+        return
+    folder = wandb_logger.folder
+    wandb_logger._experiment.finish()
+    if folder:
+        print(f"W&B was offline; send this run with:  wandb sync {os.path.relpath(folder)}")
+
+
+def report(summary: dict[str, Any], folder: Path) -> str:
+    """The short table at the end, and what to type next."""
+    metrics = summary["metrics"]
+    lines = [f"\n{summary['name']}: {summary['epochs']} epochs in {summary['seconds']:.0f} s, "]
+    lines[0] += f"{summary['parameters'] / 1e6:.2f} M parameters"
+    lines.append(f"{'nats per image':<16}{'train':>10}{'val':>10}{'test':>10}")
+    for name in ("elbo", "log_likelihood", "kl", "active_units"):
+        values = [metrics.get(f"{split}/{name}") for split in ("train", "val", "test")]
+        lines.append(f"{name:<16}" + "".join(f"{v:>10.2f}" if v is not None else f"{'':>10}" for v in values))
+    lines += [
+        f"\npictures, curves, checkpoints:  {folder}",
+        f'write with it:                  python generate.py "Hello World" --checkpoint {folder}',
+        f"train on:                       python train.py ckpt_path={folder} trainer.max_epochs={2 * summary['epochs']}",
+    ]
+    return "\n".join(lines)

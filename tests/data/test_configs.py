@@ -1,0 +1,52 @@
+"""The YAML files of the data group: one override is enough, and each builds its data set."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from ldg.data import resolvers
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "data"
+
+
+def composed(name: str, *overrides: str):
+    resolvers.register()
+    with initialize_config_dir(str(CONFIGS.parent), version_base="1.3"):
+        config = compose(overrides=[f"+data={name}", *overrides])
+    return config.data
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+def test_every_file_is_a_constructor_call(name):
+    config = composed(name)
+    module = instantiate(config)
+    assert module.num_classes == config.num_classes == len(module.classes)
+    assert module.image_shape == tuple(config.image_shape)
+    commented = [line for line in (CONFIGS / f"{name}.yaml").read_text().splitlines() if "_target_" not in line]
+    assert all("#" in line for line in commented if line != "dataset:")
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "shape", "classes"),
+    [
+        ("emnist", "data.dataset.split=letters", [1, 28, 28], 26),
+        ("emnist", "data.dataset.split=balanced", [1, 28, 28], 47),
+        ("stanford_dogs", "data.dataset.image_size=32", [3, 32, 32], 120),
+        ("stanford_dogs", "data.dataset.breeds=[pug,Shih-Tzu]", [3, 64, 64], 2),
+        ("stanford_dogs", "data.dataset.breeds=[Maltese dog]", [3, 64, 64], 1),
+    ],
+)
+def test_facts_follow_one_override(name, override, shape, classes):
+    config = composed(name, override)
+    assert (list(config.image_shape), config.num_classes) == (shape, classes)
+    assert len(instantiate(config).classes) == classes
+
+
+def test_places_and_seed(monkeypatch):
+    monkeypatch.setenv("LDG_DATA", "/somewhere")
+    monkeypatch.setenv("LDG_CACHE", "/elsewhere")
+    config = composed("emnist", "+seed=4")
+    assert (config.root, config.cache, config.seed) == ("/somewhere", "/elsewhere", 4)
+    assert composed("emnist", "data.root=here", "data.cache=there").root == "here"

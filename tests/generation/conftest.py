@@ -1,0 +1,65 @@
+"""Small untrained models, and one that draws plain shapes whose geometry is known."""
+
+import string
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+CHARACTERS = tuple(string.digits + string.ascii_uppercase + string.ascii_lowercase)
+
+
+class Shapes:
+    """A model whose image of class k is a frame: it fills its 20-pixel box in height, and is narrower for an odd k.
+
+    The first latent moves the right side, so that another style gives another picture. Soft labels mix images.
+    """
+
+    conditioning = "both"
+
+    def __init__(self, classes=CHARACTERS, image_shape=(1, 28, 28), latent_dim=3):
+        self.classes, self.image_shape, self.latent_dim = tuple(classes), image_shape, latent_dim
+        self.num_classes, self.config = len(self.classes), {}
+        self.batches = []
+
+    def parameters(self):
+        yield torch.zeros(1)
+
+    def decode(self, z, labels):
+        self.batches.append(z)
+        labels = labels if labels.is_floating_point() else torch.eye(self.num_classes)[labels]
+        return torch.stack([self._mixed(one, label) for one, label in zip(z, labels, strict=True)])
+
+    def _mixed(self, z, label):
+        return sum(weight * self._frame(index, z) for index, weight in enumerate(label) if weight)
+
+    def _frame(self, index, z):
+        channels, height, width = self.image_shape
+        top, left, side = height // 7, width // 7, max(2, width // 10)
+        right = width - left - (width // 4 if index % 2 else 0) - round(float(torch.sigmoid(z[0])) * width / 7)
+        image = torch.zeros(height, width)
+        image[top : height - top, left:right] = 1
+        image[top + side : height - top - side, left + side : right - side] = 0
+        return image.expand(channels, -1, -1)
+
+    def encode(self, x, labels=None):
+        return SimpleNamespace(mean=x.flatten(1)[:, : self.latent_dim])
+
+    def sample(self, labels, temperature=1.0, generator=None):
+        return self.decode(temperature * torch.randn(len(labels), self.latent_dim, generator=generator), labels)
+
+
+@pytest.fixture
+def model():
+    return Shapes()
+
+
+@pytest.fixture
+def dogs():
+    return Shapes(("Chihuahua", "Shih-Tzu", "golden_retriever", "pug"), (3, 32, 32))
+
+
+@pytest.fixture
+def shapes():
+    """The class itself, for models of other sizes."""
+    return Shapes

@@ -1,0 +1,214 @@
+"""The writing script as a user runs it: what it leaves on disk, what it says, and how fast it refuses."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import generate
+from ldg import checkpoint
+
+ROOT = Path(generate.__file__).parent
+CHARACTERS = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+
+def leave_run(folder, classes=CHARACTERS, conditioning="both", image_shape=(1, 12, 12)):
+    """A finished run with an untrained model."""
+    networks = {"_partial_": True, "hidden": [16]}
+    config = {
+        "model": {
+            "_target_": "ldg.models.vae.VAE",
+            "image_shape": list(image_shape),
+            "num_classes": len(classes),
+            "latent_dim": 2,
+            "conditioning": conditioning,
+            "encoder": {"_target_": "ldg.models.dense.DenseEncoder", **networks},
+            "decoder": {"_target_": "ldg.models.dense.DenseDecoder", **networks},
+            "likelihood": {"_target_": "ldg.models.likelihoods.Bernoulli"},
+        }
+    }
+    torch.manual_seed(0)
+    weights = {f"model.{name}": value for name, value in checkpoint.build(config["model"]).state_dict().items()}
+    facts = {"version": checkpoint.VERSION, "config": config, "classes": list(classes)}
+    (folder / "checkpoints").mkdir(parents=True)
+    torch.save({"ldg": facts, "state_dict": weights}, folder / "checkpoints" / "best.ckpt")
+    (folder / "summary.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    leave_run(tmp_path / "outputs" / "letters" / "1")
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    """Exit status, what was printed, what was complained."""
+    status = generate.main(list(arguments))
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
+
+
+def script(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "generate.py"), *arguments],
+        cwd=cwd,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_as_a_script(workplace):
+    done = script("Hello World 2468", cwd=workplace)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hello-world-2468.png\n", "")
+    with Image.open(workplace / "hello-world-2468.png") as image:
+        assert image.mode == "L" and image.height == 106 + 2 * 20 and image.width > 500
+
+
+def test_writing_imports_nothing_heavy_but_torch(workplace):
+    code = (
+        "import sys, generate; generate.main(['Hi']); "
+        "heavy = {'pytorch_lightning', 'lightning', 'hydra', 'omegaconf', 'wandb', 'torchvision', 'matplotlib'}; "
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=workplace, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing to write: give a text"),
+        ([""], "the text is empty"),
+        (["Hi", "-t", "1.5"], "-t/--threshold: must be a number from 0 to 1, got '1.5'"),
+        (["Hi", "-t", "nan"], "must be a number from 0 to 1, got 'nan'"),
+        (["Hi", "--stile", "word"], "unknown argument '--stile': did you mean --style?"),
+        (["Hello", "World"], "unknown argument 'World': a text with spaces needs quotes"),
+        (["Hi", "--style", "wild"], "choose from"),
+        (["Hi", "-s", "file/hi"], "cannot write file/hi.png"),
+        (["Hi", "-s", "file"], "file.png exists: use --force"),
+        (["Hi", "-s", "hi.svg"], "cannot write .svg files"),
+        (["Hi", "--frames", "3"], "--frames goes with --to"),
+        (["Hi", "--interpolate", "1", "2"], "--interpolate does not go with a text"),
+        (["Hi", "--to", ""], "the text after --to is empty"),
+        (["Hi", "--rows", "0"], "--rows: must be a whole number from 1 to 100, got '0'"),
+    ],
+)
+def test_bad_arguments_are_refused_at_once_in_one_line(tmp_path, arguments, message):
+    (tmp_path / "file").touch()
+    (tmp_path / "file.png").write_text("mine")
+    start = time.perf_counter()
+    done = script(*arguments, cwd=tmp_path)
+    assert time.perf_counter() - start < 1.5
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and message in done.stderr
+    assert files(tmp_path) == ["file", "file.png"] and (tmp_path / "file.png").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["Héllo!"], "error: cannot write 'é' and '!': this model knows 0123456789ABC"),
+        (["Hi", "--checkpoint", "nowhere"], "error: no checkpoint at nowhere"),
+        (["Hi", "--checkpoint", "broken.ckpt"], "error: broken.ckpt is damaged"),
+        (["--interpolate", "0", "1"], "error: the checkpoint names no data set"),
+    ],
+)
+def test_bad_input_leaves_nothing_behind(workplace, capsys, arguments, message):
+    (workplace / "broken.ckpt").write_bytes(b"PK\x03\x04 half")
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "") and err.startswith(message) and err.count("\n") == 1
+    assert files(workplace) == ["broken.ckpt"]
+
+
+def test_no_finished_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, "Hi")[::2] == (2, "error: no finished run in outputs/; train one with: python train.py\n")
+
+
+def test_default_names_never_collide_and_given_names_ask(workplace, capsys):
+    assert run(capsys, "Hi")[1] == "hi.png\n"
+    assert run(capsys, "Hi")[1] == "hi-2.png\n"
+    assert run(capsys, "Hi", "-s", "hi")[::2] == (
+        2,
+        "error: hi.png exists: use --force to write over it, or another name\n",
+    )
+    assert run(capsys, "Hi", "-s", "hi", "--force")[0] == 0
+    assert files(workplace) == ["hi-2.png", "hi.png"]
+
+
+def test_seed_threshold_and_newline(workplace, capsys):
+    for name, extra in {"a": [], "b": [], "c": ["--seed", "1"], "t": ["-t", "0.5"], "n": []}.items():
+        text = r"Hi\nyou" if name == "n" else "Hi you"
+        assert run(capsys, text, "-s", name, "--temperature", "2", *extra)[0] == 0
+    pictures = {name: np.asarray(Image.open(f"{name}.png")) for name in "abctn"}
+    assert np.array_equal(pictures["a"], pictures["b"])
+    assert pictures["a"].shape != pictures["c"].shape or (pictures["a"] != pictures["c"]).any()
+    assert set(np.unique(pictures["t"])) == {0, 255}
+    assert pictures["n"].shape[0] > pictures["a"].shape[0] + 150
+
+
+def test_sheet(workplace, capsys):
+    run(capsys, "Hi", "--temperature", "0", "-s", "one")
+    run(capsys, "Hi", "--temperature", "0", "-s", "six", "--rows", "2", "--columns", "3")
+    one, six = (np.asarray(Image.open(f"{name}.png")) for name in ("one", "six"))
+    assert np.array_equal(six, np.tile(one, (2, 3)))
+
+
+def test_morph_as_gif_and_as_a_column_of_frames(workplace, capsys):
+    assert run(capsys, "Hello", "--to", "gyp", "--frames", "4")[1] == "hello-to-gyp.gif\n"
+    with Image.open("hello-to-gyp.gif") as image:
+        assert image.n_frames == 4 + 2
+        width, height = image.size
+    assert run(capsys, "Hello", "--to", "gyp", "--frames", "4", "-s", "morph.png")[0] == 0
+    assert Image.open("morph.png").size == (width, 4 * height)
+
+
+def test_named_classes_and_blends(workplace, capsys):
+    leave_run(workplace / "dogs", classes=("Chihuahua", "Shih-Tzu", "pug"), image_shape=(3, 16, 16))
+    for mix in ("0", "1"):
+        run(capsys, "Chihuahua+pug", "--checkpoint", "dogs", "--mix", mix, "-s", mix, "--temperature", "0")
+    run(capsys, "chihuahua", "--checkpoint", "dogs", "-s", "parent", "--temperature", "0")
+    zero, one, parent = (np.asarray(Image.open(f"{name}.png")) for name in ("0", "1", "parent"))
+    assert zero.shape[2] == 3 and (zero != one).any()
+    assert np.array_equal(zero[8:120, 20:120], parent[8:120, 20:120])
+    assert run(capsys, "pugg", "--checkpoint", "dogs")[2] == "error: no class is called 'pugg': did you mean 'pug'?\n"
+
+
+def test_a_model_without_labels(workplace, capsys):
+    leave_run(workplace / "plain", conditioning="none")
+    status, _, err = run(capsys, "Hello", "--checkpoint", "plain")
+    assert status == 2 and "trained without labels" in err
+    assert run(capsys, "--checkpoint", "plain", "--rows", "2", "--columns", "3", "--scale", "1")[1] == "samples.png\n"
+    assert Image.open("samples.png").size == (3 * 16 + 4, 2 * 16 + 4)
+
+
+def test_interpolation_as_summary_animation_and_folder(workplace, capsys, monkeypatch):
+    from ldg.generation import interpolate
+
+    images = torch.rand(2, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(interpolate, "test_images", lambda model, indices: (images, torch.tensor(indices)))
+    arguments = ("--interpolate", "3", "14", "--steps", "4", "--scale", "2")
+    assert run(capsys, *arguments)[1] == "interpolate-3-14.png\n"
+    assert run(capsys, *arguments, "-s", "i.gif")[0] == 0
+    assert run(capsys, *arguments, "-s", "frames/")[0] == 0
+    assert files(workplace / "frames") == [*(f"frame-0{number}.png" for number in range(4)), "summary.png"]
+    assert Image.open("frames/frame-00.png").size == (24, 24)
+    assert Image.open("i.gif").n_frames == 4 + 2
+    summary = np.asarray(Image.open("interpolate-3-14.png"))
+    assert np.array_equal(summary, np.asarray(Image.open("frames/summary.png")))
+    assert run(capsys, *arguments, "-s", "frames/")[2].startswith("error: frames exists: use --force")
