@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -40,7 +41,7 @@ class Parser(argparse.ArgumentParser):
         return [option for option in self._option_string_actions if option.startswith("--")]
 
 
-def number(kind: type[int] | type[float], low: float, high: float = float("inf")):
+def number(kind: type[int] | type[float], low: float, high: float = float("inf")) -> Callable[[str], float]:
     """An argparse type: a number in [low, high]."""
     what = "whole number" if kind is int else "number"
     limits = f"from {low} to {high}" if high < float("inf") else f"of at least {low}"

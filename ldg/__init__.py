@@ -1,0 +1,35 @@
+"""ldg, the letter-digit generator: conditional variational autoencoders, trained, compared, and made to write.
+
+>>> model = ldg.load("outputs/NAME/ID")          # a run folder or a checkpoint
+>>> picture = ldg.write("Hello World", model)    # float (H, W) in [0, 1]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ldg.checkpoint import load
+from ldg.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ldg.models.vae import VAE
+
+__all__ = ["UserError", "load", "write"]
+
+
+def write(text: str, model: VAE | str | None = None, **options: Any) -> np.ndarray:
+    """``text`` in the hand of a model, a checkpoint, a run folder, or (None) the newest finished run.
+
+    A picture (H, W) or (H, W, 3) in [0, 1], ink dark on white; the options are those of :func:`ldg.generation.writer.write`.
+
+    Raises:
+        UserError: if there is no such model, or it cannot write the text.
+    """
+    from ldg.checkpoint import newest_run
+    from ldg.generation import writer
+
+    if model is None or isinstance(model, str):
+        model = load(model or newest_run())
+    return writer.write(model, text, **options)

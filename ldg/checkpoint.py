@@ -1,13 +1,17 @@
 """Checkpoints: weights, the resolved config and the class names in one file, read without running anybody's code."""
 
+from __future__ import annotations
+
 import importlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ldg.errors import UserError
-from ldg.models.vae import VAE
+
+if TYPE_CHECKING:  # a path that leads nowhere is answered before torch is there
+    from ldg.models.vae import VAE
 
 VERSION = 1
 
@@ -82,9 +86,9 @@ def read(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: if the file is missing, unreadable, damaged, not ldg's, or from a newer version.
     """
+    file = find(path)
     import torch
 
-    file = find(path)
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except PermissionError:

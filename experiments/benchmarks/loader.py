@@ -1,10 +1,10 @@
 """How fast batches come, and how much memory the largest data set takes.
 
     python experiments/benchmarks/loader.py            # images/s of our loader beside the usual ways, on one core
-    python experiments/benchmarks/loader.py --memory   # peak resident memory of full-size EMNIST ByClass
+    python experiments/benchmarks/loader.py --memory   # peak memory of EMNIST ByClass in full size
 
-Every loader hands out the same 60,000 images of 28x28 in shuffled batches of 128; each pass is timed three times and the
-best counts. The usual ways also convert to float, which our models do on their own device.
+Every loader hands out the same 60,000 images of 28x28 in shuffled batches of 128; the best of several passes
+counts. The usual ways also convert to float, which our models do on their own device.
 """
 
 import argparse
@@ -112,9 +112,10 @@ def epoch(root: str, cache: str) -> None:
         for x, _ in part
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # KB on Linux
-    print(
-        f"{count:,} images, decoded in {decoded:.1f} s, peak resident {peak:.2f} GB (torch and mapped pages included)"
-    )
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    own = int(lines["RssAnon"].split()[0]) / 1e6
+    print(f"{count:,} images, decoded in {decoded:.1f} s; peak resident {peak:.2f} GB, torch and Lightning included")
+    print(f"at the end {own:.2f} GB are the process's own; the rest is mapped from files and given back on demand")
 
 
 def memory() -> None:

@@ -153,7 +153,7 @@ def _rows(rows: list[np.ndarray], names: list[str], columns: list[str] | None = 
     axes.tick_params(length=0, labelsize=9)
     if columns:
         axes.xaxis.tick_top()
-        rotation = 0 if max(map(len, columns)) < 8 else 30
+        rotation = 0 if max(map(len, columns)) <= 8 else 30
         axes.set_xticks(
             [tick_x * (i + 0.5) for i in range(count)],
             columns,

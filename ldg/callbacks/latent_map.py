@@ -38,10 +38,11 @@ def latent_map(means: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) 
         chosen = points[labels == label]
         axes.scatter(*chosen.T, s=8, color=colour, alpha=0.5, linewidths=0, label=classes[label])
         if len(present) > 20 and len(classes[label]) == 1:
-            axes.annotate(classes[label], np.median(chosen, axis=0), color=colour, weight="bold", ha="center")
+            axes.annotate(classes[label], np.median(chosen, axis=0), color=colour, weight="bold", size=13, ha="center")
     if len(present) <= 20:
         axes.legend(frameon=False, markerscale=2.5, fontsize=9)
-    axes.set(xlabel="first", ylabel="second", aspect="equal")
+    axes.set(xlabel="first", ylabel="second")
+    axes.set_aspect("equal", adjustable="datalim")
     axes.grid(alpha=0.2)
     return figure, caption
 

@@ -1,4 +1,4 @@
-"""One line that moves: the epoch, the batches, and the best val/elbo so far."""
+"""One line that moves: the epoch, the batches, and the latest val/elbo."""
 
 import sys
 from typing import Any
@@ -51,8 +51,8 @@ class Progress(ProgressBar):
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if self.bar is None:
             return
-        shown = {key: float(trainer.callback_metrics[key]) for key in ("train/elbo", "val/elbo") if key in trainer.callback_metrics}
-        text = " ".join(f"{key} {value:.2f}" for key, value in shown.items())
+        elbo = trainer.callback_metrics.get("val/elbo")
+        text = "" if elbo is None else f"val/elbo {float(elbo):.2f}"
         self.bar.set_postfix_str(text)
         if self.bar.disable:
             print(f"{self._epoch(trainer)}  {text}", file=sys.stderr, flush=True)

@@ -168,5 +168,13 @@ def render(image: np.ndarray, outline: Outline, height: int, width: int, binary:
     # a border for the slope at the edge
     y, x = (rows[1] - rows[0]) / height, (columns[1] - columns[0]) / width
     field = resample(image, (rows[0] - y, rows[1] + y, height + 2), (columns[0] - x, columns[1] + x, width + 2))
-    ink = field > outline.level if binary else contrast(field, outline.level)
-    return ink[1:-1, 1:-1].astype(np.float32)
+    if binary:
+        return (field > outline.level)[1:-1, 1:-1].astype(np.float32)
+    return _faded(contrast(field, outline.level)[1:-1, 1:-1]).astype(np.float32)
+
+
+def _faded(ink: np.ndarray) -> np.ndarray:
+    """Greys below one half fade towards the edge, where haze that reaches beyond it would end in a straight line."""
+    y, x = (np.minimum(np.arange(size), np.arange(size)[::-1]) for size in ink.shape)
+    inside = np.clip(np.minimum(y[:, None], x) / (0.12 * max(ink.shape)), 0, 1)
+    return ink * np.maximum(inside, np.minimum(1, 2 * ink))

@@ -48,7 +48,8 @@ def test_images(model: VAE, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
     if not config or "dataset" not in config:
         raise UserError("the checkpoint names no data set, so there are no test images to go between")
     root = os.environ.get("LDG_DATA") or config.get("root", "data")  # the checkpoint may come from another machine
-    arrays = checkpoint.build(config["dataset"]).load("test", root=root, cache=config.get("cache"))
+    settings = {"cache": config.get("cache"), "download": config.get("download", True)}
+    arrays = checkpoint.build(config["dataset"]).load("test", root=root, **settings)
     wrong = [index for index in indices if not 0 <= index < len(arrays.labels)]
     if wrong:
         raise UserError(f"no test image {wrong[0]}: the test split has images 0 to {len(arrays.labels) - 1}")

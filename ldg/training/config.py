@@ -144,10 +144,10 @@ def _check_node(node: Any, path: str) -> None:
             _check_node(item, f"{path}{index}.")
     if not isinstance(node, dict):
         return
+    for key, value in node.items():  # the innermost first: what follows from a mistake is not the mistake
+        _check_node(value, f"{path}{key}.")
     if "_target_" in node:
         _check_call(node, path)
-    for key, value in node.items():
-        _check_node(value, f"{path}{key}.")
 
 
 def _check_call(node: dict[str, Any], path: str) -> None:

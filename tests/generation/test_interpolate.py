@@ -30,15 +30,15 @@ def test_images_come_from_the_test_split_the_checkpoint_names(model, monkeypatch
     asked = []
 
     class Data:
-        def load(self, split, root, cache):
-            asked.append((split, root, cache))
+        def load(self, split, root, cache, download):
+            asked.append((split, root, cache, download))
             return SimpleNamespace(images=np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1) * 51, labels=np.arange(5))
 
     monkeypatch.delenv("LDG_DATA", raising=False)
     monkeypatch.setattr(checkpoint, "build", lambda config: Data())
-    model.config = {"data": {"dataset": {"_target_": "..."}, "root": "here", "cache": "there"}}
+    model.config = {"data": {"dataset": {"_target_": "..."}, "root": "here", "cache": "there", "download": False}}
     images, labels = interpolate.test_images(model, [4, 1])
-    assert asked == [("test", "here", "there")]
+    assert asked == [("test", "here", "there", False)]
     np.testing.assert_allclose(images.flatten(), [0.8, 0.2])
     assert labels.tolist() == [4, 1]
     with pytest.raises(UserError, match="no test image 5: the test split has images 0 to 4"):

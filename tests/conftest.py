@@ -1,0 +1,22 @@
+"""What every test may use: tiny runs, and folders of their own for caches and Weights & Biases."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parent.parent
+
+# one thread a test process: the tests run in parallel, and tiny networks gain nothing from more
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folders(tmp_path_factory):
+    """No test writes to the user's caches, asks for credentials, or reaches for a network."""
+    base = tmp_path_factory.mktemp("user")
+    shared = Path(os.environ.get("LDG_TEST_CACHE", base / "ldg"))
+    os.environ["LDG_CACHE"] = str(shared)
+    os.environ["WANDB_MODE"] = "offline"
+    for name in ("CACHE", "DATA", "CONFIG", "ARTIFACT"):
+        os.environ[f"WANDB_{name}_DIR"] = str(base / f"wandb-{name.lower()}")

@@ -1,0 +1,151 @@
+"""Every shipped YAML fits its target, and what a user can mistype is answered in one line, without torch."""
+
+import inspect
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hydra.utils import get_class, get_method
+
+from ldg.errors import UserError
+from ldg.training import signatures
+from ldg.training.config import accept, check, composed, resolved
+from tests.conftest import HOME
+
+GROUPS = {folder.name: sorted(f.stem for f in folder.glob("*.yaml")) for folder in (HOME / "configs").iterdir() if folder.is_dir()}
+EXPERIMENTS = sorted(f.stem for f in (HOME / "experiments" / "experiment").glob("*.yaml"))
+CHOICES = [f"{group}={choice}" for group, choices in GROUPS.items() for choice in choices]
+CHOICES += [f"model/beta={f.stem}" for f in sorted((HOME / "configs/model/beta").glob("*.yaml"))]
+CHOICES += [f"experiment={name}" for name in EXPERIMENTS]
+
+
+def test_the_groups_are_there():
+    assert GROUPS["data"] == ["emnist", "fashion_mnist", "stanford_dogs", "strokes"]
+    assert GROUPS["model"] == ["beta_vae", "conv_cvae", "vanilla_cvae"]
+    assert GROUPS["conditioning"] == ["both", "decoder", "none"]
+    assert GROUPS["likelihood"] == ["bernoulli", "continuous_bernoulli", "discretized_logistic", "gaussian"]
+
+
+def bind(node):
+    """Bind every constructor call to the real signature, as Python sees it."""
+    if isinstance(node, list):
+        for item in node:
+            bind(item)
+    if not isinstance(node, dict):
+        return 0
+    calls = sum(bind(value) or 0 for value in node.values())
+    if "_target_" in node:
+        try:
+            target = get_class(node["_target_"])
+        except ValueError:
+            target = get_method(node["_target_"])
+        signature = inspect.signature(target)
+        arguments = {key: value for key, value in node.items() if not key.startswith("_")}
+        (signature.bind_partial if node.get("_partial_") else signature.bind)(**arguments)
+        calls += 1
+    return calls
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_yaml_fits_its_targets(choice):
+    config = resolved(composed([choice], HOME))
+    check(config)
+    assert bind(config) >= 10
+
+
+@pytest.mark.parametrize("target", ["torch.optim.Adam", "pytorch_lightning.Trainer", "ldg.models.vae.VAE", "ldg.training.loggers.WandbRun", "ldg.models.schedules.Cyclical"])
+def test_a_signature_read_from_text_is_the_real_one(target):
+    real = inspect.signature(get_class(target)).parameters
+    read = signatures.read(target)
+    assert list(read.parameters) == [name for name, p in real.items() if p.kind != inspect.Parameter.VAR_KEYWORD]
+    for name, parameter in read.parameters.items():
+        assert parameter.required == (real[name].default is inspect.Parameter.empty)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model.latent_dm=3"], "model.latent_dm: no such key, did you mean model.latent_dim?"),
+        (["modl=conv_cvae"], "modl: no such key, did you mean model?"),
+        (["data=emnst"], "data=emnst: no such choice, did you mean emnist?; data is one of emnist, "),
+        (["model/beta=line"], "model/beta=line: no such choice, did you mean linear?"),
+        (["model.latent_dim=-3"], "model.latent_dim=-3: should be greater than 0"),
+        (["model.latent_dim=abc"], 'model.latent_dim="abc": should be a valid integer'),
+        (["model.beta.beta=-1"], "model.beta.beta=-1: should be greater than or equal to 0"),
+        (["model.encoder.channels=[8,x]"], "model.encoder.channels.1"),
+        (["+model.encoder.depth=3"], "model.encoder.depth: ConvEncoder has no such argument"),
+        (["data=stanford_dogs", "data.dataset.image_size=8"], "image_size=8: should be greater than or equal to 16"),
+        (["data=stanford_dogs", "data.dataset.image_size=512"], "image_size=512: should be less than or equal to 128"),
+        (["data=emnist", "data.dataset.split=leters"], "data.dataset.split"),
+        (["data.batch_size=0"], "data.batch_size=0: should be greater than 0"),
+        (["data.val_fraction=1.5"], "data.val_fraction=1.5: should be less than 1"),
+        (["likelihood=gaussian", "likelihood.variance=0"], "likelihood.variance=0: should be greater than 0"),
+        (["likelihood.binarize=maybe"], "should be 'none', 'dynamic' or 'static'"),
+        (["optimizer.lr=-1"], "optimizer.lr=-1: should be greater than 0"),
+        (["optimizer.lr=fast"], 'optimizer.lr="fast"'),
+        (["trainer.max_epochs=many"], 'trainer.max_epochs="many": should be a valid integer'),
+        (["trainer.precision=bf17"], 'trainer.precision="bf17"'),
+        (["seed=-1"], "seed=-1: should be greater than or equal to 0"),
+        (["seed=1,2"], "several values need a sweep; add -m"),
+        (["-m", "model.latent_dim=8,-8"], "model.latent_dim=-8"),
+        (["-m", "trainer=ddp"], "trainer=ddp: its processes would each repeat the whole sweep"),
+        (["not an override"], "cannot be read as an override"),
+        (["experiment=nothing"], "experiment=nothing: no such choice"),
+    ],
+)
+def test_a_mistake_is_named_with_what_would_be_right(arguments, message):
+    with pytest.raises(UserError) as error:
+        accept(arguments, HOME)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_good_command_line_is_accepted():
+    accept(["data=emnist", "model=beta_vae", "model/beta=capacity", "model.latent_dim=10", "optimizer.lr=1"], HOME)
+    accept(["-m", "model=vanilla_cvae,conv_cvae", "seed=range(3)"], HOME)
+
+
+def test_one_override_is_enough():
+    for split, classes in {"letters": 26, "balanced": 47, "digits": 10}.items():
+        config = resolved(composed(["data=emnist", f"data.dataset.split={split}"], HOME))
+        assert config["data"]["num_classes"] == config["model"]["num_classes"] == classes
+    config = resolved(composed(["data=stanford_dogs", "data.dataset.image_size=32", "seed=7"], HOME))
+    assert config["model"]["image_shape"] == [3, 32, 32]
+    assert config["data"]["seed"] == 7
+
+
+def test_two_runs_of_the_same_second_do_not_share_a_folder():
+    folders = {resolved(composed([], HOME))["folder"] for _ in range(20)}
+    assert len(folders) == 20
+    assert all(Path(folder).parent == Path("outputs/strokes-conv_cvae-both-bernoulli") for folder in folders)
+
+
+def test_a_mistake_is_answered_in_one_line_with_status_2_before_torch_is_imported(tmp_path):
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", str(HOME / "train.py"), "model.latent_dim=-3"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    seconds = time.perf_counter() - start
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert done.returncode == 2
+    assert lines == ["error: model.latent_dim=-3: should be greater than 0"]
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not imported & {"torch", "pytorch_lightning", "wandb", "torchvision", "matplotlib"}
+    assert list(tmp_path.iterdir()) == []
+    assert seconds < 15  # the promise is 1.5 s on a quiet machine; this only catches a heavy import under another name
+
+
+def test_help_lists_the_groups_and_commands_worth_copying(tmp_path):
+    done = subprocess.run([sys.executable, str(HOME / "train.py"), "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0
+    for group, choices in GROUPS.items():
+        line = next(line for line in done.stdout.splitlines() if line.startswith(f"{group}:"))
+        assert all(choice in line for choice in choices), line
+    assert sum(line.strip().startswith("python train.py ") for line in done.stdout.splitlines()) >= 5
+
+
