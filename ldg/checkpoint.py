@@ -95,7 +95,9 @@ def read(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{file} may not be read; check its permissions") from None
     except Exception as error:
         if "weights_only" in str(error).lower() or "Unsupported" in str(error):
-            raise UserError(f"{file} holds Python objects that a checkpoint of ldg never has; it was not opened") from None
+            raise UserError(
+                f"{file} holds Python objects that a checkpoint of ldg never has; it was not opened"
+            ) from None
         raise UserError(f"{file} is damaged or no checkpoint; give one that train.py has written") from None
     if not isinstance(content, dict) or not isinstance(content.get("ldg"), dict):
         raise UserError(f"{file} was not written by ldg; give a checkpoint that train.py has written")

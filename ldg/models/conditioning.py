@@ -17,19 +17,23 @@ def label_vector(labels: Tensor, num_classes: int) -> Tensor:
 
 
 class FiLM(nn.Module):
-    """Per-channel scale and shift of a feature map by the label: FiLM, Perez et al. 2018, eq. 2.
+    """Scale and shift of every feature or channel by the label: FiLM, Perez et al. 2018, eq. 2.
 
-    It starts as the identity, and a mixture of two classes gives the mixture of their scales and shifts.
+    A mixture of two classes gives the mixture of their scales and shifts. The shifts start as large as the features
+    they are added to (``strength`` 1): a label that is heard from the first step on is not left to the latent.
     """
 
-    def __init__(self, condition_dim: int, channels: int) -> None:
+    def __init__(self, condition_dim: int, channels: int, strength: float) -> None:
         super().__init__()
         self.scale_shift = nn.Linear(condition_dim, 2 * channels, bias=False)
-        nn.init.zeros_(self.scale_shift.weight)
+        with torch.no_grad():
+            nn.init.normal_(self.scale_shift.weight[:channels], std=0.3 * strength)
+            nn.init.normal_(self.scale_shift.weight[channels:], std=strength)
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        """(B, C, H, W) and (B, K) -> (B, C, H, W)."""
-        scale, shift = self.scale_shift(c)[:, :, None, None].chunk(2, dim=1)
+        """(B, C) or (B, C, H, W), and (B, K) -> the shape of x."""
+        scale_shift = self.scale_shift(c)
+        scale, shift = scale_shift.view(*scale_shift.shape, *(1 for _ in x.shape[2:])).chunk(2, dim=1)
         return torch.addcmul(x + shift, x, scale)
 
 

@@ -1,7 +1,9 @@
 """Convolutional encoder and decoder for any image size: each stage halves (or doubles) the map, rounding up."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from pydantic import NonNegativeInt, PositiveInt
@@ -27,7 +29,7 @@ class Block(nn.Module):
         super().__init__()
         self.conv = conv
         self.norm = nn.BatchNorm2d(channels)
-        self.film = FiLM(condition_dim, channels) if condition_dim else None
+        self.film = FiLM(condition_dim, channels, strength=0.1) if condition_dim else None
         self.skip = skip
 
     def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
@@ -46,11 +48,28 @@ def _residual(channels: int, blocks: int, film_dim: int) -> list[Block]:
     ]
 
 
+class Hidden(nn.Module):
+    """Dense layer, the label's scale and shift (if any), SiLU."""
+
+    def __init__(self, in_features: int, features: int, condition_dim: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(in_features, features)
+        self.film = FiLM(condition_dim, features, strength=1.0) if condition_dim else None
+
+    def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
+        """(B, in_features) and the label (B, K) -> (B, features)."""
+        h = self.dense(x)
+        if self.film is not None:
+            assert c is not None
+            h = self.film(h, c)
+        return F.silu(h)
+
+
 class ConvEncoder(nn.Module):
     """Image (B, C, H, W) and label (B, K) or None -> (B, out_features).
 
     ``channels`` has one entry a stage, ``blocks`` residual convolutions follow each. ``condition`` says how the label
-    enters: ``film`` scales and shifts every channel of every block, ``planes`` appends constant planes to the image,
+    enters: ``film`` scales and shifts every channel of every layer, ``planes`` appends constant planes to the image,
     ``concat`` joins it to the last feature vector.
     """
 
@@ -76,7 +95,7 @@ class ConvEncoder(nn.Module):
         self.layers = nn.ModuleList(layers)
         height, width = stage_sizes(*image_shape[1:], len(channels))[-1]
         joined = condition_dim if condition == "concat" else 0
-        self.dense = nn.Linear(channels[-1] * height * width + joined, hidden)
+        self.hidden = Hidden(channels[-1] * height * width + joined, hidden, film_dim)
         self.head = nn.Linear(hidden, out_features)
 
     def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
@@ -89,14 +108,14 @@ class ConvEncoder(nn.Module):
         if self.condition == "concat":
             assert c is not None
             x = torch.cat([x, c], dim=1)
-        return self.head(F.silu(self.dense(x)))
+        return self.head(self.hidden(x, c))
 
 
 class ConvDecoder(nn.Module):
     """Latent (B, D) and label (B, K) or None -> likelihood parameters (B, out_shape[0], H, W).
 
-    The mirror of :class:`ConvEncoder`: ``channels`` from the smallest map to the largest. ``planes`` are appended to
-    the first map, ``concat`` joins the label to the latent.
+    The mirror of :class:`ConvEncoder`, its ``channels`` too: the last are those of the smallest map. ``planes`` are
+    appended to the first map, ``concat`` joins the label to the latent.
     """
 
     def __init__(
@@ -104,7 +123,7 @@ class ConvDecoder(nn.Module):
         out_shape: tuple[int, int, int],
         condition_dim: int,
         latent_dim: int,
-        channels: list[PositiveInt] = [128, 64, 32],  # noqa: B006
+        channels: list[PositiveInt] = [32, 64, 128],  # noqa: B006
         blocks: NonNegativeInt = 0,
         hidden: PositiveInt = 256,
         condition: Mode = "film",
@@ -113,14 +132,12 @@ class ConvDecoder(nn.Module):
         self.condition = condition if condition_dim else None
         film_dim = condition_dim if condition == "film" else 0
         self.planes = Planes(condition_dim) if self.condition == "planes" else None
+        channels = channels[::-1]
         self.sizes: Sequence[tuple[int, int]] = stage_sizes(*out_shape[1:], len(channels))[::-1]
         self.first = (channels[0], *self.sizes[0])
         joined = condition_dim if condition == "concat" else 0
-        self.dense = nn.Sequential(
-            nn.Linear(latent_dim + joined, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, self.first[0] * self.first[1] * self.first[2]),
-        )
+        self.hidden = Hidden(latent_dim + joined, hidden, film_dim)
+        self.dense = nn.Linear(hidden, math.prod(self.first))
         widths = [channels[0] + (self.planes.planes if self.planes else 0), *channels[1:]]
         self.layers = nn.ModuleList()
         for width, following in pairwise(widths):
@@ -143,12 +160,12 @@ class ConvDecoder(nn.Module):
         if self.condition == "concat":
             assert c is not None
             z = torch.cat([z, c], dim=1)
-        x = self.dense(z).view(-1, *self.first)
+        x = self.dense(self.hidden(z, c)).view(-1, *self.first)
         if self.planes is not None:
             assert c is not None
             x = self.planes(x, c)
         for stage, (height, width) in zip(self.layers, self.sizes[1:], strict=False):
-            for layer in stage:
+            for layer in cast(nn.ModuleList, stage):
                 x = layer(x, c)
             x = x[:, :, :height, :width]
         height, width = self.sizes[-1]

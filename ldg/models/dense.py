@@ -1,5 +1,6 @@
 """Dense encoder and decoder: every pixel a feature, the label concatenated to the input."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 def _hidden(sizes: Sequence[int]) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for size, following in zip(sizes, sizes[1:], strict=False):
+    for size, following in itertools.pairwise(sizes):
         layers += [nn.Linear(size, following), nn.ReLU()]
     return layers
 
@@ -38,18 +39,21 @@ class DenseEncoder(nn.Module):
 
 
 class DenseDecoder(nn.Module):
-    """Latent (B, D) and label (B, K) or None -> likelihood parameters (B, out_shape[0], H, W)."""
+    """Latent (B, D) and label (B, K) or None -> likelihood parameters (B, out_shape[0], H, W).
+
+    The mirror of :class:`DenseEncoder`: the last of ``hidden`` comes first.
+    """
 
     def __init__(
         self,
         out_shape: tuple[int, int, int],
         condition_dim: int,
         latent_dim: int,
-        hidden: list[PositiveInt] = [256, 512],  # noqa: B006
+        hidden: list[PositiveInt] = [512, 256],  # noqa: B006
     ) -> None:
         super().__init__()
         self.out_shape = out_shape
-        sizes = [latent_dim + condition_dim, *hidden]
+        sizes = [latent_dim + condition_dim, *hidden[::-1]]
         self.layers = nn.Sequential(*_hidden(sizes), nn.Linear(sizes[-1], math.prod(out_shape)))
 
     def forward(self, z: Tensor, c: Tensor | None) -> Tensor:

@@ -34,7 +34,7 @@ class Linear(Constant):
 
 
 class Cyclical(Constant):
-    """From 0 to ``beta`` again and again: each period rises for its first ``rise``, then holds (Fu et al. 2019, eq. 6)."""
+    """From 0 to ``beta`` again and again, rising in the first ``rise`` of each period (Fu et al. 2019, eq. 6)."""
 
     def __init__(
         self,

@@ -21,9 +21,7 @@ class Posterior(NamedTuple):
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """One reparametrised draw, (B, D)."""
-        noise = torch.randn(
-            self.mean.shape, dtype=self.mean.dtype, device=self.mean.device, generator=generator
-        )
+        noise = torch.randn(self.mean.shape, dtype=self.mean.dtype, device=self.mean.device, generator=generator)
         return torch.addcmul(self.mean, noise, (0.5 * self.log_var).exp())
 
     def kl(self) -> Tensor:
@@ -119,9 +117,7 @@ class VAE(nn.Module):
         """Images decoded from their posterior means, (B, C, H, W) in [0, 1]."""
         return self.decode(self.encode(x, labels).mean, labels)
 
-    def sample(
-        self, labels: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def sample(self, labels: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
         """One mean image for each label from the prior, (B, C, H, W); ``temperature`` scales its standard deviation."""
         device = next(self.parameters()).device
         z = torch.randn(len(labels), self.latent_dim, generator=generator).to(device)

@@ -20,7 +20,7 @@ def conv(condition="film", blocks=1):
     options = {"blocks": blocks, "hidden": 16, "condition": condition}
     return {
         "encoder": partial(ConvEncoder, channels=[4, 6], **options),
-        "decoder": partial(ConvDecoder, channels=[6, 4], **options),
+        "decoder": partial(ConvDecoder, channels=[4, 6], **options),
     }
 
 
@@ -147,7 +147,8 @@ def test_conditioning_tells_just_those_it_names(networks, mode):
     encoder_knows = not torch.equal(model.eval().encode(images, labels).mean, model.encode(images, others).mean)
     z = torch.zeros(5, 4)
     decoder_knows = not torch.equal(model.decode(z, labels), model.decode(z, others))
-    assert (encoder_knows, decoder_knows) == {"both": (True, True), "decoder": (False, True), "none": (False, False)}[mode]
+    told = {"both": (True, True), "decoder": (False, True), "none": (False, False)}
+    assert (encoder_knows, decoder_knows) == told[mode]
 
 
 @pytest.mark.parametrize("networks", [DENSE, conv(), conv("planes"), conv("concat")])

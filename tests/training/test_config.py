@@ -14,7 +14,8 @@ from ldg.training import signatures
 from ldg.training.config import accept, check, composed, resolved
 from tests.conftest import HOME
 
-GROUPS = {folder.name: sorted(f.stem for f in folder.glob("*.yaml")) for folder in (HOME / "configs").iterdir() if folder.is_dir()}
+FOLDERS = [folder for folder in (HOME / "configs").iterdir() if folder.is_dir()]
+GROUPS = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in FOLDERS}
 EXPERIMENTS = sorted(f.stem for f in (HOME / "experiments" / "experiment").glob("*.yaml"))
 CHOICES = [f"{group}={choice}" for group, choices in GROUPS.items() for choice in choices]
 CHOICES += [f"model/beta={f.stem}" for f in sorted((HOME / "configs/model/beta").glob("*.yaml"))]
@@ -55,7 +56,16 @@ def test_every_yaml_fits_its_targets(choice):
     assert bind(config) >= 10
 
 
-@pytest.mark.parametrize("target", ["torch.optim.Adam", "pytorch_lightning.Trainer", "ldg.models.vae.VAE", "ldg.training.loggers.WandbRun", "ldg.models.schedules.Cyclical"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "torch.optim.Adam",
+        "pytorch_lightning.Trainer",
+        "ldg.models.vae.VAE",
+        "ldg.training.loggers.WandbRun",
+        "ldg.models.schedules.Cyclical",
+    ],
+)
 def test_a_signature_read_from_text_is_the_real_one(target):
     real = inspect.signature(get_class(target)).parameters
     read = signatures.read(target)
@@ -141,11 +151,11 @@ def test_a_mistake_is_answered_in_one_line_with_status_2_before_torch_is_importe
 
 
 def test_help_lists_the_groups_and_commands_worth_copying(tmp_path):
-    done = subprocess.run([sys.executable, str(HOME / "train.py"), "--help"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(HOME / "train.py"), "--help"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0
     for group, choices in GROUPS.items():
         line = next(line for line in done.stdout.splitlines() if line.startswith(f"{group}:"))
         assert all(choice in line for choice in choices), line
     assert sum(line.strip().startswith("python train.py ") for line in done.stdout.splitlines()) >= 5
-
-

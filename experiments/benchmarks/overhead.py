@@ -1,0 +1,210 @@
+"""What a training step costs beside the same step in a hand-written loop.
+
+    python experiments/benchmarks/overhead.py               # bare loop, ldg, Lightning with the usual pipeline
+    pip install -e .[benchmark]                             # and pythae's trainer as well
+
+Same networks, same optimizer, same images, batch 128, float32. Every contender runs in turn, several times over, so
+that a drift of the machine's speed meets all; the ratio to the bare loop is taken round by round, and its median is
+printed.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms.functional import to_pil_image, to_tensor
+
+HOME = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(HOME))
+
+from ldg.checkpoint import build  # noqa: E402
+from ldg.training.config import composed, resolved  # noqa: E402
+from ldg.training.run import make_module, make_trainer, quiet  # noqa: E402
+
+WARMUP = 10
+
+
+class Clock(pl.Callback):
+    """Seconds from the end of the warm-up to the last of the steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.seconds = steps, 0.0
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == WARMUP - 1:
+            self.start = time.perf_counter()
+        if batch_idx == WARMUP + self.steps - 1:
+            self.seconds = time.perf_counter() - self.start
+
+
+def bare(config: dict[str, Any], data: Any, steps: int) -> float:
+    """A loop that does nothing but index, forward, backward and step."""
+    module = make_module(config, data.classes)
+    model = module.model.train()
+    optimizer = module.make_optimizer(model.parameters())
+    images, labels, indices = data.train.images, data.train.all_labels, data.train.indices
+    order = indices[torch.randperm(len(indices))].split(128)
+    start = 0.0
+    for step in range(WARMUP + steps):
+        rows = order[step % (len(order) - 1)]
+        loss = model.loss(images[rows], labels[rows]).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if step == WARMUP - 1:
+            start = time.perf_counter()
+    return time.perf_counter() - start
+
+
+def ldg(config: dict[str, Any], data: Any, steps: int) -> float:
+    """What train.py does, with its loggers, checkpoints, progress bar and signal handling."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = resolved(composed([*config["overrides"], f"folder={folder}", "logger=csv"], HOME))
+        own["trainer"] |= {"max_epochs": 1, "limit_train_batches": WARMUP + steps, "limit_val_batches": 0}
+        own["callbacks"] = {"checkpoint": own["callbacks"]["checkpoint"]}
+        module = make_module(own, data.classes)
+        trainer = make_trainer(own, Path(folder), module)
+        clock = Clock(steps)
+        trainer.callbacks.append(clock)
+        trainer.fit(module, build(own["data"]))
+        return clock.seconds
+
+
+class Items(Dataset):
+    """The usual torchvision data set: an image at a time, through PIL and ToTensor."""
+
+    def __init__(self, data: Any) -> None:
+        self.pictures = [to_pil_image(image) for image in data.train.images[data.train.indices[:20000]]]
+        self.labels = data.train.labels[:20000].tolist()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return to_tensor(self.pictures[index]), self.labels[index]
+
+
+class Usual(pl.LightningModule):
+    """The LightningModule of the tutorials: loss and parts logged at every step, to the progress bar too."""
+
+    def __init__(self, model: torch.nn.Module, make_optimizer: Callable[..., Any]) -> None:
+        super().__init__()
+        self.model, self.make_optimizer = model, make_optimizer
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        loss = self.model(*batch)
+        values = {"loss": loss.loss, "kl": loss.kl.mean(), "log_likelihood": loss.log_likelihood.mean()}
+        self.log_dict(values, prog_bar=True)
+        return loss.loss
+
+    def configure_optimizers(self) -> Any:
+        return self.make_optimizer(self.parameters())
+
+
+def usual(config: dict[str, Any], data: Any, steps: int) -> float:
+    """Lightning with the per-item pipeline and default settings."""
+    module = make_module(config, data.classes)
+    loader = DataLoader(Items(data), batch_size=128, shuffle=True)
+    clock = Clock(steps)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            max_epochs=1,
+            limit_train_batches=WARMUP + steps,
+            default_root_dir=folder,
+            callbacks=[clock],
+            logger=pl.loggers.CSVLogger(folder),
+            enable_model_summary=False,
+        )
+        trainer.fit(Usual(module.model, module.make_optimizer), loader)
+    return clock.seconds
+
+
+def pythae(config: dict[str, Any], data: Any, steps: int) -> float:
+    """The same networks inside pythae's VAE, trained by its BaseTrainer on tensors; its own step count is one epoch."""
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import VAE, VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    inner = make_module(config | {"model": config["model"] | {"conditioning": "none"}}, data.classes).model
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = inner.encoder
+
+        def forward(self, x: torch.Tensor) -> Any:
+            mean, log_var = self.net(x, None).chunk(2, dim=1)
+            return ModelOutput(embedding=mean, log_covariance=log_var)
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = inner.decoder
+
+        def forward(self, z: torch.Tensor) -> Any:
+            return ModelOutput(reconstruction=self.net(z, None).sigmoid())
+
+    rows = data.train.indices[: 128 * steps]
+    with tempfile.TemporaryDirectory() as folder:
+        settings = BaseTrainerConfig(
+            output_dir=folder, num_epochs=1, learning_rate=1e-3, per_device_train_batch_size=128, no_cuda=True
+        )
+        shape = VAEConfig(input_dim=inner.image_shape, latent_dim=inner.latent_dim, reconstruction_loss="bce")
+        images = data.train.images[rows].float() / 255
+        trainer = BaseTrainer(
+            model=VAE(shape, Encoder(), Decoder()),
+            train_dataset=BaseDataset(images, data.train.all_labels[rows]),
+            training_config=settings,
+        )
+        trainer.prepare_training()
+        start = time.perf_counter()
+        trainer.train_step(epoch=1)
+        return time.perf_counter() - start
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--steps", type=int, default=100)
+    asked = arguments.parse_args()
+    quiet()
+    contenders = [bare, ldg, usual]
+    try:
+        import pythae as _  # noqa: F401
+
+        contenders.append(pythae)
+    except ImportError:
+        print("pythae is not installed; it is left out")
+    threads = torch.get_num_threads()
+    print(f"torch {torch.__version__}, {threads} threads, batch 128, {asked.rounds} rounds of {asked.steps} steps")
+    for model in ("vanilla_cvae", "conv_cvae"):
+        overrides = [f"model={model}", "trainer=cpu"]
+        config = resolved(composed(overrides, HOME)) | {"overrides": overrides}
+        data = build(config["data"])
+        data.prepare_data()
+        times: dict[str, list[float]] = {contender.__name__: [] for contender in contenders}
+        for _ in range(asked.rounds):
+            for contender in contenders:
+                times[contender.__name__].append(contender(config, data, asked.steps) / asked.steps)
+        print(f"\n{model:<14}{'ms a step':>12}{'of the bare loop':>20}{'lowest':>9}{'highest':>9}")
+        for name, seconds in times.items():
+            ratios = [a / b for a, b in zip(seconds, times["bare"], strict=True)]
+            print(
+                f"{name:<14}{1000 * statistics.median(seconds):>12.2f}{statistics.median(ratios):>19.2f}x"
+                f"{min(ratios):>8.2f}x{max(ratios):>8.2f}x"
+            )
+
+
+if __name__ == "__main__":
+    main()
