@@ -2,8 +2,10 @@
 
 import sys
 from pathlib import Path
+from typing import Any, NoReturn
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from ldg.errors import UserError
@@ -14,24 +16,38 @@ HOME = Path(__file__).resolve().parent
 
 @hydra.main(config_path="configs", config_name="train", version_base="1.3")
 def train(composed: DictConfig) -> float:
-    from ldg.training.resume import resumed  # torch and Lightning load from here on, after the config was accepted
-    from ldg.training.run import Interrupted, report, run
-
     config = configs.resolved(composed)
     try:
         if config["ckpt_path"]:
-            config = resumed(config, list(hydra.core.hydra_config.HydraConfig.get().overrides.task))
-        summary = run(config)
+            from ldg.training.resume import resumed
+
+            config = resumed(config, list(HydraConfig.get().overrides.task))
+        return fit(config)
     except UserError as error:
         stop(error)
+
+
+def fit(config: dict[str, Any]) -> float:
+    """Carry out a run and say how it went; torch and Lightning load from here on, after the config was accepted."""
+    from pytorch_lightning.utilities import rank_zero_only
+
+    from ldg.training.run import Interrupted, report, run
+
+    first = rank_zero_only.rank == 0  # of the processes of a DDP run
+    try:
+        summary = run(config)
     except Interrupted as stopped:
-        print(f"\nstopped and saved; go on with:  python train.py ckpt_path={stopped.checkpoint}", file=sys.stderr)
+        if first and stopped.checkpoint:
+            print(f"stopped and saved; go on with:  python train.py ckpt_path={stopped.checkpoint}", file=sys.stderr)
+        elif first:
+            print("stopped before there was anything to save", file=sys.stderr)
         sys.exit(128 + stopped.signum)
-    print(report(summary, Path(config["folder"])))
+    if first:
+        print(report(summary, Path(config["folder"])))
     return summary["metrics"].get("val/elbo", float("nan"))
 
 
-def stop(error: UserError) -> None:
+def stop(error: UserError) -> NoReturn:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
 
@@ -39,6 +55,8 @@ def stop(error: UserError) -> None:
 if __name__ == "__main__":
     try:
         configs.accept(sys.argv[1:], HOME)
+        train()
     except UserError as mistake:
         stop(mistake)
-    train()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -90,19 +92,21 @@ def read(path: str | Path) -> dict[str, Any]:
     import torch
 
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of strange pickles; the error says it
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except PermissionError:
         raise UserError(f"{file} may not be read; check its permissions") from None
     except Exception as error:
-        if "weights_only" in str(error).lower() or "Unsupported" in str(error):
-            raise UserError(
-                f"{file} holds Python objects that a checkpoint of ldg never has; it was not opened"
-            ) from None
+        if foreign := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise UserError(f"{file} holds {foreign[1]}, which no checkpoint of ldg has; it was not opened") from None
         raise UserError(f"{file} is damaged or no checkpoint; give one that train.py has written") from None
     if not isinstance(content, dict) or not isinstance(content.get("ldg"), dict):
         raise UserError(f"{file} was not written by ldg; give a checkpoint that train.py has written")
-    if content["ldg"].get("version") != VERSION:
-        raise UserError(f"{file} has format {content['ldg'].get('version')}; this ldg reads format {VERSION}")
+    version = content["ldg"].get("version")
+    if version != VERSION:
+        newer = isinstance(version, int) and version > VERSION
+        raise UserError(f"{file} has format {version}; this ldg reads {VERSION}{', update it' if newer else ''}")
     return content
 
 
@@ -118,6 +122,9 @@ def load(path: str | Path, device: str = "cpu") -> VAE:
         model = build(facts["config"]["model"])
         prefix = "model."
         weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+        broken = [name for name, value in weights.items() if not value.isfinite().all()]
+        if broken:
+            raise UserError(f"{find(path)} has weights that are no numbers ({broken[0]}); its training went wrong")
         model.load_state_dict(weights)
         model.classes, model.config = tuple(facts["classes"]), facts["config"]
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:

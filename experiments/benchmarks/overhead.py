@@ -181,7 +181,7 @@ def main() -> None:
     quiet()
     contenders = [bare, ldg, usual]
     try:
-        import pythae as _  # noqa: F401
+        import pythae as _
 
         contenders.append(pythae)
     except ImportError:

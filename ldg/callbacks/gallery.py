@@ -52,7 +52,7 @@ class Gallery(pl.Callback):
         self.images = images
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        model: VAE = module.model  # type: ignore[assignment]
+        model: VAE = module.model
         if is_written(model.classes):
             self.text = self.text or _writable(model.classes)
             parse(self.text, model.classes)
@@ -95,7 +95,9 @@ class Gallery(pl.Callback):
         device = next(model.parameters()).device
         images, labels = (x.to(device) for x in self.mapped)
         means = torch.cat([model.encode(i, c).mean for i, c in zip(images.split(500), labels.split(500), strict=True)])
-        pictures = {f"reconstructions_{split}": _reconstructions(model, split, *self.examples[split]) for split in self.examples}
+        pictures = {
+            f"reconstructions_{split}": _reconstructions(model, split, *self.examples[split]) for split in self.examples
+        }
         pictures["strings"] = self._strings(model)
         pictures["interpolations"] = _between_images(model, *self.pairs)
         if model.conditioning != "none":
@@ -144,7 +146,7 @@ def _show(axes: Axes, picture: np.ndarray) -> None:
 
 def _rows(rows: list[np.ndarray], names: list[str], columns: list[str] | None = None) -> Figure:
     """Rows of images, each (N, C, H, W) in [0, 1], with a name at the left of each and one above each column."""
-    count, _, height, width = rows[0].shape
+    count, _, _, width = rows[0].shape
     picture = sheets.grid(np.concatenate(rows), count, padding=2, scale=max(1, round(84 / width)))
     figure = _figure(picture)
     axes = figure.axes[0]

@@ -1,56 +1,84 @@
 """Ctrl-C and SIGTERM: finish the step, save, then stop."""
 
+import os
 import signal
+import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+AGREE_EVERY = 10  # steps; the processes of a DDP run ask each other so often
 
 
 class Interrupted(BaseException):
-    """Training was told to stop by ``signal`` and has saved itself to ``checkpoint``.
+    """The run was told to stop by ``signum``; ``checkpoint`` is what it can go on from, None if there is nothing yet.
 
     Like KeyboardInterrupt no Exception, so that nothing on the way takes it for a failure.
     """
 
-    def __init__(self, signum: int, checkpoint: Path) -> None:
+    def __init__(self, signum: int, checkpoint: Path | None) -> None:
         super().__init__(signum, checkpoint)
         self.signum = signum
         self.checkpoint = checkpoint
 
 
-class SaveOnSignal(pl.Callback):
-    """Saves ``last.ckpt`` after the step in which a signal came, and raises :class:`Interrupted`.
+class SaveOnSignal(Checkpoint):
+    """As a context manager around a run and a callback in it: after a signal, save ``last.ckpt`` and raise Interrupted.
 
-    A second signal of the same kind is not waited for: it does what it does without this callback.
+    In training this happens after the step, or at the end of the epoch if its last step is done (validation and gallery
+    are waited for); before and after training, and at a second signal, at once. Lightning calls a Checkpoint after all
+    other callbacks: what is saved at the end of an epoch is complete.
     """
 
     def __init__(self, folder: Path) -> None:
         self.checkpoint = Path(folder) / "checkpoints" / "last.ckpt"
+        self.training = False
         self.received: int | None = None
         self._before: dict[int, Any] = {}
 
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            self._before[signum] = signal.signal(signum, self._note)
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # only there may handlers be set
+            self._before = {signum: signal.signal(signum, self._note) for signum in SIGNALS}
+        return self
 
-    def _note(self, signum: int, frame: FrameType | None) -> None:
-        self.received = signum
-        signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        if self.received is not None:
-            trainer.save_checkpoint(self.checkpoint)
-            raise Interrupted(self.received, self.checkpoint)
-
-    def _restore(self) -> None:
+    def __exit__(self, *args: object) -> None:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
-        self._before.clear()
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        if not self.training or self.received is not None:
+            raise Interrupted(signum, self.checkpoint if self.checkpoint.exists() else None)
+        self.received = signum
+        os.write(2, b"\nstopping after this step or epoch; once more to stop at once\n")  # print is not for handlers
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        for signum in self._before:
+            signal.signal(signum, self._note)  # Lightning has put its own in between
+        self.training = True
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        # a checkpoint of an epoch's last step would be taken for one of a finished epoch
+        if not trainer.is_last_batch and (trainer.world_size == 1 or trainer.global_step % AGREE_EVERY == 0):
+            self._stop_if_told(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._stop_if_told(trainer)
+
+    def _stop_if_told(self, trainer: pl.Trainer) -> None:
+        told = self.received is not None
+        if trainer.world_size > 1:
+            told = trainer.strategy.reduce_boolean_decision(told, all=False)
+        if told:
+            trainer.save_checkpoint(self.checkpoint)
+            raise Interrupted(self.received or signal.SIGTERM, self.checkpoint)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._restore()
+        self.training = False
+        self.received = None
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
-        self._restore()
+        self.training = False

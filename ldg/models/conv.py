@@ -141,20 +141,12 @@ class ConvDecoder(nn.Module):
         widths = [channels[0] + (self.planes.planes if self.planes else 0), *channels[1:]]
         self.layers = nn.ModuleList()
         for width, following in pairwise(widths):
-            self.layers.append(
-                nn.ModuleList(
-                    [
-                        *_residual(width, blocks, film_dim),
-                        # kernel 4 is a multiple of the stride: no checkerboard (Odena et al. 2016)
-                        Block(
-                            nn.ConvTranspose2d(width, following, 4, stride=2, padding=1, bias=False),
-                            following,
-                            film_dim,
-                        ),
-                    ]
-                )
-            )
-        self.head = nn.ConvTranspose2d(widths[-1], out_shape[0], 4, stride=2, padding=1)
+            # kernel = stride: no overlap, so no checkerboard (Odena et al. 2016), and half the time of kernel 4
+            up = nn.ConvTranspose2d(width, following, 2, stride=2, bias=False)
+            stage = [*_residual(width, blocks, film_dim), Block(up, following, film_dim)]
+            self.layers.append(nn.ModuleList(stage))
+        # the last doubling by pixel shuffle (Shi et al. 2016): one 3x3 convolution joins all neighbours
+        self.head = nn.Sequential(nn.Conv2d(widths[-1], 4 * out_shape[0], 3, padding=1), nn.PixelShuffle(2))
 
     def forward(self, z: Tensor, c: Tensor | None) -> Tensor:
         if self.condition == "concat":

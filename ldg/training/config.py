@@ -77,7 +77,8 @@ def _explain(error: Exception, name: str) -> str:
     text = str(error)
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        return f"{group}={choice}: no such choice{_suggest(choice, error.options)}; {group} is one of {', '.join(error.options)}"
+        choices = f"{group} is one of {', '.join(error.options)}"
+        return f"{group}={choice}: no such choice{_suggest(choice, error.options)}; {choices}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as an override; write key=value"
     if match := re.search(r"Could not (?:override|append|delete|find) '?([\w./@+~]+)'?", text):
@@ -113,7 +114,9 @@ def resolved(config: DictConfig) -> dict[str, Any]:
         with_hydra = "hydra" in config
         if with_hydra:
             HydraConfig.instance().set_config(config)
-        plain = OmegaConf.to_container(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=False)
+        plain = OmegaConf.to_container(
+            OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]), resolve=False
+        )
         whole = OmegaConf.create(plain)
         result = OmegaConf.to_container(whole, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
@@ -41,7 +42,7 @@ class MetricsFile(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         earlier = [row for row in self.rows if int(row["step"]) < int(step or 0)]
         same = [row for row in self.rows if int(row["step"]) == int(step or 0) and not metrics.keys() & row.keys()]
-        self.rows = earlier + [{"step": step, **{k: v for row in same for k, v in row.items()}, **metrics}]
+        self.rows = [*earlier, {"step": step, **{k: v for row in same for k, v in row.items()}, **metrics}]
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
         partial = self.path.with_suffix(".part")
         with partial.open("w", newline="") as file:
@@ -56,7 +57,8 @@ def _has_credentials() -> bool:
         return True
     import wandb
 
-    return bool(wandb.api.api_key)
+    wandb.setup(settings=wandb.Settings(silent=True))
+    return wandb.login(prompt=False, verify=False)
 
 
 def _reachable(timeout: float = 2.0) -> bool:
@@ -107,6 +109,13 @@ class WandbRun(WandbLogger):
             log_model=log_model and mode == "online",
             settings=wandb.Settings(silent=True, console="off"),
         )
+        # Lightning still passes on an argument that W&B has given up and warns of
+        self._wandb_init.pop("anonymous", None)
+
+    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
+        """The best checkpoint becomes the artifact, not the last one too."""
+        if checkpoint_callback.monitor is not None:
+            super().after_save_checkpoint(checkpoint_callback)
 
     @property
     @rank_zero_experiment

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ldg.checkpoint import VERSION
 from ldg.models.vae import VAE, Loss
+from ldg.training.resume import relocate
 
 NAMES = ("loss", "elbo", "log_likelihood", "kl")
 ACTIVE = 0.01  # a latent is active if its posterior mean varies more than this over the images (Burda et al. 2016)
@@ -23,7 +24,9 @@ class Averages:
     def add(self, loss: Loss) -> None:
         with torch.no_grad():
             n = len(loss.kl)
-            parts = torch.stack([loss.log_likelihood.sum(), loss.kl.sum(), loss.loss * n, torch.full_like(loss.loss, n)])
+            parts = torch.stack(
+                [loss.log_likelihood.sum(), loss.kl.sum(), loss.loss * n, torch.full_like(loss.loss, n)]
+            )
             self.sums = parts.double() if self.sums is None else self.sums + parts
 
     def compute(self, prefix: str, trainer: pl.Trainer) -> dict[str, float]:
@@ -84,7 +87,7 @@ class VAEModule(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         metrics = self.averages["train"].compute("train", self.trainer) | self.metrics
         self.metrics = {}
-        metrics |= {"beta": self.model.beta.weight(self.epoch), "lr": self.optimizers().param_groups[0]["lr"]}
+        metrics |= {"beta": self.model.beta.weight(self.epoch), "lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
         self.log_dict(metrics, logger=False)
         for logger in self.loggers:
             # one record an epoch, instead of Lightning's two
@@ -99,7 +102,9 @@ class VAEModule(pl.LightningModule):
 
     def _evaluation_end(self, split: str) -> dict[str, float]:
         metrics = self.averages[split].compute(split, self.trainer)
-        means = self.all_gather(torch.cat(self._means)).flatten(0, -2)
+        gathered = self.all_gather(torch.cat(self._means))
+        assert isinstance(gathered, Tensor)
+        means = gathered.flatten(0, -2)
         self._means.clear()
         metrics[f"{split}/active_units"] = float((means.double().var(0) > ACTIVE).sum())
         self.log_dict(metrics, logger=False)
@@ -135,3 +140,4 @@ class VAEModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.averages["train"].sums = checkpoint["ldg_averages"]
+        relocate(checkpoint, self.run_config["folder"])

@@ -1,29 +1,39 @@
 """Going on with a run: its checkpoint brings the config; only what may change without a break may be overridden."""
 
 import copy
+import importlib
+import os
+import re
 from pathlib import Path
 from typing import Any
 
-import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from ldg.checkpoint import find, read
 from ldg.errors import UserError
 from ldg.training.config import check
 
-# groups that say where and how a run is carried out, not what is trained
-REPLACEABLE = ("trainer", "logger", "callbacks", "debug")
-OWN = ("ckpt_path",)
+# what a run is: another one is another run
+KEPT = ("data", "model", "conditioning", "likelihood", "optimizer", "scheduler", "experiment", "debug")
+IDENTITY = ("seed", "name", "outputs", "folder")
+# except for where its data lie
+MOVABLE = ("data.root", "data.cache", "data.download")
+# groups that say where and how a run is carried out
+REPLACEABLE = ("trainer", "logger", "callbacks")
+# what another trainer changes
+DEVICES = ("accelerator", "devices", "strategy")
+# a checkpoint's config may have these made, and nothing else
+_TRUSTED_ROOTS = ("ldg.", "torch.optim.", "pytorch_lightning.")
 
 
 def resumed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     """The config of the run that ``config["ckpt_path"]`` (a checkpoint or run folder) belongs to.
 
-    Overrides of single values are applied to it; a trainer, logger or callbacks group named on the command line takes
-    the place of the run's own. It goes on in the run's folder.
+    Of ``config``, composed of ``overrides``, it takes only what these name: single values, or a logger or callbacks
+    group in place of the run's own, or the devices of another trainer. It goes on in the run's folder.
 
     Raises:
-        UserError: for an unusable checkpoint, an override that would change the model or the data, or a run that has
-            reached its last epoch.
+        UserError: for an unusable checkpoint, an override that would change what is trained, or a run that is finished.
     """
     path = Path(config["ckpt_path"])
     if path.is_dir() and (path / "checkpoints" / "last.ckpt").is_file():
@@ -31,46 +41,101 @@ def resumed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     path = find(path)
     content = read(path)
     result = copy.deepcopy(content["ldg"]["config"])
+    _refuse_foreign(result)
     moved = path.parent.parent
     old, result["folder"] = result["folder"], str(moved if path.parent.name == "checkpoints" else config["folder"])
     result = _replace(result, old, result["folder"])
-    for override in overrides:
-        key, _, value = override.partition("=")
-        key = key.lstrip("+~")
-        if key in OWN:
-            continue
+    given = _replace({key: config.get(key) for key in config}, config["folder"], result["folder"])
+    for override in OverridesParser.create().parse_overrides(overrides):
+        key = override.key_or_group
+        if re.split(r"[./@]", key)[0] in KEPT + IDENTITY and key not in MOVABLE:
+            raise UserError(
+                f"{override.input_line}: a resumed run keeps its own {key}; leave it out, or start a new run"
+            )
         if key in REPLACEABLE:
-            if key != "debug":
-                result[key] = _replace(config[key], config["folder"], result["folder"])
-        elif key.split("/")[0] in ("data", "model", "conditioning", "likelihood", "optimizer", "scheduler", "experiment") and (
-            "." not in key
-        ):
-            raise UserError(f"{override}: a resumed run keeps its own {key}; leave it out, or start a new run")
-        else:
-            _assign(result, key, yaml.safe_load(value))
+            result[key] = _group(key, given.get(key) or {}, result)
+        elif override.is_delete():
+            _delete(result, key.split("."))
+        elif key != "ckpt_path" and not key.startswith("hydra"):
+            _take(result, given, key.split("."))
     result["ckpt_path"] = str(path)
     check(result)
     epochs = result["trainer"].get("max_epochs") or -1
-    if 0 <= epochs <= _finished_epochs(content):
+    finished = (Path(result["folder"]) / "summary.json").exists()  # one stopped after its last epoch has its test to do
+    if finished and 0 <= epochs <= _finished_epochs(content, path):
         raise UserError(f"{path} has trained its {epochs} epochs; go on with trainer.max_epochs={2 * epochs}")
     return result
 
 
-def _finished_epochs(content: dict[str, Any]) -> int:
-    return int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+def _finished_epochs(content: dict[str, Any], path: Path) -> int:
+    try:
+        return int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{path} has weights but no state of training; give a checkpoint of a run") from None
+
+
+def relocate(checkpoint: dict[str, Any], folder: str) -> None:
+    """Let the callbacks of a checkpoint find the files they wrote after their run's folder was moved or renamed."""
+    new = os.path.realpath(folder)
+    for key, state in checkpoint.get("callbacks", {}).items():
+        old = str(state.get("dirpath") or "")
+        if Path(old).name == "checkpoints":
+            checkpoint["callbacks"][key] = _replace(state, str(Path(old).parent), new)
+
+
+def _refuse_foreign(node: Any) -> None:
+    """Raises UserError for a target that is not a class of ldg, torch.optim or Lightning."""
+    if isinstance(node, list):
+        for item in node:
+            _refuse_foreign(item)
+    if not isinstance(node, dict):
+        return
+    if "_target_" in node:
+        target = str(node["_target_"])
+        module, _, name = target.rpartition(".")
+        try:
+            found = getattr(importlib.import_module(module), name) if target.startswith(_TRUSTED_ROOTS) else None
+        except (ImportError, AttributeError):
+            found = None
+        if not (isinstance(found, type) and f"{found.__module__}.".startswith(_TRUSTED_ROOTS)):
+            raise UserError(
+                f"the checkpoint's config names {target!r} as a target, which ldg does not make from a file"
+            )
+    for value in node.values():
+        _refuse_foreign(value)
+
+
+def _group(name: str, new: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    """A group named on the command line, fitted to the run."""
+    if name == "trainer":
+        return {k: v for k, v in run["trainer"].items() if k not in DEVICES} | {k: new[k] for k in DEVICES if k in new}
+    if "wandb" in new:
+        new["wandb"] |= {"name": run["name"], "tags": run["tags"], "save_dir": run["outputs"]}
+        new["wandb"]["group"] = run["logger"].get("wandb", {}).get("group") or run["tags"][0]
+    return new
 
 
 def _replace(node: Any, old: str, new: str) -> Any:
-    """Every string of a nested config with the folder's old name replaced."""
+    """A nested structure with a folder's old name replaced in every string and key."""
     if isinstance(node, dict):
-        return {key: _replace(value, old, new) for key, value in node.items()}
+        return {_replace(key, old, new): _replace(value, old, new) for key, value in node.items()}
     if isinstance(node, list):
         return [_replace(item, old, new) for item in node]
     return node.replace(old, new) if isinstance(node, str) else node
 
 
-def _assign(config: dict[str, Any], key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    for parent in parents:
-        config = config[parent]
-    config[last] = value
+def _take(config: dict[str, Any], given: dict[str, Any], path: list[str]) -> None:
+    """Set one value to the given one; where the config lacks what it belongs to, take that whole."""
+    key, *rest = path
+    if rest and isinstance(config.get(key), dict):
+        _take(config[key], given[key], rest)
+    else:
+        config[key] = given[key]
+
+
+def _delete(config: dict[str, Any], path: list[str]) -> None:
+    key, *rest = path
+    if rest and isinstance(config.get(key), dict):
+        _delete(config[key], rest)
+    elif not rest:
+        config.pop(key, None)

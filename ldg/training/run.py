@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 import time
 import traceback
 import warnings
@@ -22,8 +23,20 @@ from ldg.callbacks.progress import Progress
 from ldg.checkpoint import build, read
 from ldg.data.module import ImageDataModule
 from ldg.errors import UserError
-from ldg.training.loggers import WandbRun
+from ldg.training.loggers import MetricsFile, WandbRun
 from ldg.training.module import VAEModule
+from ldg.training.saving import WholeFiles
+
+# warnings of libraries about what is meant to be as it is
+QUIET = (
+    ".*LeafSpec.*",
+    ".*does not have many workers.*",
+    ".*GPU available but not used.*",
+    ".*is smaller than the logging interval.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*loaded checkpoint was produced with.*",
+    ".*it is recommended to use `Trainer\\(devices=1, num_nodes=1\\)`.*",
+)
 
 
 def run(config: dict[str, Any]) -> dict[str, Any]:
@@ -37,6 +50,11 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         Interrupted: after Ctrl-C or SIGTERM, when the state has been saved.
     """
     quiet()
+    with SaveOnSignal(Path(config["folder"])) as stopper:
+        return _run(config, stopper)
+
+
+def _run(config: dict[str, Any], stopper: SaveOnSignal) -> dict[str, Any]:
     folder = Path(config["folder"])
     pl.seed_everything(config["seed"], verbose=False)
     data = instantiate_data(config)
@@ -45,35 +63,39 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     open_folder(folder, config, may_exist=resume is not None)
     trainer = None
     try:
-        trainer = make_trainer(config, folder, module)
+        trainer = make_trainer(config, folder, module, stopper)
         start = time.perf_counter()
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
         seconds = time.perf_counter() - start
         summary = finish(config, folder, trainer, module, data, seconds)
-    except Interrupted:
+    except Interrupted as stopped:
+        if sync := close_wandb(trainer):
+            print(sync, file=sys.stderr)
+        if stopped.checkpoint is None and not resume:
+            shutil.rmtree(folder)  # nothing in it yet
         raise
     except UserError:
+        close_wandb(trainer)
         if not resume:
             shutil.rmtree(folder)
         raise
     except BaseException:
         (folder / "error.txt").write_text(traceback.format_exc())
+        print(f"the run broke; this error and what was saved before are in {folder}", file=sys.stderr)
+        if sync := close_wandb(trainer):
+            print(sync, file=sys.stderr)
         raise
     finally:
         os.environ.pop("LDG_RUN_ID", None)
-        close_wandb(trainer)
-    return summary
+    return summary | {"sync": close_wandb(trainer)}
 
 
 def quiet() -> None:
     """Keep other libraries' tips out of the one progress bar."""
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for pattern in (".*LeafSpec.*", ".*does not have many workers.*", ".*GPU available but not used.*"):
+    for pattern in QUIET:
         warnings.filterwarnings("ignore", pattern)
-    # the default callbacks of a run that resumes find their own files; that is meant
-    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
-    warnings.filterwarnings("ignore", ".*loaded checkpoint was produced with.*")
 
 
 def instantiate_data(config: dict[str, Any]) -> ImageDataModule:
@@ -106,21 +128,24 @@ def open_folder(folder: Path, config: dict[str, Any], may_exist: bool) -> None:
     try:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=may_exist or worker)
     except FileExistsError:
-        raise UserError(f"folder={folder}: there is a run already; leave folder= out, or go on with ckpt_path=") from None
+        raise UserError(
+            f"folder={folder}: there is a run already; leave folder= out, or go on with ckpt_path="
+        ) from None
     except OSError as error:
         raise UserError(f"{folder} cannot be made: {error.strerror}; choose another with outputs=...") from None
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     (folder / "error.txt").unlink(missing_ok=True)
 
 
-def make_trainer(config: dict[str, Any], folder: Path, module: VAEModule) -> pl.Trainer:
+def make_trainer(config: dict[str, Any], folder: Path, module: VAEModule, stopper: SaveOnSignal) -> pl.Trainer:
     """Lightning's Trainer with the configured loggers and callbacks, and ldg's own progress bar and signal handling."""
     if "ddp" in str(config["trainer"].get("strategy", "")):
         os.environ["LDG_RUN_ID"] = folder.name  # the other processes of this run share its folder
     loggers = list(instantiate(config["logger"]).values())
-    callbacks = [*filter(None, instantiate(config["callbacks"]).values()), Progress(), SaveOnSignal(folder)]
+    callbacks = [*filter(None, instantiate(config["callbacks"]).values()), Progress(), stopper]
+    own = {"logger": loggers, "callbacks": callbacks, "plugins": WholeFiles(), "default_root_dir": folder}
     try:
-        trainer: pl.Trainer = instantiate(config["trainer"], logger=loggers, callbacks=callbacks, default_root_dir=folder)
+        trainer: pl.Trainer = instantiate(config["trainer"], **own)
     except Exception as error:
         cause = error.__cause__ or error
         raise UserError(f"trainer: {' '.join(str(cause).split())}") from None
@@ -141,8 +166,12 @@ def finish(
 ) -> dict[str, Any]:
     """Test the best weights, draw the curves, write the summary."""
     metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
-    best = next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)), None)
-    if best and best.best_model_path:
+    if not metrics:  # all epochs were trained before; only the test is left to do
+        records = next((logger for logger in trainer.loggers if isinstance(logger, MetricsFile)), None)
+        last = records.rows[-1] if records and records.rows else {}
+        metrics = {key: float(value) for key, value in last.items() if "/" in key}
+    best = next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
+    if best and best.best_model_score is not None:
         metrics["val/elbo"] = float(best.best_model_score)
         module.load_state_dict(read(best.best_model_path)["state_dict"])
     if config["test"]:
@@ -164,15 +193,14 @@ def finish(
     return summary
 
 
-def close_wandb(trainer: pl.Trainer | None) -> None:
-    """End the W&B run, if any, and say how an offline one is sent."""
-    wandb_logger = next((x for x in trainer.loggers if isinstance(x, WandbRun)), None) if trainer else None
-    if wandb_logger is None or wandb_logger._experiment is None:
-        return
-    folder = wandb_logger.folder
-    wandb_logger._experiment.finish()
-    if folder:
-        print(f"W&B was offline; send this run with:  wandb sync {os.path.relpath(folder)}")
+def close_wandb(trainer: pl.Trainer | None) -> str | None:
+    """End the W&B run, if any; the command that sends an offline one."""
+    logger = next((x for x in trainer.loggers if isinstance(x, WandbRun)), None) if trainer else None
+    if logger is None or logger._experiment is None:
+        return None
+    folder = logger.folder
+    logger._experiment.finish()
+    return f"send it to W&B:                 wandb sync {os.path.relpath(folder)}" if folder else None
 
 
 def report(summary: dict[str, Any], folder: Path) -> str:
@@ -184,9 +212,12 @@ def report(summary: dict[str, Any], folder: Path) -> str:
     for name in ("elbo", "log_likelihood", "kl", "active_units"):
         values = [metrics.get(f"{split}/{name}") for split in ("train", "val", "test")]
         lines.append(f"{name:<16}" + "".join(f"{v:>10.2f}" if v is not None else f"{'':>10}" for v in values))
+    further = f"trainer.max_epochs={2 * summary['epochs']}"
     lines += [
         f"\npictures, curves, checkpoints:  {folder}",
         f'write with it:                  python generate.py "Hello World" --checkpoint {folder}',
-        f"train on:                       python train.py ckpt_path={folder} trainer.max_epochs={2 * summary['epochs']}",
+        f"train on:                       python train.py ckpt_path={folder} {further}",
     ]
+    if summary.get("sync"):
+        lines.append(summary["sync"])
     return "\n".join(lines)

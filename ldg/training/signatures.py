@@ -48,7 +48,9 @@ class _Names(dict[str, Any]):
         return Any
 
 
-_PYDANTIC = [name for name in pydantic.__all__ if name.startswith(("Positive", "Negative", "NonNegative", "FiniteFloat"))]
+_PYDANTIC = [
+    name for name in pydantic.__all__ if name.startswith(("Positive", "Negative", "NonNegative", "FiniteFloat"))
+]
 
 
 def _evaluate(expression: ast.expr, module: str) -> Any:
