@@ -52,12 +52,12 @@ class Gallery(pl.Callback):
         self.images = images
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        model: VAE = module.model
+        model: VAE = module.model  # type: ignore[assignment]
         if is_written(model.classes):
             self.text = self.text or _writable(model.classes)
             parse(self.text, model.classes)
         data: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        self.examples = {split: data.examples(split, self.images) for split in ("train", "val")}  # type: ignore[arg-type]
+        self.examples = {split: data.examples(split, self.images) for split in ("train", "val")}
         self.pairs = data.examples("test", 2 * PAIRS)
         self.mapped = data.examples("val", MAP_IMAGES)
 

@@ -36,7 +36,7 @@ def latent_map(means: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) 
     for number, label in enumerate(present):
         colour = colours(number / len(present)) if len(present) > 20 else colours(number)
         chosen = points[labels == label]
-        axes.scatter(*chosen.T, s=8, color=colour, alpha=0.5, linewidths=0, label=classes[label])
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=8, color=colour, alpha=0.5, linewidths=0, label=classes[label])
         if len(present) > 20 and len(classes[label]) == 1:
             axes.annotate(classes[label], np.median(chosen, axis=0), color=colour, weight="bold", size=13, ha="center")
     if len(present) <= 20:

@@ -1,5 +1,6 @@
 """The LightningModule: one step, one epoch's averages, and what a checkpoint needs to stand alone."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ldg.checkpoint import VERSION
+from ldg.errors import UserError
 from ldg.models.vae import VAE, Loss
 from ldg.training.resume import relocate
 
@@ -34,9 +36,10 @@ class Averages:
         if self.sums is None:
             return {}
         sums = trainer.strategy.reduce(self.sums, reduce_op="sum")
-        log_likelihood, kl, loss, n = sums.tolist()
         self.sums = None
-        values = (loss / n, (log_likelihood - kl) / n, log_likelihood / n, kl / n)
+        *parts, n = sums.tolist()
+        log_likelihood, kl, loss = (part / n for part in parts)
+        values = (loss, log_likelihood - kl, log_likelihood, kl)
         return {f"{prefix}/{name}": value for name, value in zip(NAMES, values, strict=True)}
 
 
@@ -60,7 +63,8 @@ class VAEModule(pl.LightningModule):
         self.scheduler = scheduler
         self.run_config = config
         self.averages = {"train": Averages(), "val": Averages(), "test": Averages()}
-        self.metrics: dict[str, float] = {}
+        self.metrics: dict[str, float] = {}  # of the validation, until the epoch ends
+        self.reported: dict[str, float] = {}  # of the last whole epoch
         self._means: list[Tensor] = []
         self._noise: torch.Generator | None = None
 
@@ -88,6 +92,7 @@ class VAEModule(pl.LightningModule):
         metrics = self.averages["train"].compute("train", self.trainer) | self.metrics
         self.metrics = {}
         metrics |= {"beta": self.model.beta.weight(self.epoch), "lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
+        self.reported = metrics
         self.log_dict(metrics, logger=False)
         for logger in self.loggers:
             # one record an epoch, instead of Lightning's two
@@ -121,6 +126,7 @@ class VAEModule(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         metrics = self._evaluation_end("test")
+        self.reported = self.reported | metrics
         for logger in self.loggers:
             logger.log_metrics(metrics, step=self.trainer.global_step)
 
@@ -130,14 +136,30 @@ class VAEModule(pl.LightningModule):
             return optimizer
         make = self.scheduler["scheduler"]
         needs_length = "total_steps" in make.func.__init__.__code__.co_varnames
-        length = {"total_steps": int(self.trainer.estimated_stepping_batches)} if needs_length else {}
+        length = {"total_steps": self._total_steps()} if needs_length else {}
         return {"optimizer": optimizer, "lr_scheduler": {**self.scheduler, "scheduler": make(optimizer, **length)}}
 
+    def _total_steps(self) -> int:
+        """Steps of the whole training.
+
+        The trainer's own estimated_stepping_batches would set up the loaders before a resumed run has restored where
+        in the epoch they were.
+        """
+        trainer = self.trainer
+        if trainer.max_epochs is None or trainer.max_epochs < 0:
+            raise UserError("trainer.max_epochs=-1: this scheduler needs an end; give a number or scheduler=none")
+        batches, limit = len(trainer.datamodule.train_dataloader()), trainer.limit_train_batches  # type: ignore[attr-defined]
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        steps = math.ceil(batches / trainer.accumulate_grad_batches) * trainer.max_epochs
+        return max(1, steps if trainer.max_steps < 0 else min(steps, trainer.max_steps))
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["ldg"] = {"version": VERSION, "config": self.run_config, "classes": list(self.model.classes)}
+        facts = {"config": self.run_config, "classes": list(self.model.classes), "metrics": self.reported}
+        checkpoint["ldg"] = {"version": VERSION, **facts}
         # a run stopped in mid-epoch goes on with the epoch's average so far
         checkpoint["ldg_averages"] = self.averages["train"].sums
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.averages["train"].sums = checkpoint["ldg_averages"]
+        self.reported = checkpoint["ldg"]["metrics"]
         relocate(checkpoint, self.run_config["folder"])

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import shutil
 import sys
@@ -23,7 +24,7 @@ from ldg.callbacks.progress import Progress
 from ldg.checkpoint import build, read
 from ldg.data.module import ImageDataModule
 from ldg.errors import UserError
-from ldg.training.loggers import MetricsFile, WandbRun
+from ldg.training.loggers import WandbRun
 from ldg.training.module import VAEModule
 from ldg.training.saving import WholeFiles
 
@@ -35,6 +36,7 @@ QUIET = (
     ".*is smaller than the logging interval.*",
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*loaded checkpoint was produced with.*",
+    ".*could not find the monitored key.*",
     ".*it is recommended to use `Trainer\\(devices=1, num_nodes=1\\)`.*",
 )
 
@@ -165,18 +167,13 @@ def finish(
     seconds: float,
 ) -> dict[str, Any]:
     """Test the best weights, draw the curves, write the summary."""
-    metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
-    if not metrics:  # all epochs were trained before; only the test is left to do
-        records = next((logger for logger in trainer.loggers if isinstance(logger, MetricsFile)), None)
-        last = records.rows[-1] if records and records.rows else {}
-        metrics = {key: float(value) for key, value in last.items() if "/" in key}
     best = next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
-    if best and best.best_model_score is not None:
-        metrics["val/elbo"] = float(best.best_model_score)
-        module.load_state_dict(read(best.best_model_path)["state_dict"])
+    if best and best.best_model_path:
+        content = read(best.best_model_path)
+        module.load_state_dict(content["state_dict"])
+        module.reported = content["ldg"]["metrics"]  # all numbers are of the same epoch
     if config["test"]:
         trainer.test(module, data, verbose=False, weights_only=True)
-        metrics |= {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("test/")}
     if trainer.is_global_zero and (folder / "metrics.csv").exists():
         draw_curves(folder)
     summary = {
@@ -186,7 +183,7 @@ def finish(
         "seconds": round(seconds, 1),
         "parameters": sum(p.numel() for p in module.model.parameters()),
         "checkpoint": str(best.best_model_path) if best else None,
-        "metrics": metrics,
+        "metrics": {key: value for key, value in module.reported.items() if "/" in key},
     }
     if trainer.is_global_zero:
         (folder / "summary.json").write_text(json.dumps(summary, indent=2))
@@ -212,6 +209,8 @@ def report(summary: dict[str, Any], folder: Path) -> str:
     for name in ("elbo", "log_likelihood", "kl", "active_units"):
         values = [metrics.get(f"{split}/{name}") for split in ("train", "val", "test")]
         lines.append(f"{name:<16}" + "".join(f"{v:>10.2f}" if v is not None else f"{'':>10}" for v in values))
+    if not math.isfinite(metrics.get("val/elbo", 0.0)):
+        lines.append("val/elbo is no number: training went wrong; a smaller optimizer.lr may help")
     further = f"trainer.max_epochs={2 * summary['epochs']}"
     lines += [
         f"\npictures, curves, checkpoints:  {folder}",

@@ -1,0 +1,183 @@
+"""Checkpoints: from a run back to its model, and one line for every file that is not what it should be."""
+
+import os
+import pickle
+import time
+
+import pytest
+import torch
+
+import ldg
+from ldg import checkpoint
+from ldg.checkpoint import build, newest_run, read
+from ldg.data.strokes import Strokes
+from ldg.errors import UserError
+from tests.runs import TINY, train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder, _ = train(*TINY, "trainer.max_epochs=1", f"outputs={tmp_path_factory.mktemp('outputs')}")
+    return folder
+
+
+@pytest.fixture
+def changed(run, tmp_path):
+    """The run's checkpoint with something in it changed."""
+
+    def change(edit):
+        content = read(run)
+        edit(content)
+        torch.save(content, tmp_path / "changed.ckpt")
+        return tmp_path / "changed.ckpt"
+
+    return change
+
+
+def complaint(path):
+    with pytest.raises(UserError) as error:
+        ldg.load(path)
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+    return str(error.value)
+
+
+def test_a_run_becomes_the_model_that_was_trained(run):
+    content = read(run / "checkpoints" / "best.ckpt")
+    trained = build(content["ldg"]["config"]["model"])
+    trained.load_state_dict({name.removeprefix("model."): value for name, value in content["state_dict"].items()})
+    z, labels = torch.randn(62, 4), torch.arange(62)
+    expected = trained.eval().decode(z, labels)
+    for path in (run, str(run), run / "checkpoints" / "best.ckpt"):
+        model = ldg.load(path)
+        assert torch.equal(model.decode(z, labels), expected)
+        assert not model.training
+        assert model.classes == Strokes.classes
+        assert model.config == content["ldg"]["config"]
+    picture = ldg.write("Hello", str(run))
+    assert (picture == ldg.write("Hello", ldg.load(run))).all()
+
+
+def test_a_run_without_a_best_checkpoint_gives_its_last(run, tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes((run / "checkpoints" / "last.ckpt").read_bytes())
+    assert checkpoint.find(tmp_path / "run") == tmp_path / "run" / "checkpoints" / "last.ckpt"
+
+
+class Code:
+    """Runs a command when it is unpickled by the ordinary pickle."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+@pytest.mark.parametrize("place", ["beside", "inside"])
+def test_code_in_a_pickle_is_not_run(place, run, tmp_path):
+    content = read(run) if place == "inside" else {}
+    content["more"] = Code(f"touch {tmp_path}/taken")
+    torch.save(content, tmp_path / "hostile.ckpt")
+    assert "holds posix.system, which no checkpoint of ldg has" in complaint(tmp_path / "hostile.ckpt")
+    (tmp_path / "plain.ckpt").write_bytes(pickle.dumps(content))
+    assert "plain.ckpt" in complaint(tmp_path / "plain.ckpt")
+    assert not (tmp_path / "taken").exists()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "builtins.eval",
+        "ldg.models.vae.torch.load",
+        "ldg.models.vae.Callable",
+        "ldg.data.download.urlopen",
+        "ldg.checkpoint.load",
+        "ldg.models.nothing.Thing",
+        "",
+        None,
+    ],
+)
+@pytest.mark.parametrize("place", ["model", "encoder"])
+def test_a_target_outside_the_list_is_refused_by_name(target, place, changed, tmp_path):
+    def edit(content):
+        node = content["ldg"]["config"]["model"]
+        node = node if place == "model" else node["encoder"]
+        node.clear()
+        node |= {"_target_": target, "command": f"touch {tmp_path}/taken"}
+
+    with pytest.raises(UserError) as error:
+        ldg.load(changed(edit))
+    assert repr(target) in str(error.value) and "\n" not in str(error.value)
+    assert not (tmp_path / "taken").exists()
+
+
+def test_files_that_are_none(run, tmp_path):
+    whole = (run / "checkpoints" / "best.ckpt").read_bytes()
+    contents = {
+        "truncated": whole[: len(whole) // 2],
+        "cut": whole[:-1],
+        "empty": b"",
+        "text": b"weights, believe me\n" * 9,
+        "picture": b"\x89PNG\r\n\x1a\n" * 40,
+    }
+    for name, data in contents.items():
+        path = tmp_path / f"{name}.ckpt"
+        path.write_bytes(data)
+        assert complaint(path) == f"{path} is damaged or no checkpoint; give one that train.py has written"
+
+
+def test_a_damaged_weight_is_noticed(run, tmp_path):
+    data = bytearray((run / "checkpoints" / "best.ckpt").read_bytes())
+    for at in range(len(data) // 4, len(data) // 2):
+        data[at] ^= 0xFF
+    (tmp_path / "damaged.ckpt").write_bytes(data)
+    complaint(tmp_path / "damaged.ckpt")
+
+
+def test_foreign_and_missing_files(tmp_path):
+    torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "weights.ckpt")
+    assert "was not written by ldg" in complaint(tmp_path / "weights.ckpt")
+    torch.save([1, 2], tmp_path / "list.ckpt")
+    assert "was not written by ldg" in complaint(tmp_path / "list.ckpt")
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.ckpt")
+    assert "holds torch.nn.modules.linear.Linear" in complaint(tmp_path / "module.ckpt")
+    assert "no checkpoint at" in complaint(tmp_path / "nothing.ckpt")
+    assert "holds no checkpoints/best.ckpt" in complaint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c["ldg"].update(version=checkpoint.VERSION + 1), "has format 2; this ldg reads 1, update it"),
+        (lambda c: c["ldg"].pop("version"), "has format None"),
+        (lambda c: c["ldg"].pop("config"), "does not fit its own config: 'config'"),
+        (lambda c: c["ldg"].update(config=[1]), "does not fit its own config"),
+        (lambda c: c["ldg"].update(classes=None), "does not fit its own config"),
+        (lambda c: c["ldg"]["config"]["model"].update(latent_dim=9), "does not fit its own config"),
+        (lambda c: c["ldg"]["config"]["model"].update(latent_dim="9"), "does not fit its own config"),
+        (lambda c: c["ldg"]["config"].update(model=3), "does not fit its own config"),
+        (lambda c: c.pop("state_dict"), "does not fit its own config: 'state_dict'"),
+        (lambda c: c.update(state_dict=[1]), "does not fit its own config"),
+        (lambda c: c["state_dict"].popitem(), "does not fit its own config"),
+        (lambda c: c["state_dict"].update({next(iter(c["state_dict"])): "x"}), "does not fit its own config"),
+        (
+            lambda c: next(v for v in c["state_dict"].values() if v.is_floating_point()).fill_(float("nan")),
+            "has weights that are no numbers",
+        ),
+    ],
+)
+def test_a_checkpoint_whose_parts_do_not_fit(edit, message, changed):
+    assert message in complaint(changed(edit))
+
+
+def test_the_newest_run_is_the_one_that_finished_last(tmp_path):
+    with pytest.raises(UserError, match="no finished run"):
+        newest_run(tmp_path)
+    now = time.time()
+    for name, age in {"a/20260101": 5, "b/20250101": 1, "c/20270101": 9}.items():
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "summary.json").write_text("{}")
+        os.utime(tmp_path / name / "summary.json", (now - age, now - age))
+    (tmp_path / "d" / "unfinished" / "checkpoints").mkdir(parents=True)
+    assert newest_run(tmp_path) == tmp_path / "b" / "20250101"

@@ -1,0 +1,72 @@
+"""Every data set with every model and every conditioning: trains, draws, saves, loads, generates."""
+
+import math
+import os
+
+import numpy as np
+import pytest
+import torch
+
+import ldg
+from ldg.errors import UserError
+from ldg.generation import writer
+from tests.data import made
+from tests.runs import BARE, STROKES, train
+
+DATA = {
+    "strokes": (STROKES, "Ab 3"),
+    "emnist": (["data.dataset.split=digits"], "20 26"),
+    "fashion_mnist": ([], "Bag, Coat+Dress"),
+    "stanford_dogs": (
+        ["data.dataset.breeds=[pug,Shih-Tzu,Maltese dog]", "data.dataset.image_size=16", "data.val_fraction=0.5"],
+        "pug, Shih-Tzu+pug",
+    ),
+}
+SMALL = {
+    "vanilla_cvae": ["model.encoder.hidden=[8]"],
+    "conv_cvae": ["model.encoder.channels=[4,4]", "model.encoder.hidden=8"],
+    "beta_vae": ["model.encoder.channels=[4,4]", "model.encoder.hidden=8", "model/beta=capacity"],
+}
+ONE_STEP = [f"trainer.{key}=1" for key in ("max_epochs", "limit_train_batches", "limit_val_batches")]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    made.emnist(root, "digits", 40)
+    for part in ("train", "t10k"):
+        images = np.random.default_rng(0).integers(0, 256, (40, 28, 28))
+        made.idx_pair(root / "FashionMNIST/raw", part, images, np.arange(40) % 10)
+    made.dogs(root, per_breed=4)
+    before = os.environ.get("LDG_DATA")
+    os.environ["LDG_DATA"] = str(root)
+    yield root
+    os.environ.pop("LDG_DATA") if before is None else os.environ.update(LDG_DATA=before)
+
+
+@pytest.mark.parametrize("conditioning", ["both", "decoder", "none"])
+@pytest.mark.parametrize("model", SMALL)
+@pytest.mark.parametrize("data", DATA)
+def test_trains_draws_saves_loads_generates(data, model, conditioning, root, tmp_path):
+    options, text = DATA[data]
+    # the gallery once for each data set and conditioning: it knows nothing of architectures
+    bare = [o for o in BARE if model != "conv_cvae" or "gallery" not in o]
+    overrides = [f"data={data}", f"model={model}", f"conditioning={conditioning}", *options, *SMALL[model], *bare]
+    folder, summary = train(*overrides, "model.latent_dim=3", *ONE_STEP, f"outputs={tmp_path}")
+    assert summary["steps"] == 1 and math.isfinite(summary["metrics"]["test/elbo"])
+    if model == "conv_cvae":
+        drawn = {file.stem for file in (folder / "gallery").glob("*.png")}
+        expected = {"reconstructions_train", "reconstructions_val", "strings", "interpolations", "latent_map"}
+        assert drawn == expected | ({"interpolations_labels"} if conditioning != "none" else set())
+
+    loaded = ldg.load(folder)
+    assert loaded.conditioning == conditioning and len(loaded.classes) == loaded.num_classes
+    images = loaded.sample(torch.arange(2), generator=torch.Generator().manual_seed(0))
+    assert images.shape == (2, *loaded.image_shape) and 0 <= images.min() <= images.max() <= 1
+    if conditioning == "none":
+        with pytest.raises(UserError, match="trained without labels"):
+            ldg.write(text, loaded)
+        picture = writer.samples(loaded, 2, 3)
+    else:
+        picture = ldg.write(text, loaded)
+    assert picture.ndim == (3 if loaded.image_shape[0] == 3 else 2) and 0 <= picture.min() < picture.max() <= 1

@@ -1,0 +1,418 @@
+"""A run from its config to its folder: what lies there, that it repeats to the last bit, and that it survives."""
+
+import json
+import math
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import ldg
+from ldg.callbacks.interrupt import Interrupted
+from ldg.checkpoint import read
+from ldg.errors import UserError
+from ldg.training.module import VAEModule
+from tests.runs import BARE, CONV, DENSE, STROKES, TINY, configured, content, resume, rows, run, train, weights
+
+PARTS = ("loss", "elbo", "log_likelihood", "kl")
+
+
+def same(first, second):
+    assert first.keys() == second.keys()
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture
+def act_at_step(monkeypatch):
+    """Do something in the training step that follows so many others."""
+
+    def arrange(step, action):
+        original = VAEModule.training_step
+
+        def training_step(self, batch, batch_idx):
+            if self.trainer.global_step == step:
+                action()
+            return original(self, batch, batch_idx)
+
+        monkeypatch.setattr(VAEModule, "training_step", training_step)
+        return lambda: monkeypatch.setattr(VAEModule, "training_step", original)
+
+    return arrange
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run of two epochs with its gallery; its folder, summary and config."""
+    outputs = tmp_path_factory.mktemp("finished")
+    config = configured(
+        *STROKES, *DENSE, "trainer=cpu", "logger=csv", "trainer.max_epochs=2", "model/beta=linear", f"outputs={outputs}"
+    )
+    summary = run(config)
+    return Path(config["folder"]), summary, config
+
+
+def test_the_folder_holds_everything(finished):
+    folder, summary, config = finished
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == config
+    assert sorted(file.name for file in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    pictures = {"reconstructions_train", "reconstructions_val", "strings", "interpolations", "interpolations_labels"}
+    pictures |= {"latent_map"}
+    assert {file.stem for file in (folder / "gallery").glob("*.png")} == pictures
+    for epoch in (1, 2):
+        assert {file.stem for file in (folder / f"gallery/epoch_{epoch:04d}").iterdir()} == pictures
+    assert Image.open(folder / "loss.png").size == (1500, 900)
+    assert {k: v for k, v in summary.items() if k != "sync"} == json.loads((folder / "summary.json").read_text())
+    assert not (folder / "error.txt").exists()
+    assert not list(folder.rglob("*.part"))
+
+
+def test_metrics_have_a_row_an_epoch(finished):
+    folder, _, _ = finished
+    found = rows(folder)
+    assert [(row["step"], row["epoch"]) for row in found] == [("6", "1"), ("12", "2")]
+    for row in found:
+        for split in ("train", "val"):
+            loss, elbo, log_likelihood, kl = (float(row[f"{split}/{name}"]) for name in PARTS)
+            assert all(map(math.isfinite, (loss, elbo, log_likelihood, kl)))
+            assert elbo == log_likelihood - kl
+            assert kl > 0 > log_likelihood
+        assert 0 <= float(row["val/active_units"]) <= 4
+        # the loss of an epoch's val is log-likelihood and KL weighed by beta at its end
+        weighed = float(row["beta"]) * float(row["val/kl"]) - float(row["val/log_likelihood"])
+        assert float(row["val/loss"]) == pytest.approx(weighed, rel=1e-5)
+    assert [float(row["beta"]) for row in found] == [0.5, 1.0]  # a linear warm-up of two epochs
+    assert float(found[-1]["lr"]) == 0.0  # the end of the cosine
+    assert float(found[-1]["train/elbo"]) > float(found[0]["train/elbo"])
+
+
+def test_the_summary_is_of_the_best_checkpoint(finished):
+    folder, summary, config = finished
+    best = max(float(row["val/elbo"]) for row in rows(folder))
+    assert summary["metrics"]["val/elbo"] == pytest.approx(best, rel=1e-6)
+    assert (summary["epochs"], summary["steps"], summary["name"]) == (2, 12, config["name"])
+    model = ldg.load(folder)
+    assert summary["parameters"] == sum(p.numel() for p in model.parameters())
+    assert summary["metrics"]["test/elbo"] == float(rows(folder)[-1]["test/elbo"])
+
+
+def test_the_test_images_take_no_part_in_the_choice(tmp_path):
+    """Another test split, the same training: every number but the test's stays the same, to the last bit."""
+    line = [*TINY, "trainer.max_epochs=2", f"outputs={tmp_path}"]
+    (first, one), (second, two) = train(*line), train(*line, "data.dataset.test_per_class=3")
+    for a, b in zip(rows(first), rows(second), strict=True):
+        assert {k: v for k, v in a.items() if "test/" not in k} == {k: v for k, v in b.items() if "test/" not in k}
+    assert same(weights(first, "best"), weights(second, "best"))
+    assert one["metrics"]["test/elbo"] != two["metrics"]["test/elbo"]
+
+
+@pytest.mark.parametrize("network", [DENSE, CONV], ids=["dense", "conv"])
+def test_the_same_command_gives_the_same_numbers(network, tmp_path):
+    line = [*STROKES, *network, *BARE, "trainer.max_epochs=1", f"outputs={tmp_path}"]
+    (first, _), (second, _), (other, _) = train(*line), train(*line), train(*line, "seed=1")
+    assert first != second
+    assert (first / "metrics.csv").read_bytes() == (second / "metrics.csv").read_bytes()
+    assert same(weights(first), weights(second))
+    assert rows(first)[0]["train/elbo"] != rows(other)[0]["train/elbo"]
+    assert not same(weights(first), weights(other))
+
+
+LONG = [*TINY, "model/beta=linear", "model.beta.warmup_epochs=3", "trainer.max_epochs=3"]
+VARIANTS = {
+    "cosine": [],
+    "plateau": ["scheduler=plateau", "scheduler.scheduler.patience=0", "optimizer=sgd", "optimizer.lr=1e-5"],
+    "limited": ["trainer.limit_train_batches=4"],
+    "bytes": ["likelihood.binarize=dynamic", "data.val_fraction=0.3", "trainer.gradient_clip_val=1.0"],
+}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    made = {}
+
+    def get(variant):
+        if variant not in made:
+            made[variant], _ = train(*LONG, *VARIANTS[variant], f"outputs={tmp_path_factory.mktemp('whole')}")
+        return made[variant]
+
+    return get
+
+
+# with 6 steps an epoch (4 where limited): in the middle of the first, at its last step, at the first of the next, ...
+@pytest.mark.parametrize(
+    ("variant", "step"),
+    [
+        ("cosine", 0),
+        ("cosine", 2),
+        ("cosine", 5),
+        ("cosine", 6),
+        ("cosine", 10),
+        ("cosine", 17),
+        ("plateau", 8),
+        ("plateau", 11),
+        ("limited", 3),
+        ("limited", 5),
+        ("bytes", 9),
+    ],
+)
+def test_a_stopped_run_goes_on_to_the_same_numbers(variant, step, uninterrupted, act_at_step, tmp_path):
+    undo = act_at_step(step, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted) as stopped:
+        train(*LONG, *VARIANTS[variant], f"outputs={tmp_path}")
+    undo()
+    assert stopped.value.signum == signal.SIGTERM
+    (folder,) = tmp_path.glob("*/*")
+    assert stopped.value.checkpoint == folder / "checkpoints" / "last.ckpt"
+    assert not (folder / "summary.json").exists() and not (folder / "error.txt").exists()
+
+    again, summary = resume(stopped.value.checkpoint)
+    assert again == folder
+    whole = uninterrupted(variant)
+    assert (folder / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+    for name in ("best", "last"):
+        assert same(weights(folder, name), weights(whole, name))
+    assert summary["metrics"] == json.loads((whole / "summary.json").read_text())["metrics"]
+
+
+def test_a_run_goes_on_after_a_crash_wherever_its_folder_lies(uninterrupted, act_at_step, tmp_path):
+    """What was saved at the end of the last whole epoch stays, with the error beside it, and moves with the folder."""
+
+    def crash():
+        raise RuntimeError("the disk is on fire")
+
+    undo = act_at_step(14, crash)
+    with pytest.raises(RuntimeError, match="on fire"):
+        train(*LONG, f"outputs={tmp_path}/here")
+    undo()
+    (folder,) = tmp_path.glob("here/*/*")
+    error = (folder / "error.txt").read_text()
+    assert error.startswith("Traceback") and "the disk is on fire" in error and "training_step" in error
+    assert len(rows(folder)) == 2
+    assert read(folder / "checkpoints" / "last.ckpt")["epoch"] == 1
+    assert ldg.load(folder).classes[10] == "A"
+
+    moved = tmp_path / "there" / "run"
+    moved.parent.mkdir()
+    shutil.move(folder, moved)
+    again, summary = resume(moved)
+    assert again == moved
+    assert not (moved / "error.txt").exists() and not folder.exists()
+    whole = uninterrupted("cosine")
+    assert (moved / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+    assert same(weights(moved, "best"), weights(whole, "best"))
+    assert summary["checkpoint"] == str(moved / "checkpoints" / "best.ckpt")
+
+
+def test_last_is_the_last_epoch_even_if_it_was_not_the_best(tmp_path):
+    """A rate far too large: the first epoch is the best."""
+    folder, _ = train(*TINY, "optimizer.lr=0.5", "scheduler=none", f"outputs={tmp_path}")
+    values = [float(row["val/elbo"]) for row in rows(folder)]
+    assert values[-1] < max(values)
+    assert read(folder / "checkpoints" / "last.ckpt")["epoch"] == 4
+    assert read(folder / "checkpoints" / "best.ckpt")["epoch"] == values.index(max(values))
+
+
+def test_a_finished_run_trains_on(tmp_path):
+    line = [*TINY, "scheduler=plateau", "test=false"]
+    whole, _ = train(*line, "trainer.max_epochs=2", f"outputs={tmp_path}/whole")
+    folder, _ = train(*line, "trainer.max_epochs=1", f"outputs={tmp_path}/part")
+    again, summary = resume(folder, "trainer.max_epochs=2")
+    assert again == folder and summary["epochs"] == 2
+    assert (folder / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+    assert same(weights(folder), weights(whole))
+    assert yaml.safe_load((folder / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (None, "has trained its 2 epochs; go on with trainer.max_epochs=4"),
+        ("model=vanilla_cvae", "model=vanilla_cvae: a resumed run keeps its own model"),
+        ("data=emnist", "data=emnist: a resumed run keeps its own data"),
+        ("model/beta=linear", "a resumed run keeps its own model/beta"),
+        ("model.latent_dim=8", "a resumed run keeps its own model.latent_dim"),
+        ("optimizer.lr=0.1", "a resumed run keeps its own optimizer.lr"),
+        ("seed=3", "a resumed run keeps its own seed"),
+        ("debug=fast", "a resumed run keeps its own debug"),
+        ("trainer.max_epochs=-5", "trainer.max_epochs=-5: should be greater than or equal to -1"),
+        ("trainer.max_epochs=1", "has trained its 1 epochs"),
+    ],
+)
+def test_what_cannot_be_resumed_changes_nothing(finished, override, message):
+    folder, _, _ = finished
+    before = content(folder)
+    with pytest.raises(UserError) as error:
+        resume(folder, *([override] if override else []))
+    assert message in str(error.value) and "\n" not in str(error.value)
+    assert content(folder) == before
+
+
+def test_what_a_resumed_run_takes_from_the_command_line(finished, tmp_path):
+    from ldg.training.config import composed, resolved
+    from ldg.training.resume import resumed
+    from tests.conftest import HOME
+
+    folder, _, config = finished
+    line = [
+        f"ckpt_path={folder}",
+        "trainer=ddp",
+        "trainer.max_epochs=7",
+        "trainer.gradient_clip_val=5e-1",
+        "logger=wandb",
+        "data.root=/elsewhere",
+        "~callbacks.early_stopping",
+    ]
+    result = resumed(resolved(composed(["data=emnist", *line], HOME)), line)
+    assert result["model"] == config["model"]
+    assert result["data"] == config["data"] | {"root": "/elsewhere"}
+    changed = {"strategy": "ddp", "devices": 2, "accelerator": "auto", "max_epochs": 7, "gradient_clip_val": 0.5}
+    assert result["trainer"] == config["trainer"] | changed
+    assert result["logger"]["csv"]["path"] == f"{folder}/metrics.csv"
+    wandb = result["logger"]["wandb"]
+    assert (wandb["name"], wandb["group"], wandb["tags"]) == (config["name"], "strokes", config["tags"])
+    assert wandb["save_dir"] == config["outputs"]
+    assert result["callbacks"] == {k: v for k, v in config["callbacks"].items() if k != "early_stopping"}
+    assert (result["folder"], result["ckpt_path"]) == (str(folder), f"{folder}/checkpoints/last.ckpt")
+
+
+@pytest.mark.parametrize(
+    "target", ["os.system", "subprocess.Popen", "ldg.training.run.run", "torch.optim.adam.sys.exit"]
+)
+def test_a_hostile_config_is_not_carried_out_by_going_on(finished, target, tmp_path):
+    folder, _, _ = finished
+    whole = read(folder / "checkpoints" / "last.ckpt")
+    whole["ldg"]["config"]["callbacks"]["gallery"] = {"_target_": target, "command": f"touch {tmp_path}/taken"}
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    torch.save(whole, tmp_path / "run" / "checkpoints" / "last.ckpt")
+    with pytest.raises(UserError, match=f"names '{target}' as a target"):
+        resume(tmp_path / "run", "trainer.max_epochs=9")
+    assert not (tmp_path / "taken").exists()
+
+
+def test_a_second_signal_stops_at_once(act_at_step, tmp_path):
+    def twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("went on after the second")
+
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    act_at_step(8, twice)
+    with pytest.raises(Interrupted) as stopped:
+        train(*LONG, f"outputs={tmp_path}")
+    assert stopped.value.signum == signal.SIGINT
+    (folder,) = tmp_path.glob("*/*")
+    assert read(stopped.value.checkpoint)["global_step"] == 6  # the end of the first epoch
+    assert not (folder / "error.txt").exists()
+    assert {s: signal.getsignal(s) for s in before} == before
+
+
+def test_a_run_stopped_at_once_before_it_has_anything_leaves_nothing(act_at_step, tmp_path):
+    def twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    act_at_step(0, twice)
+    with pytest.raises(Interrupted) as stopped:
+        train(*LONG, f"outputs={tmp_path}")
+    assert stopped.value.checkpoint is None
+    assert not list(tmp_path.glob("*/*"))
+
+
+@pytest.mark.parametrize("moment", ["validation_step", "test_step"])
+def test_ctrl_c_outside_of_a_training_step(moment, monkeypatch, uninterrupted, tmp_path):
+    """In validation: after the epoch. In the test: at once, and going on does the test alone."""
+    original = getattr(VAEModule, moment)
+    sent = []
+
+    def step(self, batch, batch_idx):
+        if not sent and (self.trainer.current_epoch == 2 or moment == "test_step"):
+            sent.append(os.kill(os.getpid(), signal.SIGINT))
+        return original(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VAEModule, moment, step)
+        with pytest.raises(Interrupted):
+            train(*LONG, f"outputs={tmp_path}")
+    (folder,) = tmp_path.glob("*/*")
+    assert len(rows(folder)) == 3
+    assert not (folder / "summary.json").exists() and not (folder / "error.txt").exists()
+    before = weights(folder)
+    _, summary = resume(folder)
+    assert same(before, weights(folder)) and len(rows(folder)) == 3
+    assert summary["epochs"] == 3
+    assert {"train/elbo", "val/elbo", "test/elbo"} <= summary["metrics"].keys()
+    expected = json.loads((uninterrupted("cosine") / "summary.json").read_text())["metrics"]
+    assert {key: summary["metrics"][key] for key in expected} == pytest.approx(expected, rel=1e-6)
+
+
+def test_early_stopping_stops(tmp_path):
+    line = [*TINY, "trainer.max_epochs=50", "optimizer.lr=1e-12", "callbacks.early_stopping.patience=2"]
+    folder, summary = train(*line, "+callbacks.early_stopping.min_delta=1.0", f"outputs={tmp_path}")
+    assert summary["epochs"] == len(rows(folder)) == 3  # one, and two that are no better
+
+
+def test_gradients_are_clipped(tmp_path):
+    """Plain SGD moves the weights by lr * gradient: with a clipped norm, by no more than lr * that."""
+    line = [*TINY, "optimizer=sgd", "optimizer.momentum=0", "optimizer.lr=1.0", "scheduler=none", f"outputs={tmp_path}"]
+    line += ["trainer.max_epochs=2", "trainer.limit_train_batches=1", "+callbacks.last_checkpoint.save_top_k=-1"]
+    line += ["callbacks.last_checkpoint.filename='e{epoch}'", "test=false", "trainer.limit_val_batches=1"]
+    folder, _ = train(*line, "trainer.gradient_clip_val=0.25")
+    first, second = (read(file)["state_dict"] for file in sorted((folder / "checkpoints").glob("e*.ckpt")))
+    moved = torch.stack([(second[name] - first[name]).square().sum() for name in first]).sum().sqrt()
+    assert moved == pytest.approx(0.25, rel=1e-3)
+
+
+def test_half_precision_gives_finite_numbers_near_the_full_ones(tmp_path):
+    line = [*STROKES, *CONV, *BARE, "trainer.max_epochs=1", f"outputs={tmp_path}"]
+    (half, _), (full, _) = train(*line, "trainer.precision=bf16-mixed"), train(*line)
+    for name in PARTS:
+        assert float(rows(half)[0][f"val/{name}"]) == pytest.approx(float(rows(full)[0][f"val/{name}"]), rel=0.05)
+    assert rows(half)[0]["train/elbo"] != rows(full)[0]["train/elbo"]
+    assert {value.dtype for value in weights(half).values() if value.is_floating_point()} == {torch.float32}
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on CPU")
+def test_a_compiled_run_loads_uncompiled(tmp_path, monkeypatch):
+    line = [*TINY, "trainer.max_epochs=1", "data.batch_size=62", f"outputs={tmp_path}"]  # no smaller last batch
+    compiled = []
+    original = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, *a: (compiled.append(self), original(self, *a)))
+    (fast, _), (plain, _) = train(*line, "compile=true"), train(*line)
+    assert [type(network).__name__ for network in compiled] == ["DenseEncoder", "DenseDecoder"]
+    assert weights(fast).keys() == weights(plain).keys()
+    labels = torch.arange(62)
+    a, b = (ldg.load(folder).sample(labels, generator=torch.Generator().manual_seed(0)) for folder in (fast, plain))
+    torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+    assert a.std() > 0
+
+
+def test_debug_overfit_learns_a_batch_by_heart(tmp_path):
+    line = [
+        "debug=overfit",
+        *STROKES,
+        "model=vanilla_cvae",
+        "trainer=cpu",
+        "callbacks.gallery=null",
+        "data.batch_size=8",
+    ]
+    folder, summary = train(*line, "trainer.max_epochs=100", f"outputs={tmp_path}")
+    losses = [float(row["train/loss"]) for row in rows(folder)]
+    assert summary["steps"] == len(losses) == 100
+    assert losses[-1] < losses[0] / 4
+    assert configured("debug=overfit")["scheduler"]["scheduler"] is None
+
+
+def test_debug_fast_trains_a_few_batches_of_everything(tmp_path):
+    _, summary = train("debug=fast", *TINY, f"outputs={tmp_path}")
+    assert (summary["steps"], summary["epochs"]) == (6, 2)
+    assert math.isfinite(summary["metrics"]["test/elbo"])
+
+
+def test_debug_profile_says_where_the_time_goes(tmp_path):
+    folder, _ = train("debug=profile", *TINY, f"outputs={tmp_path}")
+    table = (folder / "fit-profile.txt").read_text()
+    assert "run_training_batch" in table and "[LightningModule]VAEModule.validation_step" in table
