@@ -22,7 +22,8 @@ __all__ = ["UserError", "load", "write"]
 def write(text: str, model: VAE | str | None = None, **options: Any) -> np.ndarray:
     """``text`` in the hand of a model, a checkpoint, a run folder, or (None) the newest finished run.
 
-    A picture (H, W) or (H, W, 3) in [0, 1], ink dark on white; the options are those of :func:`ldg.generation.writer.write`.
+    A picture (H, W) or (H, W, 3) in [0, 1], ink dark on white. The options are those of
+    :func:`ldg.generation.writer.write`.
 
     Raises:
         UserError: if there is no such model, or it cannot write the text.

@@ -31,7 +31,7 @@ class Outline(NamedTuple):
 
 
 def resample(image: np.ndarray, rows: tuple[float, float, int], columns: tuple[float, float, int]) -> np.ndarray:
-    """The cubic spline through ``image`` (H, W) in [0, 1], sampled on (start, stop, number) pixels each way; 0 outside."""
+    """The cubic spline through ``image`` (H, W) in [0, 1], sampled on (start, stop, number) pixels each way."""
     return np.clip(_sampled(_sampled(image, *rows).T, *columns).T, 0, 1)
 
 

@@ -12,10 +12,14 @@ def bar(width, size=28, height=20):
     return image
 
 
-def test_resampling_keeps_a_constant_and_the_total():
+def test_resampling_keeps_constants_and_slopes_and_stays_in_range():
     np.testing.assert_allclose(ink.resample(np.ones((8, 8)), (2, 6, 12), (2, 6, 12)), 1, atol=1e-6)
+    slope = np.tile(np.linspace(0, 1, 16), (16, 1))
+    expected = np.tile((np.linspace(4 + 1 / 6, 12 - 1 / 6, 24) - 0.5) / 15, (24, 1))
+    np.testing.assert_allclose(ink.resample(slope, (4, 12, 24), (4, 12, 24)), expected, atol=1e-6)
     fine = ink.resample(bar(4), (-2, 30, 96), (-2, 30, 96))
-    assert fine.sum() / 9 == pytest.approx(80, rel=1e-4)
+    assert fine.min() == 0 and fine.max() == 1
+    assert fine.sum() / 9 == pytest.approx(80, rel=0.05)
 
 
 def test_pen_width_of_a_bar():
