@@ -9,6 +9,8 @@ printed.
 """
 
 import argparse
+import contextlib
+import os
 import statistics
 import sys
 import tempfile
@@ -25,6 +27,7 @@ from torchvision.transforms.functional import to_pil_image, to_tensor
 HOME = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(HOME))
 
+from ldg.callbacks.interrupt import SaveOnSignal  # noqa: E402
 from ldg.checkpoint import build  # noqa: E402
 from ldg.training.config import composed, resolved  # noqa: E402
 from ldg.training.run import make_module, make_trainer, quiet  # noqa: E402
@@ -71,10 +74,11 @@ def ldg(config: dict[str, Any], data: Any, steps: int) -> float:
         own["trainer"] |= {"max_epochs": 1, "limit_train_batches": WARMUP + steps, "limit_val_batches": 0}
         own["callbacks"] = {"checkpoint": own["callbacks"]["checkpoint"]}
         module = make_module(own, data.classes)
-        trainer = make_trainer(own, Path(folder), module)
+        trainer = make_trainer(own, Path(folder), module, SaveOnSignal(Path(folder)))
         clock = Clock(steps)
         trainer.callbacks.append(clock)
-        trainer.fit(module, build(own["data"]))
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+            trainer.fit(module, build(own["data"]))
         return clock.seconds
 
 
@@ -124,7 +128,9 @@ def usual(config: dict[str, Any], data: Any, steps: int) -> float:
             logger=pl.loggers.CSVLogger(folder),
             enable_model_summary=False,
         )
-        trainer.fit(Usual(module.model, module.make_optimizer), loader)
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            # its progress bar is part of what it costs, but not of this output
+            trainer.fit(Usual(module.model, module.make_optimizer), loader)
     return clock.seconds
 
 

@@ -50,6 +50,7 @@ class Gallery(pl.Callback):
         self.text = text
         self.every_n_epochs = every_n_epochs
         self.images = images
+        self.epoch, self.is_drawn = 0, True  # the last one trained, and whether there are pictures of it
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         model: VAE = module.model  # type: ignore[assignment]
@@ -62,10 +63,17 @@ class Gallery(pl.Callback):
         self.mapped = data.examples("val", MAP_IMAGES)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        epoch = trainer.current_epoch + 1
-        last = epoch == trainer.max_epochs
-        if trainer.is_global_zero and (epoch % self.every_n_epochs == 0 or last):
-            self.publish(trainer, module, epoch)
+        self.epoch, self.is_drawn = trainer.current_epoch + 1, False
+        if self.epoch % self.every_n_epochs == 0:
+            self._publish_once(trainer, module)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._publish_once(trainer, module)  # whatever ended it
+
+    def _publish_once(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.is_global_zero and not self.is_drawn:
+            self.publish(trainer, module, self.epoch)
+        self.is_drawn = True
 
     def on_fit_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         frames = sorted(self.folder.glob("epoch_*/strings.png"))

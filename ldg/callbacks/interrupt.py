@@ -78,7 +78,8 @@ class SaveOnSignal(Checkpoint):
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.training = False
-        self.received = None
+        if self.received is not None:  # while the last pictures were drawn
+            raise Interrupted(self.received, self.checkpoint if self.checkpoint.exists() else None)
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
         self.training = False

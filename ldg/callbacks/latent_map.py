@@ -23,9 +23,10 @@ def project(means: np.ndarray) -> tuple[np.ndarray, float]:
 def latent_map(means: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> tuple[Figure, str]:
     """Posterior means (N, D), directly if D is 2, else their principal components, coloured by class."""
     caption = "Latent map"
-    points = means
+    points, kind = means, "latent"
     if means.shape[1] > 2:
         points, share = project(means)
+        kind = "component"
         caption += f", two principal components ({share:.0%} of the variance)"
     elif means.shape[1] == 1:
         points = np.column_stack([means[:, 0], labels])
@@ -36,12 +37,13 @@ def latent_map(means: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) 
     for number, label in enumerate(present):
         colour = colours(number / len(present)) if len(present) > 20 else colours(number)
         chosen = points[labels == label]
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=8, color=colour, alpha=0.5, linewidths=0, label=classes[label])
-        if len(present) > 20 and len(classes[label]) == 1:
-            axes.annotate(classes[label], np.median(chosen, axis=0), color=colour, weight="bold", size=13, ha="center")
+        # too many for a legend: every point is the character itself
+        written = len(present) > 20 and classes[label].isalnum() and len(classes[label]) == 1
+        look = {"marker": rf"$\mathrm{{{classes[label]}}}$", "s": 30} if written else {"s": 8, "label": classes[label]}
+        axes.scatter(chosen[:, 0], chosen[:, 1], color=colour, alpha=0.6, linewidths=0, **look)
     if len(present) <= 20:
         axes.legend(frameon=False, markerscale=2.5, fontsize=9)
-    axes.set(xlabel="first", ylabel="second")
+    axes.set(xlabel=f"first {kind}", ylabel=f"second {kind}" if means.shape[1] > 1 else "class")
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid(alpha=0.2)
     return figure, caption
