@@ -77,7 +77,7 @@ def ldg(config: dict[str, Any], data: Any, steps: int) -> float:
         trainer = make_trainer(own, Path(folder), module, SaveOnSignal(Path(folder)))
         clock = Clock(steps)
         trainer.callbacks.append(clock)
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
             trainer.fit(module, build(own["data"]))
         return clock.seconds
 
@@ -128,7 +128,11 @@ def usual(config: dict[str, Any], data: Any, steps: int) -> float:
             logger=pl.loggers.CSVLogger(folder),
             enable_model_summary=False,
         )
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        with (
+            Path(os.devnull).open("w") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+            contextlib.redirect_stderr(nowhere),
+        ):
             # its progress bar is part of what it costs, but not of this output
             trainer.fit(Usual(module.model, module.make_optimizer), loader)
     return clock.seconds

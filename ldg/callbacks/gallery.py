@@ -80,7 +80,11 @@ class Gallery(pl.Callback):
         if trainer.is_global_zero and len(frames) > 1:
             first, *others = [Image.open(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
             durations = [400] * len(others) + [2000]
-            first.save(self.folder / "strings.gif", save_all=True, append_images=others, duration=durations, loop=0)
+            path = self.folder / "strings.gif"
+            first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbRun):
+                    logger.log_video("gallery/strings_moving", [str(path)], step=trainer.global_step, format=["gif"])
 
     def publish(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int) -> None:
         """Draw every picture, save it, and hand it to the loggers that take pictures."""
@@ -220,6 +224,6 @@ def _styles(model: VAE, count: int) -> Tensor:
 def log_figure(logger: Any, name: str, figure: Figure, caption: str, path: Path, step: int) -> None:
     """Give a picture to a logger, in that logger's way."""
     if isinstance(logger, WandbRun):
-        logger.log_image(f"gallery/{name}", [str(path)], step=None, caption=[f"{caption}, step {step}"])
+        logger.log_image(f"gallery/{name}", [str(path)], step=step, caption=[f"{caption}, step {step}"])
     elif isinstance(logger, TensorBoardLogger):
         logger.experiment.add_figure(f"gallery/{name}", figure, step)

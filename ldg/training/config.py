@@ -188,6 +188,15 @@ def _check_value(key: str, value: Any, annotation: Any) -> None:
         return  # an annotation pydantic has no use for (a class of torch, say) is checked when it is called
 
 
+def _check_place(folder: Path) -> None:
+    """Raises UserError if run folders cannot be made in a folder, before the data are made; it writes nothing."""
+    there = next((f for f in (folder, *folder.absolute().parents) if f.exists()), Path("/"))
+    if not there.is_dir():
+        raise UserError(f"outputs={folder}: {there} is not a folder; choose another")
+    if not os.access(there, os.W_OK):
+        raise UserError(f"outputs={folder}: {there} may not be written to; choose another")
+
+
 def accept(arguments: list[str], home: Path) -> None:
     """Check a command line of train.py; every value of a sweep is tried once.
 
@@ -198,6 +207,7 @@ def accept(arguments: list[str], home: Path) -> None:
         asked = get_args_parser().parse_args(arguments)
     except SystemExit as stop:  # argparse has said why
         raise SystemExit(2 if stop.code else 0) from None
+    os.environ["LDG_HOME"] = str(home)  # where Hydra finds experiments
     if asked.help or asked.hydra_help or asked.cfg or asked.info or asked.shell_completion:
         return
     try:
@@ -214,5 +224,6 @@ def accept(arguments: list[str], home: Path) -> None:
     for trial in trials:
         config = resolved(composed([*plain, *trial], home, asked.config_name or "train"))
         check(config)
+        _check_place(Path(config["outputs"]))
         if asked.multirun and "ddp" in str(config["trainer"].get("strategy", "")):
             raise UserError("trainer=ddp: its processes would each repeat the whole sweep; start the runs one by one")

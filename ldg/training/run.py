@@ -71,20 +71,20 @@ def _run(config: dict[str, Any], stopper: SaveOnSignal) -> dict[str, Any]:
         seconds = time.perf_counter() - start
         summary = finish(config, folder, trainer, module, data, seconds)
     except Interrupted as stopped:
-        if sync := close_wandb(trainer):
+        if sync := close_wandb(trainer, exit_code=128 + stopped.signum):
             print(sync, file=sys.stderr)
         if stopped.checkpoint is None and not resume:
             shutil.rmtree(folder)  # nothing in it yet
         raise
     except UserError:
-        close_wandb(trainer)
+        close_wandb(trainer, exit_code=2)
         if not resume:
             shutil.rmtree(folder)
         raise
     except BaseException:
         (folder / "error.txt").write_text(traceback.format_exc())
         print(f"the run broke; this error and what was saved before are in {folder}", file=sys.stderr)
-        if sync := close_wandb(trainer):
+        if sync := close_wandb(trainer, exit_code=1):
             print(sync, file=sys.stderr)
         raise
     finally:
@@ -190,13 +190,13 @@ def finish(
     return summary
 
 
-def close_wandb(trainer: pl.Trainer | None) -> str | None:
+def close_wandb(trainer: pl.Trainer | None, exit_code: int = 0) -> str | None:
     """End the W&B run, if any; the command that sends an offline one."""
     logger = next((x for x in trainer.loggers if isinstance(x, WandbRun)), None) if trainer else None
     if logger is None or logger._experiment is None:
         return None
     folder = logger.folder
-    logger._experiment.finish()
+    logger._experiment.finish(exit_code=exit_code)
     return f"send it to W&B:                 wandb sync {os.path.relpath(folder)}" if folder else None
 
 

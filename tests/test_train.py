@@ -1,0 +1,204 @@
+"""The training script as a user runs it, in a folder of its own: what it says, what it leaves, how it stops."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from ldg.checkpoint import read
+from tests.conftest import HOME
+from tests.data import made
+from tests.runs import TINY, rows
+
+SMALL = [*TINY[:-3], "trainer.max_epochs=2", "trainer=cpu"]
+
+
+def start(folder, *arguments, script="train.py", **environment):
+    return subprocess.Popen(
+        [sys.executable, str(HOME / script), *arguments],
+        cwd=folder,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def call(folder, *arguments, **options):
+    """Exit status, stdout and stderr."""
+    process = start(folder, *arguments, **options)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder in which the default command, shortened, has been run; and what it said."""
+    folder = tmp_path_factory.mktemp("workplace")
+    return folder, call(folder, *SMALL, "callbacks.gallery.every_n_epochs=2")
+
+
+def test_the_console_shows_progress_a_table_and_what_to_type_next(workplace):
+    folder, (status, out, err) = workplace
+    assert status == 0
+    assert [line.split("  ")[0] for line in err.splitlines()] == ["epoch 1/2", "epoch 2/2"]  # and not a warning
+    (run,) = folder.glob("outputs/strokes-vanilla_cvae-both-bernoulli/*")
+    run = run.relative_to(folder)
+    metrics = json.loads((folder / run / "summary.json").read_text())["metrics"]
+    (sync,) = folder.glob("outputs/wandb/offline-run-*")
+    lines = out.splitlines()
+    assert lines[1].startswith("strokes-vanilla_cvae-both-bernoulli: 2 epochs in ")
+    assert lines[2].split() == ["nats", "per", "image", "train", "val", "test"]
+    for line, name in zip(lines[3:7], ("elbo", "log_likelihood", "kl", "active_units"), strict=True):
+        expected = [metrics[f"{s}/{name}"] for s in ("train", "val", "test") if f"{s}/{name}" in metrics]
+        assert line.split() == [name, *(f"{value:.2f}" for value in expected)]
+    assert [line.split(":", 1)[1].strip() for line in lines[8:]] == [
+        str(run),
+        f'python generate.py "Hello World" --checkpoint {run}',
+        f"python train.py ckpt_path={run} trainer.max_epochs=4",
+        f"wandb sync {sync.relative_to(folder)}",
+    ]
+    assert len(lines) == 12
+    assert sorted(path.name for path in folder.iterdir()) == ["outputs"]
+
+
+def test_the_commands_it_names_work(workplace):
+    folder, (_, out, _) = workplace
+    commands = [shlex.split(line.split(":", 1)[1]) for line in out.splitlines() if ": " in line and " python " in line]
+    write, further = (command[1:] for command in commands)
+    status, out, err = call(folder, *write[1:], script="generate.py")
+    assert (status, out, err) == (0, "hello-world.png\n", "")
+    status, out, err = call(folder, "Hello", "-s", "newest", script="generate.py")  # finds the run by itself
+    assert (status, out, err) == (0, "newest.png\n", "")
+    (run,) = folder.glob("outputs/strokes-vanilla_cvae-both-bernoulli/*")
+    status, out, err = call(folder, *further[1:], "callbacks.gallery.every_n_epochs=9", "logger=csv")
+    assert status == 0, err
+    assert [line.split("  ")[0] for line in err.splitlines()] == ["epoch 3/4", "epoch 4/4"]
+    assert [row["epoch"] for row in rows(run)] == ["1", "2", "3", "4"]
+    assert "trainer.max_epochs=8" in out
+
+    status, out, err = call(folder, f"ckpt_path={run}")
+    assert (status, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("error: ") and line.endswith("has trained its 4 epochs; go on with trainer.max_epochs=8")
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(signum, status, tmp_path):
+    process = start(tmp_path, *SMALL, "trainer.max_epochs=100000", "callbacks.gallery=null", "scheduler=none")
+    for line in process.stderr:
+        if line.startswith("epoch 3/"):
+            break
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "Traceback" not in err and out == ""
+    (run,) = tmp_path.glob("outputs/strokes-*/*")
+    lines = [line for line in err.splitlines() if line and not line.startswith("epoch ")]
+    assert lines[0] == "stopping after this step or epoch; once more to stop at once"
+    assert "wandb sync outputs/wandb/offline-run-" in lines[1]
+    checkpoint = run.relative_to(tmp_path) / "checkpoints" / "last.ckpt"
+    assert lines[2:] == [f"stopped and saved; go on with:  python train.py ckpt_path={checkpoint}"]
+    trained = read(run)["epoch"] + 1
+    assert not (run / "error.txt").exists() and not (run / "summary.json").exists()
+
+    if signum == signal.SIGTERM:
+        return  # the command is the same
+    command = shlex.split(lines[2].split("with:")[1])
+    returned, out, err = call(tmp_path, *command[2:], f"trainer.max_epochs={trained + 2}", "logger=csv")
+    assert returned == 0, err
+    found = rows(run)
+    assert [row["epoch"] for row in found] == [str(i + 1) for i in range(trained + 2)]
+    assert (run / "summary.json").exists()
+
+
+def test_a_signal_before_training_leaves_nothing(tmp_path):
+    """It is still importing, or drawing images."""
+    process = start(tmp_path, *SMALL, "data.dataset.per_class=3000", LDG_CACHE=str(tmp_path / "cache"))
+    time.sleep(6)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err in ("stopped before there was anything to save\n", "")
+    assert not (tmp_path / "outputs").exists()
+
+
+MISSING = ["data.download=false", *TINY[3:]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data=emnist", *MISSING], "EMNIST"),
+        (["data=fashion_mnist", *MISSING], "FashionMNIST"),
+        (["data=stanford_dogs", *MISSING], "stanford_dogs"),
+        ([*SMALL, "outputs=file"], "outputs=file: file is not a folder; choose another"),
+        (["ckpt_path=nothing"], "no checkpoint at nothing; name a .ckpt file or a run folder"),
+        (["ckpt_path=file"], "file is damaged or no checkpoint"),
+        ([*SMALL, "model=conv_cvae", "model.encoder.channels=[4,4,4,4,4,4,4]"], ""),
+    ],
+    ids=["emnist", "fashion_mnist", "dogs", "outputs", "missing", "nonsense", "network"],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(arguments, message, tmp_path):
+    (tmp_path / "file").write_text("not a folder, nor a checkpoint")
+    status, out, err = call(tmp_path, *arguments, LDG_DATA=str(tmp_path / "data"))
+    assert (status, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("error: ") and message in line
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_truncated_file_is_named(tmp_path):
+    made.emnist(tmp_path / "data", "digits")
+    broken = tmp_path / "data/EMNIST/raw/emnist-digits-train-images-idx3-ubyte.gz"
+    broken.write_bytes(broken.read_bytes()[:1000])
+    arguments = ["data=emnist", "data.dataset.split=digits", *MISSING]
+    status, out, err = call(tmp_path, *arguments, LDG_DATA=str(tmp_path / "data"))
+    assert (status, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("error: ") and broken.name in line
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_sweep_makes_a_folder_for_each_run(tmp_path):
+    line = [*SMALL, "logger=csv", "callbacks.gallery=null", "trainer.max_epochs=1"]
+    status, out, err = call(tmp_path, "-m", *line, "model.latent_dim=2,3")
+    assert status == 0, err
+    folders = sorted(tmp_path.glob("outputs/strokes-vanilla_cvae-both-bernoulli/*"))
+    configs = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in folders]
+    assert sorted(config["model"]["latent_dim"] for config in configs) == [2, 3]
+    assert all((folder / "summary.json").exists() for folder in folders)
+    assert out.count("train on:") == 2
+
+
+def test_cfg_job_prints_the_config_and_does_nothing(tmp_path):
+    status, out, err = call(tmp_path, "--cfg", "job", "data=fashion_mnist", "model.latent_dim=7")
+    assert (status, err) == (0, "")
+    config = yaml.safe_load(out)
+    assert (config["model"]["latent_dim"], config["data"]["num_classes"]) == (7, 10)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_train_one_run(tmp_path):
+    line = [*SMALL, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+    status, out, err = call(tmp_path, *line)
+    assert status == 0, err
+    (run,) = tmp_path.glob("outputs/strokes-*/*")
+    assert len(list(tmp_path.glob("outputs/wandb/offline-run-*"))) == 1
+    found = rows(run)
+    # half of the 6 batches each
+    assert [(row["epoch"], row["step"]) for row in found] == [("1", "3"), ("2", "6")]
+    for row in found:
+        assert float(row["train/elbo"]) == float(row["train/log_likelihood"]) - float(row["train/kl"])
+        assert -1000 < float(row["train/elbo"]) < -100 and 0 <= float(row["val/active_units"]) <= 4
+    assert float(found[1]["train/elbo"]) > float(found[0]["train/elbo"])
+    assert out.count("nats per image") == 1
+    assert sorted(file.name for file in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert (run / "gallery" / "strings.png").exists()
