@@ -10,6 +10,7 @@ import torch
 import ldg
 from ldg.errors import UserError
 from ldg.generation import writer
+from tests.conftest import HOME
 from tests.data import made
 from tests.runs import BARE, STROKES, train
 
@@ -42,6 +43,15 @@ def root(tmp_path_factory):
     os.environ["LDG_DATA"] = str(root)
     yield root
     os.environ.pop("LDG_DATA") if before is None else os.environ.update(LDG_DATA=before)
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in (HOME / "experiments/experiment").glob("*.yaml")))
+def test_every_named_experiment_trains_a_step(name, root, tmp_path):
+    made.emnist(root, "byclass", 124)
+    few = ["data.dataset.breeds=[pug,Shih-Tzu,Maltese dog]", "data.val_fraction=0.5"] if name == "dogs" else []
+    _, summary = train(f"experiment={name}", *few, *BARE, *ONE_STEP, f"outputs={tmp_path}")
+    assert summary["name"] == name and summary["steps"] == 1
+    assert math.isfinite(summary["metrics"]["test/elbo"])
 
 
 @pytest.mark.parametrize("conditioning", ["both", "decoder", "none"])
