@@ -13,8 +13,8 @@ import numpy as np
 FAINT = 0.1  # an image that never gets darker than this has no ink
 SPECK = 0.04  # a separate blot with less than this share of the ink is noise; the dot of an i has about a tenth
 FAINTEST = 0.25  # greyer strokes than this stay faint
-SHARPNESS = 1.5  # 0: as blurred as the model drew it
-EVENNESS = 0.7  # 0: strokes as grey as they are, 1: all as dark
+SHARPNESS = 0.8  # 0: as blurred as the model drew it
+EVENNESS = 0.6  # 0: strokes as grey as they are, 1: all as dark
 WORK_SIZE = 100  # pixels across, on which outlines are measured
 UNDECIDED = 0.2  # fields this close to the level come out grey, not black or white
 LEVELS = (0.15, 0.6)  # thinner than that and fine strokes break

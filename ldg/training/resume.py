@@ -43,9 +43,9 @@ def resumed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     result = copy.deepcopy(content["ldg"]["config"])
     _refuse_foreign(result)
     moved = path.parent.parent
-    old, result["folder"] = result["folder"], str(moved if path.parent.name == "checkpoints" else config["folder"])
-    result = _replace(result, old, result["folder"])
-    given = _replace({key: config.get(key) for key in config}, config["folder"], result["folder"])
+    folder = str(moved if path.parent.name == "checkpoints" else config["folder"])
+    result = _replace(result, result["folder"], folder)
+    given = _replace(config, config["folder"], folder)
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.key_or_group
         if re.split(r"[./@]", key)[0] in KEPT + IDENTITY and key not in MOVABLE:
@@ -116,12 +116,13 @@ def _group(name: str, new: dict[str, Any], run: dict[str, Any]) -> dict[str, Any
 
 
 def _replace(node: Any, old: str, new: str) -> Any:
-    """A nested structure with a folder's old name replaced in every string and key."""
+    """A nested structure with a folder's old name replaced in every path and key that begins with it."""
     if isinstance(node, dict):
         return {_replace(key, old, new): _replace(value, old, new) for key, value in node.items()}
     if isinstance(node, list):
         return [_replace(item, old, new) for item in node]
-    return node.replace(old, new) if isinstance(node, str) else node
+    inside = isinstance(node, str) and f"{node}/".startswith(f"{old}/")
+    return new + node[len(old) :] if inside else node
 
 
 def _take(config: dict[str, Any], given: dict[str, Any], path: list[str]) -> None:
