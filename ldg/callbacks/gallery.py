@@ -55,7 +55,7 @@ class Gallery(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         model: VAE = module.model  # type: ignore[assignment]
         if is_written(model.classes):
-            self.text = self.text or _writable(model.classes)
+            self.text = self.text or writable(model.classes, TEXT)
             parse(self.text, model.classes)
         data: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
         self.examples = {split: data.examples(split, self.images) for split in ("train", "val")}
@@ -130,12 +130,13 @@ class Gallery(pl.Callback):
         return _figure(sheets.sheet(lines, columns=1, padding=24)), f"“{self.text}” in {HANDS} hands"
 
 
-def _writable(classes: tuple[str, ...]) -> str:
+def writable(classes: tuple[str, ...], text: str) -> str:
+    """``text``, or all the characters there are, where some of it has no class."""
     try:
-        parse(TEXT, classes)
+        parse(text, classes)
     except UserError:
         return "".join(classes)
-    return TEXT
+    return text
 
 
 def _enlarged(model: VAE) -> int:

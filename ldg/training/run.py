@@ -19,11 +19,14 @@ from hydra.utils import instantiate
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from ldg.callbacks.curves import draw_curves
+from ldg.callbacks.gallery import writable
 from ldg.callbacks.interrupt import Interrupted, SaveOnSignal
 from ldg.callbacks.progress import Progress
 from ldg.checkpoint import build, read
 from ldg.data.module import ImageDataModule
 from ldg.errors import UserError
+from ldg.generation.alphabet import is_written
+from ldg.models.vae import VAE
 from ldg.training.loggers import WandbRun
 from ldg.training.module import VAEModule
 from ldg.training.saving import WholeFiles
@@ -183,11 +186,21 @@ def finish(
         "seconds": round(seconds, 1),
         "parameters": sum(p.numel() for p in module.model.parameters()),
         "checkpoint": str(best.best_model_path) if best else None,
+        "example": example(module.model),
         "metrics": {key: value for key, value in module.reported.items() if "/" in key},
     }
     if trainer.is_global_zero:
         (folder / "summary.json").write_text(json.dumps(summary, indent=2))
     return summary
+
+
+def example(model: VAE) -> str:
+    """What generate.py may be asked of this model."""
+    if model.conditioning == "none":
+        return "--rows 4 --columns 8"
+    if is_written(model.classes):
+        return f'"{writable(model.classes, "Hello World")}"'
+    return f'"{", ".join(model.classes[:2])}"'
 
 
 def close_wandb(trainer: pl.Trainer | None, exit_code: int = 0) -> str | None:
@@ -214,7 +227,7 @@ def report(summary: dict[str, Any], folder: Path) -> str:
     further = f"trainer.max_epochs={2 * summary['epochs']}"
     lines += [
         f"\npictures, curves, checkpoints:  {folder}",
-        f'write with it:                  python generate.py "Hello World" --checkpoint {folder}',
+        f"write with it:                  python generate.py {summary['example']} --checkpoint {folder}",
         f"train on:                       python train.py ckpt_path={folder} {further}",
     ]
     if summary.get("sync"):
