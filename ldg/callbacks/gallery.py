@@ -168,7 +168,9 @@ def _rows(rows: list[np.ndarray], names: list[str], columns: list[str] | None = 
     axes.tick_params(length=0, labelsize=9)
     if columns:
         axes.xaxis.tick_top()
-        rotation = 0 if max(map(len, columns)) <= 8 else 30
+        longest = max(map(len, columns))
+        rotation = 0 if longest <= 8 else 30
+        figure.set_figheight(figure.get_figheight() + (0.2 if longest <= 8 else 0.05 * longest))
         axes.set_xticks(
             [tick_x * (i + 0.5) for i in range(count)],
             columns,
