@@ -68,7 +68,12 @@ def parser() -> Parser:
     add = new.add_argument
     add("text", nargs="?", metavar="TEXT", help=r"what to write; \n starts a line; or class names: 'Sneaker, Bag'")
     add("--checkpoint", metavar="PATH", help=".ckpt file or run folder (default: the newest finished run in outputs/)")
-    add("-s", "--save", metavar="NAME", help="file to write, .png unless it says otherwise (default: from the text)")
+    add(
+        "-s",
+        "--save",
+        metavar="NAME",
+        help="file to write, .png (a morph: .gif) unless it says so (default: from the text, numbered if taken)",
+    )
     add("--force", action="store_true", help="write over an existing file")
     add("--show", action="store_true", help="open the picture in a viewer")
 

@@ -25,7 +25,7 @@ def slug(text: str) -> str:
 
 
 def destination(save: str | None, default: str, *, force: bool = False, folder: bool = False) -> Path:
-    """The file to write: ``save``, with .png if it has no suffix, else a free name like ``default``.
+    """The file to write: ``save``, with the suffix of ``default`` if it has none, else a free name like ``default``.
 
     ``folder`` allows a folder: an existing one, or a name that ends in a slash. Raises UserError for a suffix that is
     no picture format, a place that cannot be written, and, unless ``force``, a file that exists. Writes nothing.
@@ -35,7 +35,7 @@ def destination(save: str | None, default: str, *, force: bool = False, folder: 
     elif folder and (save.endswith(("/", os.sep)) or Path(save).is_dir()):
         path = Path(save)
     else:
-        path = _with_suffix(save)
+        path = _with_suffix(save, Path(default).suffix)
     if path.is_dir() and not folder:
         raise UserError(f"{path} is a folder: give a file name with --save")
     if not force and (path.is_file() or (path.is_dir() and any(path.iterdir()))):
@@ -44,7 +44,7 @@ def destination(save: str | None, default: str, *, force: bool = False, folder: 
     return path
 
 
-def _with_suffix(name: str) -> Path:
+def _with_suffix(name: str, suffix: str) -> Path:
     path = Path(name)
     if name.endswith(("/", os.sep)) or not path.name:
         raise UserError(f"{name!r} names no file: give a file name with --save")
@@ -52,7 +52,7 @@ def _with_suffix(name: str) -> Path:
         return path
     if re.fullmatch(r"\.[A-Za-z]{2,4}", path.suffix):
         raise UserError(f"cannot write {path.suffix} files: use one of {', '.join(FORMATS)}")
-    return path.with_name(path.name + ".png")
+    return path.with_name(path.name + suffix)
 
 
 def _free(path: Path) -> Path:

@@ -34,8 +34,10 @@ TOP_LEVEL: dict[str, Any] = {
     "outputs": str,
     "folder": str,
 }
+GROUPS = ("data", "model", "conditioning", "likelihood", "optimizer", "scheduler", "trainer", "logger", "callbacks")
 # bounds that other libraries' annotations do not state
 BOUNDS: dict[str, Any] = {
+    "limit_train_batches": Annotated[int | float, Field(gt=0)],
     "lr": PositiveFloat,
     "weight_decay": NonNegativeFloat,
     "max_epochs": Annotated[int, Field(ge=-1)] | None,
@@ -132,9 +134,12 @@ def check(config: dict[str, Any]) -> None:
     Raises:
         UserError: that names the key, what it got and what it takes.
     """
-    for key, annotation in TOP_LEVEL.items():
-        if key in config:
-            _check_value(key, config[key], annotation)
+    for key, value in config.items():
+        if key in TOP_LEVEL:
+            _check_value(key, value, TOP_LEVEL[key])
+        elif key not in GROUPS:
+            known = [*TOP_LEVEL, *GROUPS]
+            raise UserError(f"{key}: no such key{_suggest(key, known)}; see python train.py --cfg job")
     _check_node(config, "")
     strategy = str(config["trainer"].get("strategy", ""))
     if "ddp" in strategy and config["trainer"].get("devices") == 1:

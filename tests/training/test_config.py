@@ -97,6 +97,8 @@ def test_a_signature_read_from_text_is_the_real_one(target):
         (["optimizer.lr=fast"], 'optimizer.lr="fast"'),
         (["trainer.max_epochs=many"], 'trainer.max_epochs="many": should be a valid integer'),
         (["trainer.precision=bf17"], 'trainer.precision="bf17"'),
+        (["trainer.limit_train_batches=0"], "trainer.limit_train_batches=0: should be greater than 0"),
+        (["+sed=1"], "sed: no such key, did you mean seed?"),
         (["seed=-1"], "seed=-1: should be greater than or equal to 0"),
         (["seed=1,2"], "several values need a sweep; add -m"),
         (["-m", "model.latent_dim=8,-8"], "model.latent_dim=-8"),
