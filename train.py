@@ -1,5 +1,7 @@
 """Train a conditional VAE: python train.py --help"""
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -53,10 +55,10 @@ def stop(error: UserError) -> NoReturn:
 
 
 if __name__ == "__main__":
+    # there is nothing to save yet, and an exception in the middle of torch's import can abort the process
+    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
     try:
         configs.accept(sys.argv[1:], HOME)
         train()
     except UserError as mistake:
         stop(mistake)
-    except KeyboardInterrupt:
-        sys.exit(130)
