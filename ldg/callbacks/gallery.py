@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from pydantic import PositiveInt
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor
 
 from ldg.callbacks.latent_map import latent_map, manifold
@@ -23,7 +23,6 @@ from ldg.errors import UserError
 from ldg.generation import interpolate, sheets, writer
 from ldg.generation.alphabet import is_written, parse
 from ldg.models.vae import VAE, unit
-from ldg.training.loggers import WandbRun
 
 TEXT = "Hello World 2468"
 HANDS = 4  # renderings of the text, or rows of the class sheet
@@ -83,7 +82,7 @@ class Gallery(pl.Callback):
             path = self.folder / "strings.gif"
             first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
             for logger in trainer.loggers:
-                if isinstance(logger, WandbRun):
+                if isinstance(logger, WandbLogger):
                     logger.log_video("gallery/strings_moving", [str(path)], step=trainer.global_step, format=["gif"])
 
     def publish(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int) -> None:
@@ -226,7 +225,7 @@ def _styles(model: VAE, count: int) -> Tensor:
 
 def log_figure(logger: Any, name: str, figure: Figure, caption: str, path: Path, step: int) -> None:
     """Give a picture to a logger, in that logger's way."""
-    if isinstance(logger, WandbRun):
+    if isinstance(logger, WandbLogger):
         logger.log_image(f"gallery/{name}", [str(path)], step=step, caption=[f"{caption}, step {step}"])
     elif isinstance(logger, TensorBoardLogger):
         logger.experiment.add_figure(f"gallery/{name}", figure, step)
