@@ -85,9 +85,9 @@ def ldg(config: dict[str, Any], data: Any, steps: int) -> float:
 class Items(Dataset):
     """The usual torchvision data set: an image at a time, through PIL and ToTensor."""
 
-    def __init__(self, data: Any) -> None:
-        self.pictures = [to_pil_image(image) for image in data.train.images[data.train.indices[:20000]]]
-        self.labels = data.train.labels[:20000].tolist()
+    def __init__(self, data: Any, count: int) -> None:
+        self.pictures = [to_pil_image(image) for image in data.train.images[data.train.indices[:count]]]
+        self.labels = data.train.labels[:count].tolist()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -116,7 +116,7 @@ class Usual(pl.LightningModule):
 def usual(config: dict[str, Any], data: Any, steps: int) -> float:
     """Lightning with the per-item pipeline and default settings."""
     module = make_module(config, data.classes)
-    loader = DataLoader(Items(data), batch_size=128, shuffle=True)
+    loader = DataLoader(Items(data, 128 * (WARMUP + steps)), batch_size=128, shuffle=True)
     clock = Clock(steps)
     with tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(

@@ -18,24 +18,31 @@ ACTIVE = 0.01  # a latent is active if its posterior mean varies more than this 
 
 
 class Averages:
-    """Running sums of a loss's parts over an epoch, kept on the device so that a step costs no synchronisation."""
+    """A loss's parts of every image of an epoch, kept on the device: a step costs no synchronisation, nor arithmetic."""
 
     def __init__(self) -> None:
+        self.parts: list[tuple[Tensor, ...]] = []
         self.sums: Tensor | None = None
 
     def add(self, loss: Loss) -> None:
-        with torch.no_grad():
-            n = len(loss.kl)
-            parts = torch.stack(
-                [loss.log_likelihood.sum(), loss.kl.sum(), loss.loss * n, torch.full_like(loss.loss, n)]
-            )
-            self.sums = parts.double() if self.sums is None else self.sums + parts
+        self.parts.append((loss.log_likelihood.detach(), loss.kl.detach(), loss.loss.detach()))
+
+    def fold(self) -> Tensor | None:
+        """The sums so far, of log-likelihood, KL, loss and number of images, (4,) float64; None before the first."""
+        if self.parts:
+            log_likelihood, kl, losses = zip(*self.parts, strict=True)
+            counts = torch.tensor([len(part) for part in kl], dtype=torch.float64, device=kl[0].device)
+            sums = [torch.cat(part).double().sum() for part in (log_likelihood, kl)]
+            new = torch.stack([*sums, torch.stack(losses).double() @ counts, counts.sum()])
+            self.sums = new if self.sums is None else self.sums + new
+            self.parts.clear()
+        return self.sums
 
     def compute(self, prefix: str, trainer: pl.Trainer) -> dict[str, float]:
         """The averages so far, in nats per image, over all processes; the sums begin anew."""
-        if self.sums is None:
+        if (sums := self.fold()) is None:
             return {}
-        sums = trainer.strategy.reduce(self.sums, reduce_op="sum")
+        sums = trainer.strategy.reduce(sums, reduce_op="sum")
         self.sums = None
         *parts, n = sums.tolist()
         log_likelihood, kl, loss = (part / n for part in parts)
@@ -67,6 +74,13 @@ class VAEModule(pl.LightningModule):
         self.reported: dict[str, float] = {}  # of the last whole epoch
         self._means: list[Tensor] = []
         self._noise: torch.Generator | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the running hook dozens of times a step; nn.Module's way to set an attribute takes 10 us each
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     def _generator(self, *key: int) -> torch.Generator:
         """Noise that depends on the seed and ``key`` alone: a resumed run draws what an uninterrupted one would."""
@@ -157,7 +171,7 @@ class VAEModule(pl.LightningModule):
         facts = {"config": self.run_config, "classes": list(self.model.classes), "metrics": self.reported}
         checkpoint["ldg"] = {"version": VERSION, **facts}
         # a run stopped in mid-epoch goes on with the epoch's average so far
-        checkpoint["ldg_averages"] = self.averages["train"].sums
+        checkpoint["ldg_averages"] = self.averages["train"].fold()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.averages["train"].sums = checkpoint["ldg_averages"]
