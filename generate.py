@@ -152,7 +152,10 @@ def load(path: str | None) -> VAE:
     """The model to write with: the one asked for, or the newest."""
     from ldg import checkpoint
 
-    return checkpoint.load(path if path is not None else checkpoint.newest_run())
+    if path is None:
+        path = str(checkpoint.newest_run())
+        print(f"with {path}", file=sys.stderr)
+    return checkpoint.load(path)
 
 
 def options(args: argparse.Namespace) -> Options:

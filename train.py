@@ -36,8 +36,15 @@ def fit(config: dict[str, Any]) -> float:
     from ldg.training.run import Interrupted, report, run
 
     first = rank_zero_only.rank == 0  # of the processes of a DDP run
+    afterwards = None
+    if config["evaluate"]:
+        from ldg.evaluation.report import after_training
+        from ldg.evaluation.scorecard import make
+
+        measures = make(configs.accept_measures([], HOME))
+        afterwards = after_training(measures, config["seed"], lambda line: print(f"  {line}", file=sys.stderr))
     try:
-        summary = run(config)
+        summary = run(config, afterwards=afterwards)
     except Interrupted as stopped:
         if first and stopped.checkpoint:
             print(f"stopped and saved; go on with:  python train.py ckpt_path={stopped.checkpoint}", file=sys.stderr)

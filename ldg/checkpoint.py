@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ldg.errors import UserError
 
 if TYPE_CHECKING:  # a path that leads nowhere is answered before torch is there
+    from ldg.models.classifier import Classifier
     from ldg.models.vae import VAE
 
 VERSION = 1
@@ -111,11 +112,21 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def load(path: str | Path, device: str = "cpu") -> VAE:
-    """The model in a checkpoint file or run folder, in eval mode, with ``.classes`` and ``.config`` set.
+    """The VAE in a checkpoint file or run folder, in eval mode, with ``.classes`` and ``.config`` set.
 
     Raises:
-        UserError: as :func:`read`, and if weights and config do not fit together.
+        UserError: as :func:`read`, and if weights and config do not fit together, or it is another kind of model.
     """
+    model = load_any(path, device)
+    from ldg.models.vae import VAE
+
+    if not isinstance(model, VAE):
+        raise UserError(f"{find(path)} is a {type(model).__name__}, which reads images; name a run that draws them")
+    return model
+
+
+def load_any(path: str | Path, device: str = "cpu") -> VAE | Classifier:
+    """As :func:`load`, for a judge as well."""
     content = read(path)
     try:
         facts = content["ldg"]

@@ -76,8 +76,8 @@ def test_the_commands_it_names_work(workplace):
     status, out, err = call(folder, *write[1:], script="generate.py")
     assert (status, out, err) == (0, "hello-world.png\n", "")
     status, out, err = call(folder, "Hello", "-s", "newest", script="generate.py")  # finds the run by itself
-    assert (status, out, err) == (0, "newest.png\n", "")
     (run,) = folder.glob("outputs/strokes-vanilla_cvae-both-bernoulli/*")
+    assert (status, out, err) == (0, "newest.png\n", f"with {run.relative_to(folder)}\n")
     status, out, err = call(folder, *further[1:], "callbacks.gallery.every_n_epochs=9", "logger=csv")
     assert status == 0, err
     assert [line.split("  ")[0] for line in err.splitlines()] == ["epoch 3/4", "epoch 4/4"]

@@ -199,7 +199,7 @@ def main() -> None:
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {threads} threads, batch 128, {asked.rounds} rounds of {asked.steps} steps")
     for model in ("vanilla_cvae", "conv_cvae"):
-        overrides = [f"model={model}", "trainer=cpu"]
+        overrides = [f"model={model}", "trainer=cpu", "data.batch_size=128"]
         config = resolved(composed(overrides, HOME)) | {"overrides": overrides}
         data = build(config["data"])
         data.prepare_data()

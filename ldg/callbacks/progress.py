@@ -1,4 +1,4 @@
-"""One line that moves: the epoch, the batches, and the latest val/elbo."""
+"""One line that moves: the epoch, the batches, and the latest value of what models are chosen by."""
 
 import sys
 from typing import Any
@@ -51,8 +51,10 @@ class Progress(ProgressBar):
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if self.bar is None:
             return
-        elbo = trainer.callback_metrics.get("val/elbo")
-        text = "" if elbo is None else f"val/elbo {float(elbo):.2f}"
+        monitors = [getattr(callback, "monitor", None) for callback in trainer.checkpoint_callbacks]
+        name = next(filter(None, monitors), "val/elbo")
+        value = trainer.callback_metrics.get(name)
+        text = "" if value is None else f"{name} {float(value):.{4 if abs(value) < 10 else 2}f}"
         self.bar.set_postfix_str(text)
         if self.bar.disable:
             print(f"{self._epoch(trainer)}  {text}", file=sys.stderr, flush=True)

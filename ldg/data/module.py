@@ -1,9 +1,11 @@
 """Batches for training: one data module for every data set."""
 
+import copy
 import warnings
 from collections.abc import Callable
 from functools import cached_property
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import pytorch_lightning as pl
@@ -118,6 +120,33 @@ class ImageDataModule(pl.LightningDataModule):
         """Make the cached arrays, on one process before the others read them."""
         self._load("train")
         self._load("test")
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the very images of train and test: the data set's class, arguments, version and files."""
+        root = Path(self.root).expanduser()
+        splits: tuple[Split, ...] = ("train", "test")
+        keys = [self.dataset.key(split, self.dataset.sources(split, root, self.download)) for split in splits]
+        return "-".join([type(self.dataset).__name__.lower(), *keys])
+
+    def with_training_images(self, images: Tensor) -> Self:
+        """This data module with other images, uint8 (N, C, H, W), for the labels of train and val, in their order.
+
+        ``train_labels`` are the N labels they are for; test stays as it is.
+        """
+        if (found := images.shape) != (expected := self._load("train").images.shape):
+            raise ValueError(f"images have shape {tuple(found)} instead of {expected}")
+        new = copy.copy(self)
+        new._moved = {}
+        new._train_and_val = tuple(  # type: ignore[assignment]
+            ImageSubset(images, part.all_labels, part.indices) for part in self._train_and_val
+        )
+        return new
+
+    @property
+    def train_labels(self) -> Tensor:
+        """The labels of train and val together, int64 (N,), in the data set's order."""
+        return self.train.all_labels
 
     def setup(self, stage: str) -> None:
         """Refuse ``overfit_batches``, for which Lightning puts a sampler of single images in the place of ours."""

@@ -96,7 +96,7 @@ def _blend(parents: list[int], classes: Sequence[str], mix: float) -> Cell:
         raise UserError(f"cannot blend {_listed(classes[i] for i in parents)}: a blend has two classes, as in 'a+b'")
     if len(parents) == 1:
         return Cell(classes[parents[0]], ((parents[0], 1.0),))
-    return Cell(" + ".join(classes[i] for i in parents), ((parents[0], 1.0 - mix), (parents[1], mix)))
+    return Cell(f"{' + '.join(classes[i] for i in parents)} ({mix:.0%})", ((parents[0], 1.0 - mix), (parents[1], mix)))
 
 
 def _unknown(name: str, classes: Sequence[str]) -> str:

@@ -49,6 +49,11 @@ class Loss(NamedTuple):
     def elbo(self) -> Tensor:
         return self.log_likelihood - self.kl
 
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """What is averaged over an epoch, each (B,), as named by ``VAE.reports``."""
+        return self.elbo, self.log_likelihood, self.kl
+
 
 class VAE(nn.Module):
     """A variational autoencoder that may be told the label.
@@ -61,6 +66,8 @@ class VAE(nn.Module):
     the networks; ``likelihood``, ``beta`` (a schedule) and ``free_bits`` (nats a dimension may cost at no charge,
     Kingma et al. 2016, eq. 15) make the objective. ``classes`` names the labels once a data set or a checkpoint says.
     """
+
+    reports = ("elbo", "log_likelihood", "kl")
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, TypeAdapter, ValidationError
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
 from ldg.data import resolvers
 from ldg.errors import UserError
@@ -31,6 +31,7 @@ TOP_LEVEL: dict[str, Any] = {
     "compile": bool,
     "ckpt_path": str | None,
     "test": bool,
+    "evaluate": bool,
     "outputs": str,
     "folder": str,
 }
@@ -40,10 +41,13 @@ BOUNDS: dict[str, Any] = {
     "limit_train_batches": Annotated[int | float, Field(gt=0)],
     "lr": PositiveFloat,
     "weight_decay": NonNegativeFloat,
-    "max_epochs": Annotated[int, Field(ge=-1)] | None,
+    "max_epochs": PositiveInt | Literal[-1] | None,
     "gradient_clip_val": PositiveFloat | None,
     "patience": NonNegativeInt,
 }
+
+# where the keys of a config can be seen
+WHERE = {"train": "see python train.py --cfg job", "evaluate": "see configs/measure"}
 
 
 def register_resolvers() -> None:
@@ -85,7 +89,7 @@ def _explain(error: Exception, name: str) -> str:
         return f"{error.override}: cannot be read as an override; write key=value"
     if match := re.search(r"Could not (?:override|append|delete|find) '?([\w./@+~]+)'?", text):
         key = match[1].strip("'")
-        return f"{key}: no such key{_suggest(key, _keys(compose(name, [])))}; see python train.py --cfg job"
+        return f"{key}: no such key{_suggest(key, _keys(compose(name, [])))}; {WHERE[name]}"
     if isinstance(error, ConfigCompositionException) and error.__cause__:
         text = str(error.__cause__)
     return " ".join(text.split())
@@ -200,6 +204,27 @@ def _check_place(folder: Path) -> None:
         raise UserError(f"outputs={folder}: {there} is not a folder; choose another")
     if not os.access(there, os.W_OK):
         raise UserError(f"outputs={folder}: {there} may not be written to; choose another")
+
+
+def accept_measures(overrides: list[str], home: Path) -> dict[str, Any]:
+    """The config of evaluate.py: a constructor call for each measure.
+
+    Raises:
+        UserError: for the first thing that is wrong with ``overrides``.
+    """
+    config = resolved(composed(overrides, home, "evaluate"))
+    _check_node(config, "")
+    return config
+
+
+def moved(node: Any, old: str, new: str) -> Any:
+    """A nested structure with a folder's old name replaced in every path and key that begins with it."""
+    if isinstance(node, dict):
+        return {moved(key, old, new): moved(value, old, new) for key, value in node.items()}
+    if isinstance(node, list):
+        return [moved(item, old, new) for item in node]
+    inside = isinstance(node, str) and f"{node}/".startswith(f"{old}/")
+    return new + node[len(old) :] if inside else node
 
 
 def accept(arguments: list[str], home: Path) -> None:

@@ -1,4 +1,4 @@
-"""The LightningModule: one step, one epoch's averages, and what a checkpoint needs to stand alone."""
+"""The LightningModules: one step, one epoch's averages, and what a checkpoint needs to stand alone."""
 
 import math
 from collections.abc import Callable
@@ -10,48 +10,46 @@ from torch import Tensor
 
 from ldg.checkpoint import VERSION
 from ldg.errors import UserError
+from ldg.models.classifier import Classifier, Verdict
 from ldg.models.vae import VAE, Loss
 from ldg.training.resume import relocate
 
-NAMES = ("loss", "elbo", "log_likelihood", "kl")
 ACTIVE = 0.01  # a latent is active if its posterior mean varies more than this over the images (Burda et al. 2016)
 
 
 class Averages:
-    """A loss's parts of every image of an epoch, kept on the device: a step costs no synchronisation, nor arithmetic."""
+    """A loss and its parts over an epoch, kept on the device: a step costs no synchronisation, nor arithmetic."""
 
     def __init__(self) -> None:
-        self.parts: list[tuple[Tensor, ...]] = []
+        self.kept: list[tuple[Tensor, ...]] = []
         self.sums: Tensor | None = None
 
-    def add(self, loss: Loss) -> None:
-        self.parts.append((loss.log_likelihood.detach(), loss.kl.detach(), loss.loss.detach()))
+    def add(self, loss: Loss | Verdict) -> None:
+        self.kept.append(tuple(part.detach() for part in (loss.loss, *loss.parts)))
 
     def fold(self) -> Tensor | None:
-        """The sums so far, of log-likelihood, KL, loss and number of images, (4,) float64; None before the first."""
-        if self.parts:
-            log_likelihood, kl, losses = zip(*self.parts, strict=True)
-            counts = torch.tensor([len(part) for part in kl], dtype=torch.float64, device=kl[0].device)
-            sums = [torch.cat(part).double().sum() for part in (log_likelihood, kl)]
-            new = torch.stack([*sums, torch.stack(losses).double() @ counts, counts.sum()])
+        """The sums so far of the loss, its parts and the number of images, float64; None before the first."""
+        if self.kept:
+            losses, *parts = zip(*self.kept, strict=True)
+            counts = torch.tensor([len(part) for part in parts[0]], dtype=torch.float64, device=losses[0].device)
+            sums = [torch.stack(losses).double() @ counts, *(torch.cat(part).double().sum() for part in parts)]
+            new = torch.stack([*sums, counts.sum()])
             self.sums = new if self.sums is None else self.sums + new
-            self.parts.clear()
+            self.kept.clear()
         return self.sums
 
-    def compute(self, prefix: str, trainer: pl.Trainer) -> dict[str, float]:
-        """The averages so far, in nats per image, over all processes; the sums begin anew."""
+    def compute(self, names: list[str], trainer: pl.Trainer) -> dict[str, float]:
+        """The averages so far, per image, over all processes; the sums begin anew."""
         if (sums := self.fold()) is None:
             return {}
         sums = trainer.strategy.reduce(sums, reduce_op="sum")
         self.sums = None
-        *parts, n = sums.tolist()
-        log_likelihood, kl, loss = (part / n for part in parts)
-        values = (loss, log_likelihood - kl, log_likelihood, kl)
-        return {f"{prefix}/{name}": value for name, value in zip(NAMES, values, strict=True)}
+        *values, n = sums.tolist()
+        return {name: value / n for name, value in zip(names, values, strict=True)}
 
 
-class VAEModule(pl.LightningModule):
-    """Trains a :class:`VAE`.
+class TrainingModule(pl.LightningModule):
+    """Trains a model whose ``loss(images, labels, epoch, generator)`` has a ``loss`` and the ``parts`` it ``reports``.
 
     ``optimizer`` takes parameters, ``scheduler`` is Lightning's scheduler config whose ``scheduler`` takes an optimizer
     (and ``total_steps``, if it asks for it), ``config`` is the resolved run config that goes into the checkpoint.
@@ -59,7 +57,7 @@ class VAEModule(pl.LightningModule):
 
     def __init__(
         self,
-        model: VAE,
+        model: VAE | Classifier,
         optimizer: Callable[..., torch.optim.Optimizer],
         scheduler: dict[str, Any],
         config: dict[str, Any],
@@ -72,7 +70,6 @@ class VAEModule(pl.LightningModule):
         self.averages = {"train": Averages(), "val": Averages(), "test": Averages()}
         self.metrics: dict[str, float] = {}  # of the validation, until the epoch ends
         self.reported: dict[str, float] = {}  # of the last whole epoch
-        self._means: list[Tensor] = []
         self._noise: torch.Generator | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -96,6 +93,10 @@ class VAEModule(pl.LightningModule):
         """Epochs done, as a float."""
         return self.trainer.global_step / max(1, int(self.trainer.num_training_batches))
 
+    def names(self, split: str) -> list[str]:
+        """What an epoch reports of a split."""
+        return [f"{split}/{name}" for name in ("loss", *self.model.reports)]
+
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
         loss = self.model.loss(images, labels, self.epoch, self._generator(1, self.trainer.global_step))
@@ -103,43 +104,43 @@ class VAEModule(pl.LightningModule):
         return loss.loss
 
     def on_train_epoch_end(self) -> None:
-        metrics = self.averages["train"].compute("train", self.trainer) | self.metrics
+        metrics = self.averages["train"].compute(self.names("train"), self.trainer) | self.metrics
         self.metrics = {}
-        metrics |= {"beta": self.model.beta.weight(self.epoch), "lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
+        metrics |= self.settings()
         self.reported = metrics
         self.log_dict(metrics, logger=False)
         for logger in self.loggers:
             # one record an epoch, instead of Lightning's two
             logger.log_metrics({"epoch": self.current_epoch + 1, **metrics}, step=self.trainer.global_step)
 
-    def _evaluation_step(self, split: str, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def settings(self) -> dict[str, float]:
+        """What changes while it trains."""
+        return {"lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
+
+    def evaluation_step(self, split: str, batch: tuple[Tensor, Tensor], batch_idx: int) -> Loss | Verdict:
         images, labels = batch
         # the same noise every epoch: a difference between epochs is the model's
         loss = self.model.loss(images, labels, self.epoch, self._generator(2, batch_idx))
         self.averages[split].add(loss)
-        self._means.append(loss.posterior.mean)
+        return loss
 
-    def _evaluation_end(self, split: str) -> dict[str, float]:
-        metrics = self.averages[split].compute(split, self.trainer)
-        gathered = self.all_gather(torch.cat(self._means))
-        assert isinstance(gathered, Tensor)
-        means = gathered.flatten(0, -2)
-        self._means.clear()
-        metrics[f"{split}/active_units"] = float((means.double().var(0) > ACTIVE).sum())
-        self.log_dict(metrics, logger=False)
-        return metrics
+    def evaluation_end(self, split: str) -> dict[str, float]:
+        """The averages of an evaluation, and what else it tells."""
+        return self.averages[split].compute(self.names(split), self.trainer)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._evaluation_step("val", batch, batch_idx)
+        self.evaluation_step("val", batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
-        self.metrics = self._evaluation_end("val")
+        self.metrics = self.evaluation_end("val")
+        self.log_dict(self.metrics, logger=False)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._evaluation_step("test", batch, batch_idx)
+        self.evaluation_step("test", batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:
-        metrics = self._evaluation_end("test")
+        metrics = self.evaluation_end("test")
+        self.log_dict(metrics, logger=False)
         self.reported = self.reported | metrics
         for logger in self.loggers:
             logger.log_metrics(metrics, step=self.trainer.global_step)
@@ -177,3 +178,29 @@ class VAEModule(pl.LightningModule):
         self.averages["train"].sums = checkpoint["ldg_averages"]
         self.reported = checkpoint["ldg"]["metrics"]
         relocate(checkpoint, self.run_config["folder"])
+
+
+class VAEModule(TrainingModule):
+    """Trains a :class:`VAE`; reports its active units and the weight of its KL term besides."""
+
+    model: VAE
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._means: list[Tensor] = []
+
+    def settings(self) -> dict[str, float]:
+        return {"beta": self.model.beta.weight(self.epoch)} | super().settings()
+
+    def evaluation_step(self, split: str, batch: tuple[Tensor, Tensor], batch_idx: int) -> Loss | Verdict:
+        loss = super().evaluation_step(split, batch, batch_idx)
+        assert isinstance(loss, Loss)
+        self._means.append(loss.posterior.mean)
+        return loss
+
+    def evaluation_end(self, split: str) -> dict[str, float]:
+        gathered = self.all_gather(torch.cat(self._means))
+        assert isinstance(gathered, Tensor)
+        self._means.clear()
+        active = gathered.flatten(0, -2).double().var(0) > ACTIVE
+        return super().evaluation_end(split) | {f"{split}/active_units": float(active.sum())}

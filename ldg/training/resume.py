@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from ldg.checkpoint import find, read
 from ldg.errors import UserError
-from ldg.training.config import check
+from ldg.training.config import check, moved
 
 # what a run is: another one is another run
 KEPT = ("data", "model", "conditioning", "likelihood", "optimizer", "scheduler", "experiment", "debug")
@@ -42,10 +42,10 @@ def resumed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     content = read(path)
     result = copy.deepcopy(content["ldg"]["config"])
     _refuse_foreign(result)
-    moved = path.parent.parent
-    folder = str(moved if path.parent.name == "checkpoints" else config["folder"])
-    result = _replace(result, result["folder"], folder)
-    given = _replace(config, config["folder"], folder)
+    home = path.parent.parent
+    folder = str(home if path.parent.name == "checkpoints" else config["folder"])
+    result = moved(result, result["folder"], folder)
+    given = moved(config, config["folder"], folder)
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.key_or_group
         if re.split(r"[./@]", key)[0] in KEPT + IDENTITY and key not in MOVABLE:
@@ -80,7 +80,7 @@ def relocate(checkpoint: dict[str, Any], folder: str) -> None:
     for key, state in checkpoint.get("callbacks", {}).items():
         old = str(state.get("dirpath") or "")
         if Path(old).name == "checkpoints":
-            checkpoint["callbacks"][key] = _replace(state, str(Path(old).parent), new)
+            checkpoint["callbacks"][key] = moved(state, str(Path(old).parent), new)
 
 
 def _refuse_foreign(node: Any) -> None:
@@ -113,16 +113,6 @@ def _group(name: str, new: dict[str, Any], run: dict[str, Any]) -> dict[str, Any
         new["wandb"] |= {"name": run["name"], "tags": run["tags"], "save_dir": run["outputs"]}
         new["wandb"]["group"] = run["logger"].get("wandb", {}).get("group") or run["tags"][0]
     return new
-
-
-def _replace(node: Any, old: str, new: str) -> Any:
-    """A nested structure with a folder's old name replaced in every path and key that begins with it."""
-    if isinstance(node, dict):
-        return {_replace(key, old, new): _replace(value, old, new) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_replace(item, old, new) for item in node]
-    inside = isinstance(node, str) and f"{node}/".startswith(f"{old}/")
-    return new + node[len(old) :] if inside else node
 
 
 def _take(config: dict[str, Any], given: dict[str, Any], path: list[str]) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from ldg.errors import UserError
 from ldg.generation.alphabet import is_written
 from ldg.models.vae import VAE
 from ldg.training.loggers import WandbRun
-from ldg.training.module import VAEModule
+from ldg.training.module import TrainingModule, VAEModule
 from ldg.training.saving import WholeFiles
 
 # warnings of libraries about what is meant to be as it is
@@ -44,8 +45,13 @@ QUIET = (
 )
 
 
-def run(config: dict[str, Any]) -> dict[str, Any]:
+def run(
+    config: dict[str, Any], data: ImageDataModule | None = None, afterwards: Callable[..., None] | None = None
+) -> dict[str, Any]:
     """Train and test what a resolved config describes; the summary that ends in the folder's ``summary.json``.
+
+    ``data`` takes the place of the data that the config names; ``afterwards(folder, loggers)`` is called while the
+    loggers are still open.
 
     The folder also gets ``config.yaml``, ``metrics.csv``, ``loss.png``, ``checkpoints/`` and ``gallery/``; if
     something breaks, ``error.txt``.
@@ -56,13 +62,18 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     """
     quiet()
     with SaveOnSignal(Path(config["folder"])) as stopper:
-        return _run(config, stopper)
+        return _run(config, stopper, data, afterwards)
 
 
-def _run(config: dict[str, Any], stopper: SaveOnSignal) -> dict[str, Any]:
+def _run(
+    config: dict[str, Any],
+    stopper: SaveOnSignal,
+    data: ImageDataModule | None,
+    afterwards: Callable[..., None] | None,
+) -> dict[str, Any]:
     folder = Path(config["folder"])
     pl.seed_everything(config["seed"], verbose=False)
-    data = instantiate_data(config)
+    data = data or instantiate_data(config)
     module = make_module(config, data.classes)
     resume = str(config["ckpt_path"]) if config["ckpt_path"] else None
     open_folder(folder, config, may_exist=resume is not None)
@@ -73,6 +84,8 @@ def _run(config: dict[str, Any], stopper: SaveOnSignal) -> dict[str, Any]:
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
         seconds = time.perf_counter() - start
         summary = finish(config, folder, trainer, module, data, seconds)
+        if afterwards is not None and trainer.is_global_zero:
+            afterwards(folder, trainer.loggers)
     except Interrupted as stopped:
         if sync := close_wandb(trainer, exit_code=128 + stopped.signum):
             print(sync, file=sys.stderr)
@@ -111,7 +124,7 @@ def instantiate_data(config: dict[str, Any]) -> ImageDataModule:
     return data
 
 
-def make_module(config: dict[str, Any], classes: tuple[str, ...]) -> VAEModule:
+def make_module(config: dict[str, Any], classes: tuple[str, ...]) -> TrainingModule:
     """The model and its LightningModule; channels-last, the faster layout for convolutions on CPU and GPU."""
     try:
         model = build(config["model"]).to(memory_format=torch.channels_last)
@@ -122,9 +135,9 @@ def make_module(config: dict[str, Any], classes: tuple[str, ...]) -> VAEModule:
         raise UserError(" ".join(str(error).split())) from None
     if config["compile"]:
         # in place, so that the checkpoint's names are those of the plain networks
-        model.encoder.compile()
-        model.decoder.compile()
-    return VAEModule(model, optimizer, scheduler, config)
+        for network in model.children():
+            network.compile()
+    return (VAEModule if isinstance(model, VAE) else TrainingModule)(model, optimizer, scheduler, config)
 
 
 def open_folder(folder: Path, config: dict[str, Any], may_exist: bool) -> None:
@@ -142,7 +155,7 @@ def open_folder(folder: Path, config: dict[str, Any], may_exist: bool) -> None:
     (folder / "error.txt").unlink(missing_ok=True)
 
 
-def make_trainer(config: dict[str, Any], folder: Path, module: VAEModule, stopper: SaveOnSignal) -> pl.Trainer:
+def make_trainer(config: dict[str, Any], folder: Path, module: TrainingModule, stopper: SaveOnSignal) -> pl.Trainer:
     """Lightning's Trainer with the configured loggers and callbacks, and ldg's own progress bar and signal handling."""
     if "ddp" in str(config["trainer"].get("strategy", "")):
         os.environ["LDG_RUN_ID"] = folder.name  # the other processes of this run share its folder
@@ -154,6 +167,14 @@ def make_trainer(config: dict[str, Any], folder: Path, module: VAEModule, stoppe
     except Exception as error:
         cause = error.__cause__ or error
         raise UserError(f"trainer: {' '.join(str(cause).split())}") from None
+    reported = [*module.names("train"), *module.names("val")]
+    for callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        if monitor is not None and monitor not in reported:
+            kind = type(module.model).__name__
+            hint = "; a judge is trained with experiment=judge" if "val/accuracy" in reported else ""
+            known = ", ".join(reported)
+            raise UserError(f"{type(callback).__name__}.monitor={monitor}: a {kind} reports {known}{hint}")
     for logger in loggers:
         logger.log_hyperparams(config)
         if isinstance(logger, WandbRun) and logger.gradients:
@@ -165,7 +186,7 @@ def finish(
     config: dict[str, Any],
     folder: Path,
     trainer: pl.Trainer,
-    module: VAEModule,
+    module: TrainingModule,
     data: ImageDataModule,
     seconds: float,
 ) -> dict[str, Any]:
@@ -185,8 +206,8 @@ def finish(
         "steps": trainer.global_step,
         "seconds": round(seconds, 1),
         "parameters": sum(p.numel() for p in module.model.parameters()),
-        "checkpoint": str(best.best_model_path) if best else None,
-        "example": example(module.model),
+        "checkpoint": os.path.relpath(best.best_model_path, folder) if best and best.best_model_path else None,
+        "example": example(module.model) if isinstance(module.model, VAE) else None,
         "metrics": {key: value for key, value in module.reported.items() if "/" in key},
     }
     if trainer.is_global_zero:
@@ -216,20 +237,23 @@ def close_wandb(trainer: pl.Trainer | None, exit_code: int = 0) -> str | None:
 def report(summary: dict[str, Any], folder: Path) -> str:
     """The short table at the end, and what to type next."""
     metrics = summary["metrics"]
-    lines = [f"\n{summary['name']}: {summary['epochs']} epochs in {summary['seconds']:.0f} s, "]
+    epochs = f"{summary['epochs']} epoch{'s' if summary['epochs'] != 1 else ''}"
+    lines = [f"\n{summary['name']}: {epochs} in {summary['seconds']:.0f} s, "]
     lines[0] += f"{summary['parameters'] / 1e6:.2f} M parameters"
-    lines.append(f"{'nats per image':<16}{'train':>10}{'val':>10}{'test':>10}")
-    for name in ("elbo", "log_likelihood", "kl", "active_units"):
+    names = dict.fromkeys(key.rpartition("/")[2] for key in metrics if key.startswith(("val/", "test/")))
+    lines.append(f"{'nats per image' if 'elbo' in names else '':<16}{'train':>10}{'val':>10}{'test':>10}")
+    for name in names:
         values = [metrics.get(f"{split}/{name}") for split in ("train", "val", "test")]
-        lines.append(f"{name:<16}" + "".join(f"{v:>10.2f}" if v is not None else f"{'':>10}" for v in values))
+        if name != "loss":  # its weights may change with the epoch
+            digits = 4 if name == "accuracy" else 2
+            lines.append(f"{name:<16}" + "".join(f"{'' if v is None else f'{v:.{digits}f}':>10}" for v in values))
     if not math.isfinite(metrics.get("val/elbo", 0.0)):
         lines.append("val/elbo is no number: training went wrong; a smaller optimizer.lr may help")
     further = f"trainer.max_epochs={2 * summary['epochs']}"
-    lines += [
-        f"\npictures, curves, checkpoints:  {folder}",
-        f"write with it:                  python generate.py {summary['example']} --checkpoint {folder}",
-        f"train on:                       python train.py ckpt_path={folder} {further}",
-    ]
+    lines.append(f"\npictures, curves, checkpoints:  {folder}")
+    if summary["example"]:
+        lines.append(f"write with it:                  python generate.py {summary['example']} --checkpoint {folder}")
+    lines.append(f"train on:                       python train.py ckpt_path={folder} {further}")
     if summary.get("sync"):
         lines.append(summary["sync"])
     return "\n".join(lines)

@@ -1,0 +1,111 @@
+"""What the latent space is used for: which dimensions are, how like the prior it is, and whether it holds the label."""
+
+import math
+import warnings
+from typing import Annotated
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from ldg.evaluation.measure import Measure, Result, Value
+from ldg.evaluation.subject import BATCH, Subject
+from ldg.models.vae import VAE, Posterior, unit
+
+
+@torch.inference_mode()
+def codes(model: VAE, images: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Posterior:
+    """q(z | x, c) of all images, (N, D); ``generator`` decides a dynamic binarisation."""
+    found = [
+        model.encode(model.likelihood.target(unit(x), generator), c)
+        for x, c in zip(images.split(BATCH), labels.split(BATCH), strict=True)
+    ]
+    return Posterior(torch.cat([p.mean for p in found]), torch.cat([p.log_var for p in found]))
+
+
+def active_units(posterior: Posterior, threshold: float = 0.01) -> int:
+    """Dimensions whose posterior mean has a variance above ``threshold`` over the images (Burda et al. 2016, 5)."""
+    return int((posterior.mean.double().var(0) > threshold).sum())
+
+
+def aggregate_kl(posterior: Posterior, draws: Tensor) -> Tensor:
+    """KL(q(z_j) || N(0, 1)) in nats of each dimension, (D,), q(z_j) being the mixture of all images' posteriors.
+
+    Estimated with ``draws`` (M, D) from the aggregate posterior (Hoffman & Johnson 2016); a dimension at a time, since
+    the mixture of N posteriors over all dimensions at once cannot tell more than log N nats.
+    """
+    constant = 0.5 * math.log(2 * math.pi)
+    found = []
+    for z, mean, log_var in zip(draws.T, posterior.mean.T, posterior.log_var.T, strict=True):
+        weights = -0.5 * ((z[:, None] - mean).square() * (-log_var).exp() + log_var) - constant
+        log_q = weights.logsumexp(1) - math.log(len(mean))
+        found.append((log_q + 0.5 * z.square() + constant).mean())
+    return torch.stack(found)
+
+
+def moments_kl(posterior: Posterior) -> float:
+    """KL in nats from the normal distribution with the aggregate posterior's mean and covariance to N(0, 1)."""
+    mean = posterior.mean.double()
+    covariance = torch.cov(mean.T).reshape(mean.shape[1], -1) + torch.diag(posterior.log_var.double().exp().mean(0))
+    centre = mean.mean(0)
+    return float(0.5 * (covariance.trace() + centre @ centre - len(centre) - torch.logdet(covariance)))
+
+
+def label_information(
+    known: Tensor, known_labels: Tensor, new: Tensor, new_labels: Tensor, seed: int = 0
+) -> tuple[float, float, float]:
+    """A lower bound on the mutual information of code and label in nats, its standard error, and the labels' entropy.
+
+    I(z; c) >= H(c) + E[log r(c | z)] for any classifier r (Barber & Agakov 2003): scikit-learn's MLPClassifier with one
+    hidden layer of 128 units, fitted to codes (N, D) of training images and asked about those of others. Not below 0.
+    """
+    from sklearn.neural_network import MLPClassifier
+
+    settings = {"learning_rate_init": 3e-3, "early_stopping": True, "n_iter_no_change": 5, "max_iter": 50}
+    probe = MLPClassifier((128,), batch_size=min(200, len(known)), random_state=seed, **settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a probe not fitted to the end gives a lower bound as well
+        probe.fit(known.numpy(), known_labels.numpy())
+    log_r = np.full((len(new), int(max(known_labels.max(), new_labels.max())) + 1), -math.log(len(known)))
+    log_r[:, probe.classes_] = np.maximum(probe.predict_log_proba(new.numpy()), -math.log(len(known)))
+    said = log_r[np.arange(len(new)), new_labels.numpy()]
+    shares = np.bincount(new_labels.numpy()) / len(new)
+    entropy = float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
+    return max(0.0, entropy + float(said.mean())), float(said.std() / math.sqrt(len(said))), entropy
+
+
+class Latent(Measure):
+    """Active units, the aggregate posterior against the prior, and what the code knows of the label.
+
+    ``threshold`` is the variance that makes a unit active; ``probe`` is the number of training images whose codes the
+    label is learnt from.
+    """
+
+    def __init__(self, threshold: Annotated[float, Field(gt=0)] = 0.01, probe: PositiveInt = 20_000) -> None:
+        self.threshold = threshold
+        self.probe = probe
+
+    def __call__(self, subject: Subject) -> Result:
+        model = subject.model
+        images, labels = subject.images("test")
+        train_images, train_labels = subject.images("train", self.probe)
+        noise = subject.generator("latent")
+        posterior, train = codes(model, images, labels, noise), codes(model, train_images, train_labels, noise)
+        z, train_z = posterior.sample(noise), train.sample(noise)
+        marginals = aggregate_kl(posterior, z[torch.randperm(len(z), generator=noise)[:2000]])
+        information, error, entropy = label_information(train_z, train_labels, z, labels, subject.seed % 2**32)
+        values = {
+            "active_units": Value(active_units(posterior, self.threshold), None, f"of {model.latent_dim}"),
+            "aggregate_kl": Value(float(marginals.sum()), None, "nats", "lower"),
+            "moments_kl": Value(moments_kl(posterior), None, "nats", "lower"),
+            "label_information": Value(
+                information, error, f"of {entropy:.2f} nats", "lower" if model.conditioning == "both" else None
+            ),
+        }
+        detail = {"kl_per_dim": posterior.kl().mean(0).tolist(), "aggregate_kl_per_dim": marginals.tolist()}
+        setting = (
+            f"{len(images):,} test images, one draw of z; active above variance {self.threshold:g}; "
+            f"label probe (MLP) fitted to {len(train_z):,} training codes"
+        )
+        return Result(setting, values, detail)
