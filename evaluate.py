@@ -62,8 +62,6 @@ def _names(text: str) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    # a measure has nothing to save; what was written is whole
-    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
     try:
         args = parse(arguments)
         files = [checkpoint.find(run) for run in args.runs]
@@ -110,4 +108,6 @@ def say(error: UserError) -> int:
 
 
 if __name__ == "__main__":
+    # a measure has nothing to save; what was written is whole
+    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
     sys.exit(main(sys.argv[1:]))

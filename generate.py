@@ -148,16 +148,6 @@ def destination(args: argparse.Namespace) -> Path:
     return picture.destination(args.save, name, force=args.force, folder=bool(args.interpolate))
 
 
-def load(path: str | None) -> VAE:
-    """The model to write with: the one asked for, or the newest."""
-    from ldg import checkpoint
-
-    if path is None:
-        path = str(checkpoint.newest_run())
-        print(f"with {path}", file=sys.stderr)
-    return checkpoint.load(path)
-
-
 def options(args: argparse.Namespace) -> Options:
     from ldg.generation.writer import TEMPERATURE, Options
 
@@ -220,7 +210,10 @@ def main(arguments: list[str]) -> int:
     try:
         args = parse(arguments)
         path = destination(args)
-        model = load(args.checkpoint)
+        from ldg import checkpoint
+
+        source = args.checkpoint or checkpoint.newest_run()
+        model = checkpoint.load(source)
         if args.to is not None:
             morph(args, model, path)
         elif args.interpolate:
@@ -230,6 +223,8 @@ def main(arguments: list[str]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if args.checkpoint is None:
+        print(f"with {source}", file=sys.stderr)
     print(path)
     if args.show:
         show(path)

@@ -50,8 +50,9 @@ def test_every_named_experiment_trains_a_step(name, root, tmp_path):
     made.emnist(root, "byclass", 124)
     few = ["data.dataset.breeds=[pug,Shih-Tzu,Maltese dog]", "data.val_fraction=0.5"] if name == "dogs" else []
     _, summary = train(f"experiment={name}", *few, *BARE, *ONE_STEP, f"outputs={tmp_path}")
-    assert summary["name"] == name and summary["steps"] == 1
-    assert math.isfinite(summary["metrics"]["test/elbo"])
+    assert summary["name"].startswith(name.split("_")[0]) and summary["steps"] == 1
+    measured = summary["metrics"]["test/accuracy" if name.startswith("judge") else "test/elbo"]
+    assert math.isfinite(measured)
 
 
 @pytest.mark.parametrize("conditioning", ["both", "decoder", "none"])

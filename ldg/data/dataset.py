@@ -54,7 +54,9 @@ class Dataset(ABC):
         Raises UserError for missing or damaged files and for a cache that cannot be written.
         """
         sources = self.sources(split, Path(root).expanduser(), download)
-        entry = cache_folder(cache) / f"{type(self).__name__.lower()}-{split}-{self.key(split, sources)}"
+        facts = {"version": self.version, **vars(self), "split": split, "files": fingerprint(sources)}
+        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        entry = cache_folder(cache) / f"{type(self).__name__.lower()}-{split}-{key}"
         if not entry.exists():
             try:
                 self._write(entry, split, sources)
@@ -65,11 +67,6 @@ class Dataset(ABC):
         labels = np.load(entry / "labels.npy")
         shape = (len(labels), *json.loads((entry / "shape.json").read_text()))
         return Arrays(np.memmap(entry / "images.bin", dtype=np.uint8, mode="c", shape=shape), labels)
-
-    def key(self, split: Split, sources: list[Path]) -> str:
-        """Names the very arrays that these files and arguments give."""
-        facts = {"version": self.version, **vars(self), "split": split, "files": fingerprint(sources)}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def _write(self, entry: Path, split: Split, sources: list[Path]) -> None:
         from filelock import FileLock

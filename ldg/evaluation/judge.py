@@ -65,9 +65,13 @@ def find(data: ImageDataModule, config: dict[str, Any], epochs: int | None = Non
 
 def _train(config: dict[str, Any], folder: Path) -> None:
     part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)  # what a killed process left
+    last = part / "checkpoints" / "last.ckpt"
     epochs = config["trainer"]["max_epochs"]
     print(f"training {config['name']} for {epochs} epochs, once on this machine", file=sys.stderr)
+    if last.exists():  # a killed process left it
+        config = config | {"ckpt_path": str(last)}
+    else:
+        shutil.rmtree(part, ignore_errors=True)
     summary = run(configs.moved(config, config["folder"], str(part)))
     print(f"it is right on {summary['metrics']['test/accuracy']:.1%} of the test images", file=sys.stderr)
     part.rename(folder)

@@ -7,11 +7,13 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -71,11 +73,22 @@ def composed(overrides: list[str], home: Path, name: str = "train") -> DictConfi
     """
     register_resolvers()
     os.environ["LDG_HOME"] = str(home)
-    with initialize_config_dir(str(home / "configs"), version_base="1.3", job_name="train"):
+    with _beside_hydra_main(), initialize_config_dir(str(home / "configs"), version_base="1.3", job_name="train"):
         try:
             return compose(name, overrides, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(_explain(error, name)) from None
+
+
+@contextmanager
+def _beside_hydra_main() -> Iterator[None]:
+    """Lets another config be composed while hydra.main is running a job."""
+    running = GlobalHydra.instance()
+    main, running.hydra = running.hydra, None
+    try:
+        yield
+    finally:
+        running.hydra = main
 
 
 def _explain(error: Exception, name: str) -> str:

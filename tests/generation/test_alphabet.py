@@ -71,7 +71,7 @@ def test_unknown_names_suggest_close_ones():
 
 def test_blend_has_the_share_of_each_parent():
     cells = parse("bag+trouser", FASHION, mix=0.25)[0]
-    assert [cell.name for cell in cells] == ["Bag + Trouser"]
+    assert [cell.name for cell in cells] == ["Bag + Trouser (25%)"]
     np.testing.assert_array_equal(soft_labels(cells, 4), [[0, 0.25, 0, 0.75]])
 
 

@@ -11,12 +11,13 @@ from hydra.utils import get_class, get_method
 
 from ldg.errors import UserError
 from ldg.training import signatures
-from ldg.training.config import accept, check, composed, resolved
+from ldg.training.config import accept, accept_measures, check, composed, resolved
 from tests.conftest import HOME
 
 FOLDERS = [folder for folder in (HOME / "configs").iterdir() if folder.is_dir()]
 GROUPS = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in FOLDERS}
 EXPERIMENTS = sorted(f.stem for f in (HOME / "experiments" / "experiment").glob("*.yaml"))
+MEASURES = GROUPS.pop("measure")
 CHOICES = [f"{group}={choice}" for group, choices in GROUPS.items() for choice in choices]
 CHOICES += [f"model/beta={f.stem}" for f in sorted((HOME / "configs/model/beta").glob("*.yaml"))]
 CHOICES += [f"experiment={name}" for name in EXPERIMENTS]
@@ -24,7 +25,7 @@ CHOICES += [f"experiment={name}" for name in EXPERIMENTS]
 
 def test_the_groups_are_there():
     assert GROUPS["data"] == ["emnist", "fashion_mnist", "stanford_dogs", "strokes"]
-    assert GROUPS["model"] == ["beta_vae", "conv_cvae", "vanilla_cvae"]
+    assert GROUPS["model"] == ["beta_vae", "conv_cvae", "judge", "vanilla_cvae"]
     assert GROUPS["conditioning"] == ["both", "decoder", "none"]
     assert GROUPS["likelihood"] == ["bernoulli", "continuous_bernoulli", "discretized_logistic", "gaussian"]
 
@@ -54,6 +55,14 @@ def test_every_yaml_fits_its_targets(choice):
     config = resolved(composed([choice], HOME))
     check(config)
     assert bind(config) >= 10
+
+
+def test_every_measure_fits_its_target():
+    config = accept_measures([], HOME)
+    assert sorted(config) == MEASURES
+    assert bind(config) == len(MEASURES)
+    with pytest.raises(UserError, match=r"cas\.epochs=0: should be"):
+        accept_measures(["cas.epochs=0"], HOME)
 
 
 @pytest.mark.parametrize(

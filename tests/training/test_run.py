@@ -79,7 +79,7 @@ def test_metrics_have_a_row_an_epoch(finished):
         for split in ("train", "val"):
             loss, elbo, log_likelihood, kl = (float(row[f"{split}/{name}"]) for name in PARTS)
             assert all(map(math.isfinite, (loss, elbo, log_likelihood, kl)))
-            assert elbo == log_likelihood - kl
+            assert elbo == pytest.approx(log_likelihood - kl)
             assert kl > 0 > log_likelihood
         assert 0 <= float(row["val/active_units"]) <= 4
         # the loss of an epoch's val is log-likelihood and KL weighed by beta at its end
@@ -204,7 +204,7 @@ def test_a_run_goes_on_after_a_crash_wherever_its_folder_lies(uninterrupted, act
     whole = uninterrupted("cosine")
     assert (moved / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
     assert same(weights(moved, "best"), weights(whole, "best"))
-    assert summary["checkpoint"] == str(moved / "checkpoints" / "best.ckpt")
+    assert summary["checkpoint"] == "checkpoints/best.ckpt"
 
 
 def test_last_is_the_last_epoch_even_if_it_was_not_the_best(tmp_path):
@@ -239,7 +239,7 @@ def test_a_finished_run_trains_on(tmp_path):
         ("optimizer.lr=0.1", "a resumed run keeps its own optimizer.lr"),
         ("seed=3", "a resumed run keeps its own seed"),
         ("debug=fast", "a resumed run keeps its own debug"),
-        ("trainer.max_epochs=-5", "trainer.max_epochs=-5: should be greater than or equal to -1"),
+        ("trainer.max_epochs=-5", "trainer.max_epochs=-5: should be greater than 0 or -1"),
         ("trainer.max_epochs=1", "has trained its 1 epochs"),
     ],
 )
@@ -383,7 +383,7 @@ def test_a_compiled_run_loads_uncompiled(tmp_path, monkeypatch):
     original = torch.nn.Module.compile
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, *a: (compiled.append(self), original(self, *a)))
     (fast, _), (plain, _) = train(*line, "compile=true"), train(*line)
-    assert [type(network).__name__ for network in compiled] == ["DenseEncoder", "DenseDecoder"]
+    assert [type(network).__name__ for network in compiled] == ["Bernoulli", "DenseEncoder", "DenseDecoder"]
     assert weights(fast).keys() == weights(plain).keys()
     labels = torch.arange(62)
     a, b = (ldg.load(folder).sample(labels, generator=torch.Generator().manual_seed(0)) for folder in (fast, plain))

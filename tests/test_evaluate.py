@@ -1,0 +1,119 @@
+"""The evaluating script as a user runs it, and the scorecard at the end of training."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+import evaluate
+from tests.runs import BARE, CONV, STROKES, TINY, train
+from tests.test_train import call
+from tests.training.test_wandb import inspect
+
+QUICK = ["--only", "elbo,latent,reconstruction", "latent.probe=60"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with a dense, a convolutional and an unconditional run."""
+    base = tmp_path_factory.mktemp("evaluate")
+    lines = {"dense": TINY, "conv": [*STROKES, *CONV, *BARE], "plain": [*TINY, "conditioning=none"]}
+    for name, line in lines.items():
+        train(*line, "trainer.max_epochs=1", f"folder={base}/outputs/{name}/1", f"name={name}")
+    return base
+
+
+@pytest.fixture
+def evaluated(runs, monkeypatch, capsys):
+    """Call evaluate.py's main: exit status, stdout and stderr."""
+
+    def call(*arguments):
+        monkeypatch.chdir(runs)
+        status = evaluate.main(list(arguments))
+        return status, *capsys.readouterr()
+
+    return call
+
+
+def test_several_runs_give_one_table_and_a_scorecard_each(runs):
+    line = ["outputs/dense/1", *QUICK, "outputs/conv/1/checkpoints/best.ckpt"]
+    status, out, err = call(runs, *line, script="evaluate.py")
+    assert status == 0, err
+    header, *lines = [line for line in out.splitlines() if line]
+    assert header.split() == ["better", "dense", "conv", "real", "images"]
+    elbos = []
+    for name in ("dense", "conv"):
+        content = json.loads((runs / f"outputs/{name}/1/scorecard.json").read_text())
+        assert sorted(content["results"]) == ["elbo", "latent", "reconstruction"]
+        elbos.append(content["results"]["elbo"]["values"]["elbo"]["value"])
+        found = {file.name for file in (runs / f"outputs/{name}/1").glob("scorecard.*")}
+        assert found == {"scorecard.json", "scorecard.md", "scorecard.png"}
+    row = next(line for line in lines if line.startswith("ELBO"))
+    assert row.count("*") == 1
+    best = f"{max(elbos):,.2f}"[:4]
+    assert best in row.split("*")[0].split("±")[elbos.index(max(elbos))]
+    assert "Traceback" not in err and "Warning" not in err
+
+
+def test_the_same_seed_gives_the_same_scorecard(runs, evaluated):
+    found = []
+    for _ in range(2):
+        assert evaluated("outputs/dense/1", "--only", "elbo,latent", "latent.probe=60", "--seed", "3")[0] == 0
+        found.append(json.loads((runs / "outputs/dense/1/scorecard.json").read_text())["results"])
+    assert found[0] == found[1]
+
+
+def test_an_unconditional_model_says_what_it_skips(evaluated):
+    status, out, _ = evaluated("outputs/plain/1", "--only", "reads,cas,elbo")
+    assert status == 0
+    for name in ("reads", "cas"):
+        assert f"plain: {name} skipped, the model was trained without labels (conditioning=none)" in out
+    assert "ELBO" in out
+
+
+def test_a_run_whose_weights_are_no_numbers_is_named_and_the_others_are_measured(runs, evaluated):
+    broken = runs / "outputs/broken/1"
+    shutil.copytree(runs / "outputs/dense/1", broken)
+    content = torch.load(broken / "checkpoints/best.ckpt", weights_only=True)
+    next(iter(content["state_dict"].values())).fill_(float("nan"))
+    torch.save(content, broken / "checkpoints/best.ckpt")
+    status, out, err = evaluated("outputs/broken/1", "outputs/conv/1", "--only", "elbo")
+    assert status == 2
+    assert "error: outputs/broken/1/checkpoints/best.ckpt has weights that are no numbers" in err
+    assert "conv" in out and "ELBO" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: RUN"),
+        (["outputs/nothing"], "no checkpoint at outputs/nothing"),
+        (["outputs/dense/1", "--only", "elbow"], "there is no measure 'elbow': choose from cas, distance, elbo"),
+        (["outputs/dense/1", "--seed", "x"], "argument --seed"),
+        (["outputs/dense/1", "--seed", "-1"], "must not be negative"),
+        (["marginal.samples=5"], "no run to measure"),
+        (["outputs/dense/1", "marginal.sample=5"], "marginal.sample: no such key, did you mean marginal.samples?"),
+        (["outputs/dense/1", "marginal.samples=0"], "marginal.samples=0: should be greater than 0"),
+        (["outputs/dense/1", "--only", "elbo", "--without", "elbo"], "no measure is left"),
+        (["outputs/dense/1", "--judge", "outputs/dense/1"], "draws images; a judge reads them"),
+    ],
+)
+def test_bad_input_is_answered_in_one_line(runs, evaluated, arguments, message):
+    before = {path: path.stat().st_mtime_ns for path in runs.rglob("*")}
+    status, out, err = evaluated(*arguments)
+    assert status == 2 and out == ""
+    assert err.startswith("error: ") and message in err and err.count("\n") == 1
+    assert {path: path.stat().st_mtime_ns for path in runs.rglob("*")} == before
+
+
+def test_training_can_end_with_a_scorecard_in_the_dashboard(tmp_path):
+    line = [*TINY[:-3], "trainer.max_epochs=1", "trainer=cpu", "callbacks.gallery=null", "evaluate=true"]
+    status, _, err = call(tmp_path, *line)
+    assert status == 0, err
+    (folder,) = (tmp_path / "outputs").glob("strokes-*/*")
+    reads = json.loads((folder / "scorecard.json").read_text())["results"]["reads"]["values"]["reads"]["value"]
+    (log,) = tmp_path.glob("outputs/wandb/offline-run-*/run-*.wandb")
+    summary = json.loads(inspect(log, "--summary"))["summary"]
+    assert summary["test/reads"] == pytest.approx(reads)
+    assert summary["scorecard"]["_type"] == "table-file" and summary["scorecard_picture"]["_type"] == "images/separated"
