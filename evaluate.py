@@ -54,10 +54,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    wrong = [name for name in names if name not in MEASURES]
-    if wrong:
-        raise UserError(f"there is no measure {wrong[0]!r}: choose from {', '.join(MEASURES)}")
+    """The measures that a list names, each by as many letters as tell it apart."""
+    names = []
+    for given in filter(None, map(str.strip, text.split(","))):
+        meant = [given] if given in MEASURES else [name for name in MEASURES if name.startswith(given)]
+        if len(meant) != 1:
+            problem = f"{given!r} may be {' or '.join(meant)}" if meant else f"there is no measure {given!r}"
+            raise UserError(f"{problem}: choose from {', '.join(MEASURES)}")
+        names += meant
     return names
 
 

@@ -65,7 +65,7 @@ def test_the_same_seed_gives_the_same_scorecard(runs, evaluated):
 
 
 def test_an_unconditional_model_says_what_it_skips(evaluated):
-    status, out, _ = evaluated("outputs/plain/1", "--only", "reads,cas,elbo")
+    status, out, _ = evaluated("outputs/plain/1", "--only", "read,cas,elbo")
     assert status == 0
     for name in ("reads", "cas"):
         assert f"plain: {name} skipped, the model was trained without labels (conditioning=none)" in out
@@ -90,6 +90,7 @@ def test_a_run_whose_weights_are_no_numbers_is_named_and_the_others_are_measured
         ([], "the following arguments are required: RUN"),
         (["outputs/nothing"], "no checkpoint at outputs/nothing"),
         (["outputs/dense/1", "--only", "elbow"], "there is no measure 'elbow': choose from cas, distance, elbo"),
+        (["outputs/dense/1", "--only", "re"], "'re' may be reads or reconstruction: choose from"),
         (["outputs/dense/1", "--seed", "x"], "argument --seed"),
         (["outputs/dense/1", "--seed", "-1"], "must not be negative"),
         (["marginal.samples=5"], "no run to measure"),

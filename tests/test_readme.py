@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import evaluate
 import ldg
 from ldg.training.config import accept, check, composed, resolved
 from tests.conftest import HOME
@@ -21,6 +22,7 @@ COMMANDS = [
     shlex.split(line, comments=True) for kind, block in BLOCKS if kind == "bash" for line in block.splitlines() if line
 ]
 TRAIN = [command[3:] for command in COMMANDS if command[:3] == ["uv", "run", "train.py"]]
+EVALUATE = [command[3:] for command in COMMANDS if command[:3] == ["uv", "run", "evaluate.py"]]
 GENERATE = [command[3:] for command in COMMANDS if command[:3] == ["uv", "run", "generate.py"]]
 SHORT = [
     "logger=csv",
@@ -64,7 +66,7 @@ def uses_strokes(overrides):
 
 
 def test_there_is_something_to_test():
-    assert len(TRAIN) >= 10 and len(GENERATE) >= 6
+    assert len(TRAIN) >= 10 and len(GENERATE) >= 6 and len(EVALUATE) >= 4
     assert ["data=fashion_mnist", "model=vanilla_cvae", "conditioning=decoder", "likelihood=gaussian"] in TRAIN
 
 
@@ -78,6 +80,18 @@ def test_train_command(command, folder, tmp_path):
     assert summary["epochs"] == 1
     assert np.isfinite(summary["metrics"]["test/elbo"])
     assert len(list(tmp_path.glob("*/*/checkpoints/best.ckpt"))) == 1
+
+
+@pytest.mark.parametrize("command", EVALUATE, ids=" ".join)
+def test_evaluate_command(command, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    names = {"outputs/NAME/ID": "outputs/strokes/1", "outputs/NAME2/ID2": "outputs/fashion_mnist/1"}
+    line = [names.get(argument, argument) for argument in command]
+    short = ["marginal.samples=4", "latent.probe=60", "reads.per_class=2", "cas.epochs=1", "distance.rounds=1"]
+    assert evaluate.main([*line, *short]) == 0, capsys.readouterr().err
+    assert "ELBO" in capsys.readouterr().out
+    written = {name for name in names.values() if (folder / name / "scorecard.png").exists()}
+    assert written >= {argument for argument in line if argument.startswith("outputs/")}
 
 
 @pytest.mark.parametrize("command", GENERATE, ids=" ".join)

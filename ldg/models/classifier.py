@@ -48,7 +48,8 @@ class Residual(nn.Module):
 class Classifier(nn.Module):
     """Images (B, C, H, W), float in [0, 1] or uint8, -> logits (B, num_classes).
 
-    ``channels`` has one entry a stage of ``blocks`` residual blocks; every stage halves the map. Training images are
+    A convolution at full size comes first, then ``channels`` has one entry a stage of ``blocks`` residual blocks; every
+    stage halves the map. Training images are
     turned, sheared, scaled and shifted by up to ``augment`` times (15 degrees, 0.15, 0.15, 0.1 of the width), and
     mirrored at random if ``mirror``; ``smoothing`` is that of the labels (Szegedy et al. 2016).
     """
@@ -72,8 +73,9 @@ class Classifier(nn.Module):
         self.augment, self.mirror, self.smoothing = augment, mirror, smoothing
         self.classes: tuple[str, ...] = ()
         self.config: dict[str, Any] = {}
-        layers: list[nn.Module] = []
-        width = image_shape[0]
+        width = channels[0] // 2
+        stem = nn.Conv2d(image_shape[0], width, 3, padding=1, bias=False)
+        layers: list[nn.Module] = [stem, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
         for following in channels:
             for block in range(blocks):
                 layers.append(Residual(width, following, stride=2 if block == 0 else 1))
