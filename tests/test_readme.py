@@ -12,6 +12,8 @@ import pytest
 
 import evaluate
 import ldg
+from ldg.sweeps import plan as plans
+from ldg.sweeps.ledger import Ledger
 from ldg.training.config import accept, check, composed, resolved
 from tests.conftest import HOME
 from tests.data import made
@@ -24,6 +26,8 @@ COMMANDS = [
 TRAIN = [command[3:] for command in COMMANDS if command[:3] == ["uv", "run", "train.py"]]
 EVALUATE = [command[3:] for command in COMMANDS if command[:3] == ["uv", "run", "evaluate.py"]]
 GENERATE = [command[3:] for command in COMMANDS if command[:3] == ["uv", "run", "generate.py"]]
+REPORT = [command[4:] for command in COMMANDS if command[:4] == ["uv", "run", "python", "-m"]]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(HOME)}
 SHORT = [
     "logger=csv",
     "callbacks.gallery=null",
@@ -66,20 +70,32 @@ def uses_strokes(overrides):
 
 
 def test_there_is_something_to_test():
-    assert len(TRAIN) >= 10 and len(GENERATE) >= 6 and len(EVALUATE) >= 4
+    assert len(TRAIN) >= 10 and len(GENERATE) >= 6 and len(EVALUATE) >= 4 and len(REPORT) == 1
     assert ["data=fashion_mnist", "model=vanilla_cvae", "conditioning=decoder", "likelihood=gaussian"] in TRAIN
 
 
 @pytest.mark.parametrize("command", TRAIN, ids=" ".join)
 def test_train_command(command, folder, tmp_path):
-    accept(command, HOME)
+    overrides = [o for o in command if not o.startswith("-")]
+    accept([*(["-m"] if "-m" in command else []), *overrides], HOME)
+    if "-m" in command:
+        fixed, _ = plans.split(overrides)
+        overrides = plans.examples(plans.make(composed(fixed, HOME), overrides))[0]
     if any(o.startswith("ckpt_path") for o in command):
         return  # tests/test_train.py resumes runs
-    single = [re.sub(r"(,.*)$", "", o) if "-m" in command else o for o in command if o != "-m"]
-    summary = run([*single, f"outputs={tmp_path}"])
+    summary = run([*overrides, f"outputs={tmp_path}"])
     assert summary["epochs"] == 1
     assert np.isfinite(summary["metrics"]["test/elbo"])
     assert len(list(tmp_path.glob("*/*/checkpoints/best.ckpt"))) == 1
+
+
+@pytest.mark.parametrize("command", REPORT, ids=" ".join)
+def test_report_command(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Ledger.open(plans.make(composed([], HOME), ["sweep=latent_beta"]), "", HOME)
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    assert "outputs/sweeps/latent_beta/report.html" in done.stdout
 
 
 @pytest.mark.parametrize("command", EVALUATE, ids=" ".join)

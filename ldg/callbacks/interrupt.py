@@ -10,20 +10,10 @@ from typing import Any, Self
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+from ldg.errors import Interrupted
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 AGREE_EVERY = 10  # steps; the processes of a DDP run ask each other so often
-
-
-class Interrupted(BaseException):
-    """The run was told to stop by ``signum``; ``checkpoint`` is what it can go on from, None if there is nothing yet.
-
-    Like KeyboardInterrupt no Exception, so that nothing on the way takes it for a failure.
-    """
-
-    def __init__(self, signum: int, checkpoint: Path | None) -> None:
-        super().__init__(signum, checkpoint)
-        self.signum = signum
-        self.checkpoint = checkpoint
 
 
 class SaveOnSignal(Checkpoint):

@@ -11,10 +11,10 @@ from tqdm import tqdm
 class Progress(ProgressBar):
     """A single bar over the whole training; nothing where the output is not a terminal but one line an epoch."""
 
-    def __init__(self) -> None:
+    def __init__(self, enabled: bool = True) -> None:
         super().__init__()
         self.bar: tqdm | None = None
-        self.enabled = True
+        self.enabled = enabled
 
     def disable(self) -> None:
         self.enabled = False

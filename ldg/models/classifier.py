@@ -48,10 +48,9 @@ class Residual(nn.Module):
 class Classifier(nn.Module):
     """Images (B, C, H, W), float in [0, 1] or uint8, -> logits (B, num_classes).
 
-    A convolution at full size comes first, then ``channels`` has one entry a stage of ``blocks`` residual blocks; every
-    stage halves the map. Training images are
-    turned, sheared, scaled and shifted by up to ``augment`` times (15 degrees, 0.15, 0.15, 0.1 of the width), and
-    mirrored at random if ``mirror``; ``smoothing`` is that of the labels (Szegedy et al. 2016).
+    ``channels`` has one entry a stage of ``blocks`` residual blocks; every stage halves the map. Half of the training
+    images are turned, sheared, scaled and shifted by up to ``augment`` times (15 degrees, 0.15, 0.15, 0.1 of the
+    width), all are mirrored at random if ``mirror``; ``smoothing`` is that of the labels (Szegedy et al. 2016).
     """
 
     reports = ("accuracy",)
@@ -73,9 +72,8 @@ class Classifier(nn.Module):
         self.augment, self.mirror, self.smoothing = augment, mirror, smoothing
         self.classes: tuple[str, ...] = ()
         self.config: dict[str, Any] = {}
-        width = channels[0] // 2
-        stem = nn.Conv2d(image_shape[0], width, 3, padding=1, bias=False)
-        layers: list[nn.Module] = [stem, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = []
+        width = image_shape[0]
         for following in channels:
             for block in range(blocks):
                 layers.append(Residual(width, following, stride=2 if block == 0 else 1))
@@ -103,9 +101,10 @@ class Classifier(nn.Module):
         return Verdict(loss, (logits.argmax(1) == labels).float())
 
     def _augmented(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Every image through a random affine map of its own."""
-        uniform = 2 * torch.rand(6, len(x), generator=generator, device=x.device) - 1
-        turn, shear, scale, right, down = (self.augment * most * u for most, u in zip(AFFINE, uniform[:5], strict=True))
+        """Half of the images through a random affine map each; the others stay as sharp as those to be judged."""
+        uniform = 2 * torch.rand(7, len(x), generator=generator, device=x.device) - 1
+        size = self.augment * (uniform[6] > 0)
+        turn, shear, scale, right, down = (size * most * u for most, u in zip(AFFINE, uniform[:5], strict=True))
         cos, sin = turn.cos() / (1 + scale), turn.sin() / (1 + scale)
         flip = uniform[5].sign() if self.mirror else 1.0
         theta = torch.stack([cos * flip, shear - sin, 2 * right, sin * flip, cos, 2 * down], 1).view(-1, 2, 3)

@@ -15,7 +15,6 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,6 +22,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from ldg.data import resolvers
 from ldg.errors import UserError
+from ldg.sweeps import plan
 from ldg.training import signatures
 
 # keys of train.yaml itself, and what they take
@@ -36,6 +36,9 @@ TOP_LEVEL: dict[str, Any] = {
     "evaluate": bool,
     "outputs": str,
     "folder": str,
+    "launcher": dict[str, Any] | None,
+    "sweep_name": str | None,
+    "run": str | None,
 }
 GROUPS = ("data", "model", "conditioning", "likelihood", "optimizer", "scheduler", "trainer", "logger", "callbacks")
 # bounds that other libraries' annotations do not state
@@ -253,19 +256,16 @@ def accept(arguments: list[str], home: Path) -> None:
     os.environ["LDG_HOME"] = str(home)  # where Hydra finds experiments
     if asked.help or asked.hydra_help or asked.cfg or asked.info or asked.shell_completion:
         return
-    try:
-        parsed = OverridesParser.create().parse_overrides(asked.overrides)
-    except OverrideParseException as error:
-        raise UserError(f"{error.override}: cannot be read as an override; write key=value") from None
-    sweeps = [o for o in parsed if o.is_sweep_override()]
-    if sweeps and not asked.multirun:
-        raise UserError(f"{sweeps[0].input_line}: several values need a sweep; add -m")
-    plain = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
-    choices = [[f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()] for o in sweeps]
-    first = [values[0] for values in choices]
-    trials = [first] + [[*first[:i], v, *first[i + 1 :]] for i, values in enumerate(choices) for v in values[1:]]
+    fixed, varied = plan.split(asked.overrides)
+    if varied and not asked.multirun:
+        raise UserError(f"{varied[0].input_line}: several values need a sweep; add -m")
+    if not asked.multirun:
+        trials = [fixed]
+    else:
+        base = composed(fixed, home, asked.config_name or "train")
+        trials = plan.examples(plan.make(base, asked.overrides))
     for trial in trials:
-        config = resolved(composed([*plain, *trial], home, asked.config_name or "train"))
+        config = resolved(composed(trial, home, asked.config_name or "train"))
         check(config)
         _check_place(Path(config["outputs"]))
         if asked.multirun and "ddp" in str(config["trainer"].get("strategy", "")):

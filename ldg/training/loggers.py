@@ -3,6 +3,7 @@
 import csv
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
@@ -16,7 +17,7 @@ from pytorch_lightning.utilities import rank_zero_only
 class MetricsFile(Logger):
     """``path``, a CSV file with a row for each step logged; rewritten as a whole, so that it is never half a row.
 
-    Rows that a resumed run repeats replace the old ones.
+    What a resumed run repeats replaces the old values.
     """
 
     def __init__(self, path: str) -> None:
@@ -41,7 +42,7 @@ class MetricsFile(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         earlier = [row for row in self.rows if int(row["step"]) < int(step or 0)]
-        same = [row for row in self.rows if int(row["step"]) == int(step or 0) and not metrics.keys() & row.keys()]
+        same = [row for row in self.rows if int(row["step"]) == int(step or 0)]
         self.rows = [*earlier, {"step": step, **{k: v for row in same for k, v in row.items()}, **metrics}]
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
         partial = self.path.with_suffix(".part")
@@ -52,7 +53,8 @@ class MetricsFile(Logger):
         partial.replace(self.path)
 
 
-def _has_credentials() -> bool:
+def has_credentials() -> bool:
+    """Whether somebody is logged in to W&B on this machine."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     import wandb
@@ -61,7 +63,8 @@ def _has_credentials() -> bool:
     return wandb.login(prompt=False, verify=False)
 
 
-def _reachable(timeout: float = 2.0) -> bool:
+def reachable(timeout: float = 2.0) -> bool:
+    """Whether the W&B server answers."""
     url = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
     try:
         port = url.port or (443 if url.scheme == "https" else 80)
@@ -71,11 +74,21 @@ def _reachable(timeout: float = 2.0) -> bool:
         return False
 
 
+def _dotted(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a nested config with their full names."""
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 class WandbRun(WandbLogger):
     """Lightning's WandbLogger, which never asks and never stops training.
 
     ``mode=auto`` is online where there are credentials and the server answers, offline otherwise; WANDB_MODE, where
     it is set, decides. ``gradients`` logs histograms of them, ``log_model`` the best checkpoint as an artifact.
+    ``choices`` become columns beside the config's.
     """
 
     def __init__(
@@ -84,6 +97,7 @@ class WandbRun(WandbLogger):
         name: str | None = None,
         group: str | None = None,
         tags: list[str] | None = None,
+        choices: dict[str, Any] | None = None,
         mode: Literal["auto", "online", "offline", "disabled"] = "auto",
         save_dir: str = "outputs",
         log_model: bool = False,
@@ -92,10 +106,11 @@ class WandbRun(WandbLogger):
     ) -> None:
         if mode == "auto":
             asked = os.environ.get("WANDB_MODE")
-            mode = asked or ("online" if _has_credentials() and _reachable() else "offline")  # type: ignore[assignment]
+            mode = asked or ("online" if has_credentials() and reachable() else "offline")  # type: ignore[assignment]
         import wandb
 
         self.gradients = gradients
+        self.choices = choices or {}
         Path(save_dir).mkdir(parents=True, exist_ok=True)
         super().__init__(
             project=project,
@@ -111,6 +126,18 @@ class WandbRun(WandbLogger):
         )
         # Lightning still passes on an argument that W&B has given up and warns of
         self._wandb_init.pop("anonymous", None)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any]) -> None:  # type: ignore[override]
+        """The config, nested, which W&B shows as ``model.latent_dim``, and the choices.
+
+        A W&B sweep over ``model`` keeps that name for its own value; what lies below is given by its full names then.
+        """
+        super().log_hyperparams({**params, "choices": self.choices})
+        known = self.experiment.config
+        hidden = {k: v for k, v in params.items() if isinstance(v, dict) and not isinstance(known.get(k), dict)}
+        if hidden:
+            super().log_hyperparams(dict(_dotted(hidden)))
 
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """The best checkpoint becomes the artifact, not the last one too."""

@@ -111,7 +111,8 @@ def _group(name: str, new: dict[str, Any], run: dict[str, Any]) -> dict[str, Any
         return {k: v for k, v in run["trainer"].items() if k not in DEVICES} | {k: new[k] for k in DEVICES if k in new}
     if "wandb" in new:
         new["wandb"] |= {"name": run["name"], "tags": run["tags"], "save_dir": run["outputs"]}
-        new["wandb"]["group"] = run["logger"].get("wandb", {}).get("group") or run["tags"][0]
+        own = run["logger"].get("wandb", {})
+        new["wandb"] |= {"group": own.get("group") or run["tags"][0], "choices": own.get("choices")}
     return new
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from ldg.callbacks.curves import draw_curves
 from ldg.callbacks.gallery import writable
-from ldg.callbacks.interrupt import Interrupted, SaveOnSignal
+from ldg.callbacks.interrupt import SaveOnSignal
 from ldg.callbacks.progress import Progress
 from ldg.checkpoint import build, read
 from ldg.data.module import ImageDataModule
-from ldg.errors import UserError
+from ldg.errors import Interrupted, UserError
 from ldg.generation.alphabet import is_written
 from ldg.models.vae import VAE
 from ldg.training.loggers import WandbRun
@@ -46,12 +46,16 @@ QUIET = (
 
 
 def run(
-    config: dict[str, Any], data: ImageDataModule | None = None, afterwards: Callable[..., None] | None = None
+    config: dict[str, Any],
+    data: ImageDataModule | None = None,
+    afterwards: Callable[..., None] | None = None,
+    callbacks: Sequence[pl.Callback] = (),
+    progress: bool = True,
 ) -> dict[str, Any]:
     """Train and test what a resolved config describes; the summary that ends in the folder's ``summary.json``.
 
     ``data`` takes the place of the data that the config names; ``afterwards(folder, loggers)`` is called while the
-    loggers are still open.
+    loggers are still open; ``callbacks`` are there besides the config's, and the bar if ``progress``.
 
     The folder also gets ``config.yaml``, ``metrics.csv``, ``loss.png``, ``checkpoints/`` and ``gallery/``; if
     something breaks, ``error.txt``.
@@ -62,11 +66,12 @@ def run(
     """
     quiet()
     with SaveOnSignal(Path(config["folder"])) as stopper:
-        return _run(config, stopper, data, afterwards)
+        return _run(config, [Progress(progress), *callbacks], stopper, data, afterwards)
 
 
 def _run(
     config: dict[str, Any],
+    callbacks: Sequence[pl.Callback],
     stopper: SaveOnSignal,
     data: ImageDataModule | None,
     afterwards: Callable[..., None] | None,
@@ -79,7 +84,7 @@ def _run(
     open_folder(folder, config, may_exist=resume is not None)
     trainer = None
     try:
-        trainer = make_trainer(config, folder, module, stopper)
+        trainer = make_trainer(config, folder, module, [*callbacks, stopper])
         start = time.perf_counter()
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
         seconds = time.perf_counter() - start
@@ -155,12 +160,14 @@ def open_folder(folder: Path, config: dict[str, Any], may_exist: bool) -> None:
     (folder / "error.txt").unlink(missing_ok=True)
 
 
-def make_trainer(config: dict[str, Any], folder: Path, module: TrainingModule, stopper: SaveOnSignal) -> pl.Trainer:
-    """Lightning's Trainer with the configured loggers and callbacks, and ldg's own progress bar and signal handling."""
+def make_trainer(
+    config: dict[str, Any], folder: Path, module: TrainingModule, further: Sequence[pl.Callback]
+) -> pl.Trainer:
+    """Lightning's Trainer with the configured loggers and callbacks, and ``further`` ones."""
     if "ddp" in str(config["trainer"].get("strategy", "")):
         os.environ["LDG_RUN_ID"] = folder.name  # the other processes of this run share its folder
     loggers = list(instantiate(config["logger"]).values())
-    callbacks = [*filter(None, instantiate(config["callbacks"]).values()), Progress(), stopper]
+    callbacks = [*filter(None, instantiate(config["callbacks"]).values()), *further]
     own = {"logger": loggers, "callbacks": callbacks, "plugins": WholeFiles(), "default_root_dir": folder}
     try:
         trainer: pl.Trainer = instantiate(config["trainer"], **own)
@@ -207,6 +214,7 @@ def finish(
         "seconds": round(seconds, 1),
         "parameters": sum(p.numel() for p in module.model.parameters()),
         "checkpoint": os.path.relpath(best.best_model_path, folder) if best and best.best_model_path else None,
+        "wandb": wandb_id(trainer),
         "example": example(module.model) if isinstance(module.model, VAE) else None,
         "metrics": {key: value for key, value in module.reported.items() if "/" in key},
     }
@@ -224,13 +232,25 @@ def example(model: VAE) -> str:
     return f'"{", ".join(model.classes[:2])}"'
 
 
+def wandb_run(trainer: pl.Trainer | None) -> WandbRun | None:
+    """The W&B logger of a trainer, if it has one that was used."""
+    logger = next((x for x in trainer.loggers if isinstance(x, WandbRun)), None) if trainer else None
+    return logger if logger is not None and logger._experiment is not None else None
+
+
+def wandb_id(trainer: pl.Trainer) -> str | None:
+    """The id of the W&B run, if there is one."""
+    logger = wandb_run(trainer)
+    return str(logger.version) if logger else None
+
+
 def close_wandb(trainer: pl.Trainer | None, exit_code: int = 0) -> str | None:
     """End the W&B run, if any; the command that sends an offline one."""
-    logger = next((x for x in trainer.loggers if isinstance(x, WandbRun)), None) if trainer else None
-    if logger is None or logger._experiment is None:
+    logger = wandb_run(trainer)
+    if logger is None:
         return None
     folder = logger.folder
-    logger._experiment.finish(exit_code=exit_code)
+    logger.experiment.finish(exit_code=exit_code)
     return f"send it to W&B:                 wandb sync {os.path.relpath(folder)}" if folder else None
 
 

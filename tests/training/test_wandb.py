@@ -138,8 +138,8 @@ def test_a_broken_run_is_marked_as_failed(tmp_path, monkeypatch, capsys):
     ],
 )
 def test_online_only_with_credentials_and_network(credentials, reachable, asked, mode, tmp_path, monkeypatch):
-    monkeypatch.setattr("ldg.training.loggers._has_credentials", lambda: credentials)
-    monkeypatch.setattr("ldg.training.loggers._reachable", lambda: reachable)
+    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: credentials)
+    monkeypatch.setattr("ldg.training.loggers.reachable", lambda: reachable)
     monkeypatch.delenv("WANDB_MODE")
     if asked:
         monkeypatch.setenv("WANDB_MODE", asked)

@@ -1,0 +1,343 @@
+"""The plots of a sweep's report, each a figure of its own so that a page can place them."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ldg.sweeps.report.results import FEW, Results, Run, brief, shown
+
+if TYPE_CHECKING:  # it takes a while to import
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOUR, BEST = "#3b6ea5", "#d1495b"
+DASHES: tuple[Any, ...] = ("-", "--", ":", "-.")
+NAMED = 30  # curves that a legend can name
+TICKS = 8
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A plot as PNG; without one, ``note`` says why."""
+
+    title: str
+    png: bytes | None
+    note: str = ""
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as PNG of few colours."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=150, format="png")
+    small = io.BytesIO()
+    with Image.open(buffer) as picture:
+        picture.convert("RGB").quantize(192).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _plain(text: str) -> str:
+    """A text that matplotlib does not take for mathematics."""
+    return text.replace("$", r"\$")
+
+
+def _name(value: str) -> str:
+    return _plain(brief(value))
+
+
+class Scale:
+    """Where the values of a parameter are on an axis."""
+
+    def __init__(self, results: Results, key: str) -> None:
+        self.values = results.values(key)
+        self.kind = results.scale(key)
+        self.is_few = len(self.values) <= FEW
+
+    def place(self, value: str) -> float:
+        return float(self.values.index(value)) if self.kind == "words" else float(value)
+
+    def share(self, value: str) -> float:
+        """The place as a number in [0, 1], the same step for the same step on the axis."""
+        if self.kind == "words":
+            return (self.place(value) + 0.5) / len(self.values)
+        low, high, x = (self._stretch(v) for v in (self.values[0], self.values[-1], value))
+        return (x - low) / (high - low)
+
+    def _stretch(self, value: str) -> float:
+        return math.log(float(value)) if self.kind == "log" else float(value)
+
+    def dress(self, axes: Axes) -> None:
+        """Scale, ticks and their labels, on the horizontal axis."""
+        from matplotlib.ticker import LogLocator
+
+        if self.kind == "log":
+            axes.set_xscale("log")
+            is_narrow = float(self.values[-1]) < 200 * float(self.values[0])
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if is_narrow else (1,)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter("")
+        if self.kind != "words" and len(self.values) > TICKS:
+            return
+        names = [_name(value) for value in self.values]
+        is_long = sum(map(len, names)) > 36
+        axes.set_xticks(
+            [self.place(value) for value in self.values],
+            names,
+            rotation=30 if is_long else 0,
+            ha="right" if is_long else "center",
+        )
+        axes.set_xticks([], minor=True)
+        if self.kind == "words":
+            axes.set_xlim(-0.5, len(self.values) - 0.5)
+
+
+def limits(values: list[float]) -> tuple[float, float]:
+    """The range that shows all values but wild ones, with a little room."""
+    ordered = sorted(values)
+    low, high = ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
+    reach = 6 * (high - low) or math.inf
+    low, high = max(ordered[0], low - reach), min(ordered[-1], high + reach)
+    room = 0.05 * (high - low) or 0.5
+    return low - room, high + room
+
+
+def effects(results: Results) -> list[Panel]:
+    """Each objective against each differing parameter."""
+    return [
+        Panel(f"{metric} by {key}", png(figure))
+        for metric in results.objectives
+        for key in results.differing
+        if (figure := _effect(results, metric, key)) is not None
+    ]
+
+
+def _effect(results: Results, metric: str, key: str) -> Figure | None:
+    runs = [run for run in results.finished if metric in run.numbers and run.choices[key]]
+    if len(runs) < 2:
+        return None
+    scale = Scale(results, key)
+    figure, axes = _figure(4.4, 3.2)
+    axes.scatter(
+        [scale.place(run.choices[key]) for run in runs], [run.numbers[metric] for run in runs], color=COLOUR, alpha=0.6
+    )
+    by_value: dict[str, list[float]] = {}
+    for run in sorted(runs, key=lambda run: scale.values.index(run.choices[key])):
+        by_value.setdefault(run.choices[key], []).append(run.numbers[metric])
+    if len(by_value) < len(runs) and scale.is_few:
+        means = [sum(found) / len(found) for found in by_value.values()]
+        places = [scale.place(value) for value in by_value]
+        if scale.kind == "words":
+            axes.hlines(means, [x - 0.22 for x in places], [x + 0.22 for x in places], color=COLOUR, linewidth=2)
+        else:
+            axes.plot(places, means, color=COLOUR, linewidth=1.5)
+    if results.best in runs and metric == results.objective:
+        assert results.best is not None
+        axes.scatter(scale.place(results.best.choices[key]), results.best.numbers[metric], color=BEST, zorder=3)
+    scale.dress(axes)
+    axes.set(xlabel=key, ylabel=metric, ylim=limits([run.numbers[metric] for run in runs]))
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def parallel(results: Results) -> list[Panel]:
+    """Parallel coordinates: a line a run through its choices to its objectives."""
+    runs = [run for run in results.finished if all(metric in run.numbers for metric in results.objectives)]
+    if len(results.differing) < 2 or len(runs) < 2:
+        return []
+    scales = [Scale(results, key) for key in results.differing]
+    spans = {metric: limits([run.numbers[metric] for run in runs]) for metric in results.objectives}
+    names = [*results.differing, *results.objectives]
+    figure, axes = _figure(min(14.0, 2.2 * len(names) + 1), 4.2)
+    axes.spines[:].set_visible(False)
+
+    def height(run: Run, metric: str) -> float:
+        low, high = spans[metric]
+        return min(1.0, max(0.0, (run.numbers[metric] - low) / (high - low)))
+
+    for run in reversed(runs):  # the best on top
+        if not all(run.choices[key] for key in results.differing):
+            continue
+        ys = [scale.share(run.choices[key]) for key, scale in zip(results.differing, scales, strict=True)]
+        ys += [height(run, metric) for metric in results.objectives]
+        axes.plot(range(len(ys)), ys, color=_shade(height(run, results.objective)), alpha=0.7, linewidth=1.4)
+        if run is results.best:
+            axes.plot(range(len(ys)), ys, color=BEST, linewidth=2.6)
+    for x, scale in enumerate(scales):
+        values = scale.values if scale.is_few else [scale.values[0], scale.values[-1]]
+        _ticks(axes, x, [(scale.share(value), _name(value)) for value in values])
+    for x, (low, high) in enumerate(spans.values(), start=len(scales)):
+        _ticks(axes, x, [(i / 4, shown(low + i / 4 * (high - low))) for i in range(5)])
+    axes.set_xticks(range(len(names)), names)
+    axes.tick_params(length=0)
+    axes.set(yticks=[], ylim=(-0.03, 1.03), xlim=(-0.2, len(names) - 0.4))
+    return [Panel("All choices together (red: the best)", png(figure))]
+
+
+def _ticks(axes: Axes, x: int, ticks: list[tuple[float, str]]) -> None:
+    axes.axvline(x, color="0.3", linewidth=0.8)
+    for y, text in ticks:
+        box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1}
+        axes.text(x + 0.03, y, text, va="center", fontsize=8, bbox=box, zorder=4)
+
+
+def _shade(share: float) -> tuple[float, float, float, float]:
+    """A colour for a share in [0, 1], dark enough for white paper."""
+    from matplotlib import colormaps
+
+    return colormaps["viridis"](0.9 * share)
+
+
+def heat_maps(results: Results) -> list[Panel]:
+    """The mean of each objective over a plane of two parameters."""
+    axes = results.axes()
+    if axes is None:
+        return []
+    found = [
+        (metric, means)
+        for metric in results.objectives
+        if not all(map(math.isnan, itertools.chain(*(means := results.means(metric, *axes)))))
+    ]
+    return [
+        Panel(f"{metric} by {axes[0]} and {axes[1]}", png(_heat_map(results, *axes, metric, means)))
+        for metric, means in found
+    ]
+
+
+def _heat_map(results: Results, row: str, column: str, metric: str, means: list[list[float]]) -> Figure:
+    rows, columns = results.values(row), results.values(column)
+    figure, axes = _figure(min(10.0, 2.6 + 0.95 * len(columns)), min(8.0, 1.5 + 0.62 * len(rows)))
+    low, high = limits([value for line in means for value in line if not math.isnan(value)])
+    colours = "viridis" if results.objectives[metric] == "maximize" else "viridis_r"
+    axes.imshow(means, cmap=colours, vmin=low, vmax=high, aspect="auto")
+    middle = (low + high) / 2
+    for y, x in itertools.product(range(len(rows)), range(len(columns))):
+        is_light = math.isnan(means[y][x]) or (means[y][x] > middle) == (colours == "viridis")
+        axes.text(x, y, shown(means[y][x]), ha="center", va="center", color="black" if is_light else "white")
+    is_long = any(len(brief(value)) > 9 for value in columns)
+    axes.set_xticks(range(len(columns)), map(_name, columns), rotation=30 if is_long else 0)
+    axes.set_yticks(range(len(rows)), map(_name, rows))
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set(xlabel=column, ylabel=row)
+    return figure
+
+
+def curves(results: Results) -> list[Panel]:
+    """Each objective over the epochs, a line a run."""
+    found = []
+    for metric in results.objectives:
+        lines = {run.name: run.curve(metric) for run in results.runs}
+        runs = [run for run in results.runs if len(lines[run.name][0]) > 1]
+        if runs:
+            figure = _curves(results, metric, runs, lines)
+            found.append(Panel(f"{metric} over the epochs", png(figure)))
+    return found
+
+
+def _curves(
+    results: Results, metric: str, runs: list[Run], lines: dict[str, tuple[list[float], list[float]]]
+) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _figure(12.0, 5.0)
+    pair = _pair(results)
+    for rank, run in reversed(list(enumerate(runs))):  # the best on top
+        style: dict[str, Any] = {"color": _shade(1 - rank / max(1, len(runs) - 1)), "linestyle": DASHES[rank % 4]}
+        if pair:
+            colour, dash = (results.values(key).index(run.choices[key]) for key in pair)
+            style = {"color": f"C{colour}", "linestyle": DASHES[dash]}
+        elif len(runs) <= 10:
+            style = {"color": f"C{rank}", "linestyle": "-"}
+        elif rank >= NAMED:
+            style = {"color": "0.8", "linestyle": "-"}
+        width = 2.4 if run is results.best else 1.4
+        axes.plot(*lines[run.name], linewidth=width, marker=".", label=_caption(results, run, metric), **style)
+    values = [value for run in runs for value in lines[run.name][1]]
+    axes.set(xlabel="epoch", ylabel=metric, ylim=limits(values))
+    axes.grid(alpha=0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if pair:
+        _legend_of_pair(axes, results, pair)
+    else:
+        handles, names = axes.get_legend_handles_labels()
+        handles, names = handles[::-1][:NAMED], names[::-1][:NAMED]
+        title = "best first" + (f"; {len(runs) - NAMED} others in grey" if len(runs) > NAMED else "")
+        size = 8 if len(runs) <= 24 else 7
+        figure.legend(handles, names, loc="outside right upper", frameon=False, fontsize=size, title=title)
+    return figure
+
+
+def _caption(results: Results, run: Run, metric: str) -> str:
+    end = shown(run.numbers.get(metric)) if run.state == "finished" else run.state
+    return _plain(f"{results.label(run)}  {end}")
+
+
+def _pair(results: Results) -> tuple[str, str] | None:
+    """The parameters that colours and dashes can stand for, where there are two of few values each."""
+    if len(results.differing) != 2 or not all(run.choices[key] for run in results.runs for key in results.differing):
+        return None
+    dash, colour = sorted(results.differing, key=lambda key: len(results.values(key)))
+    return (colour, dash) if len(results.values(colour)) <= 10 and len(results.values(dash)) <= len(DASHES) else None
+
+
+def _legend_of_pair(axes: Axes, results: Results, pair: tuple[str, str]) -> None:
+    from matplotlib.lines import Line2D
+
+    colour = pair[0]
+    tops = (1.0, 0.96 - 0.065 * (len(results.values(colour)) + 1))
+    for key, top in zip(pair, tops, strict=True):
+        lines = [
+            Line2D([], [], color=f"C{i}" if key == colour else "0.3", linestyle="-" if key == colour else DASHES[i])
+            for i in range(len(results.values(key)))
+        ]
+        names = [_name(value) for value in results.values(key)]
+        legend = axes.legend(
+            lines, names, title=key, frameon=False, loc="upper left", bbox_to_anchor=(1.01, top), alignment="left"
+        )
+        if key == colour:
+            axes.add_artist(legend)
+
+
+def fronts(results: Results) -> list[Panel]:
+    """Every two of several objectives against each other, the Pareto front marked."""
+    front = results.front()
+    found = []
+    for x, y in itertools.combinations(results.objectives, 2):
+        runs = [run for run in results.finished if x in run.numbers and y in run.numbers]
+        if not runs:
+            continue
+        figure, axes = _figure(6.4, 4.2)
+        axes.scatter([run.numbers[x] for run in runs], [run.numbers[y] for run in runs], color=COLOUR, alpha=0.5)
+        ordered = sorted(front, key=lambda run: run.numbers[x])
+        line = "-" if len(results.objectives) == 2 else ""
+        axes.plot(
+            [run.numbers[x] for run in ordered],
+            [run.numbers[y] for run in ordered],
+            color=BEST,
+            marker="o",
+            linestyle=line,
+        )
+        for run in ordered[:TICKS]:
+            name = _plain(results.label(run))
+            side = "right" if run.numbers[x] > sum(axes.get_xlim()) / 2 else "left"
+            point, shift = (run.numbers[x], run.numbers[y]), (-6 if side == "right" else 6, 4)
+            axes.annotate(name, point, shift, textcoords="offset points", fontsize=8, ha=side)
+        axes.set(xlabel=f"{x} ({results.objectives[x]})", ylabel=f"{y} ({results.objectives[y]})")
+        axes.grid(alpha=0.3)
+        axes.margins(0.12)
+        found.append(Panel(f"{y} against {x} (red: the Pareto front)", png(figure)))
+    return found

@@ -1,0 +1,90 @@
+"""Which runs a command line asks for."""
+
+import pytest
+
+from ldg.errors import UserError
+from ldg.sweeps import plan as plans
+from ldg.training.config import accept, check, composed, resolved
+from tests.conftest import HOME
+
+SWEEPS = sorted(file.stem for file in (HOME / "experiments/sweep").glob("*.yaml"))
+
+
+def make(*overrides):
+    fixed, _ = plans.split(overrides)
+    return plans.make(composed(fixed, HOME), overrides)
+
+
+def test_a_grid_is_the_product_of_its_values():
+    plan = make("data=emnist", "model=vanilla_cvae,conv_cvae", "model.latent_dim=range(4,13,4)")
+    assert plan.runs == [
+        ["data=emnist", f"model={model}", f"model.latent_dim={size}"]
+        for model in ("vanilla_cvae", "conv_cvae")
+        for size in (4, 8, 12)
+    ]
+    assert plan.run_name(0) == "000-vanilla_cvae-latent_dim4" and plan.run_name(5) == "005-conv_cvae-latent_dim12"
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), {"architectures": 9, "latent_beta": 12, "likelihoods": 4, "speed": 4, "tune_conv": 20}.items()
+)
+def test_named_sweeps(name, number):
+    plan = make(f"sweep={name}")
+    assert len(plan.runs) == number and plan.folder.parts[-3:] == ("outputs", "sweeps", name)
+    assert len({plan.run_name(index) for index in range(number)}) == number
+    for overrides in plans.examples(plan):
+        check(resolved(composed(overrides, HOME)))
+
+
+def test_every_named_sweep_is_known_here():
+    assert SWEEPS == ["architectures", "latent_beta", "likelihoods", "speed", "tune_conv"]
+
+
+def test_the_command_line_comes_before_the_named_values():
+    plan = make("sweep=latent_beta", "model.latent_dim=2,3", "seed=1,2")
+    assert plan.parameters == {"model.beta.beta": ["0.5", "1", "2"], "model.latent_dim": ["2", "3"], "seed": ["1", "2"]}
+    assert make("sweep=latent_beta", "model.latent_dim=2").parameters == {"model.beta.beta": ["0.5", "1", "2"]}
+
+
+def test_the_name_is_that_of_what_is_asked_for():
+    names = [make(*line).name for line in (["seed=1,2"], ["seed=1,3"], ["seed=1,2", "data=emnist"])]
+    assert len(set(names)) == 3 and all(name.startswith("seed-") for name in names)
+    assert make("seed=1,2", "launcher=joblib", "logger=csv", "outputs=elsewhere").name == names[0]
+    assert make("sweep=speed").name == "speed" != make("sweep=speed", "trainer.max_epochs=2").name
+    assert make("seed=1,2", "sweep_name=mine").folder.name == "mine"
+
+
+def test_what_a_sweep_is_does_not_depend_on_where_it_runs():
+    there = make("seed=1,2", "launcher=joblib", "launcher.n_jobs=3", "data.cache=/c", "hydra.verbose=true")
+    assert there.identity == make("seed=1,2").identity
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["model.latent_dim=range(3,3)"], "model.latent_dim=range(3,3): the range is empty"),
+        (["seed=1,1"], "seed=1,1: 1 is given twice"),
+        (
+            ["optimizer.lr=interval(0.1,0.2)"],
+            "a grid needs single values; give some",
+        ),
+        (["hydra/sweeper=optuna", "optimizer.lr=interval(0.2,0.1)"], "the interval is empty"),
+        (["hydra/sweeper=optuna", "optimizer.lr=tag(log,interval(0.0,0.1))"], "a log scale begins above 0"),
+        (["hydra/sweeper=optuna"], "nothing to tune"),
+        (["hydra/sweeper=optuna", "model.latent_dim=range(0,3)"], "model.latent_dim=0: should be greater than 0"),
+        (
+            ["hydra/sweeper=optuna", "seed=1,2", "hydra.sweeper.objectives={val/elbo:up}"],
+            "is to be maximize or minimize",
+        ),
+        (["seed=range(0,20000)"], "this sweep has 20,000 runs; 10,000 are the most"),
+        (["model.latent_dimm=1,2"], "model.latent_dimm: no such key, did you mean model.latent_dim?"),
+        (["model=conv_cvae,cnn"], "model=cnn: no such choice"),
+        (["hydra.verbose=true,false"], "Hydra's own settings cannot be swept"),
+        (["sweep=latent"], "sweep=latent: no such choice, did you mean latent_beta?"),
+        (["seed=1,2", "trainer=ddp", "trainer.devices=2"], "its processes would each repeat the whole sweep"),
+    ],
+)
+def test_a_mistake_is_answered_before_anything_is_made(line, message):
+    with pytest.raises(UserError) as error:
+        accept(["-m", *line], HOME)
+    assert message in str(error.value) and "\n" not in str(error.value)
