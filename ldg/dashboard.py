@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ldg.errors import UserError
 
@@ -52,10 +52,12 @@ def workspace(entity: str, project: str) -> Workspace:
         raise UserError("wandb-workspaces is missing: pip install -e .[dashboard]") from None
     from ldg.evaluation.table import TITLES
 
-    curves = [wr.LinePlot(title=title, x="epoch", y=list(names)) for title, names in CURVES.items()]
+    curves: list[Any] = [wr.LinePlot(title=title, x="epoch", y=list(names)) for title, names in CURVES.items()]
     scores = [wr.BarPlot(title=title, metrics=[f"test/{name}"]) for name, title in TITLES.items()]
     card = wr.MediaBrowser(title="scorecard", num_columns=1, media_keys=["scorecard_picture"])
-    pictures = [wr.MediaBrowser(title=title, num_columns=1, media_keys=[key]) for key, title in PICTURES.items()]
+    pictures: list[Any] = [
+        wr.MediaBrowser(title=title, num_columns=1, media_keys=[key]) for key, title in PICTURES.items()
+    ]
     columns = [
         wr.ParallelCoordinatesPlotColumn(wr.Config(f"choices.{name}"), display_name=name.replace("_", " "))
         for name in CHOICES

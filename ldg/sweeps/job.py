@@ -45,7 +45,7 @@ def carry_out(
             if facts["study"].get("pruner"):
                 callbacks.append(Prune(trial, next(iter(facts["objectives"]))))
         parameters = _parameters(facts, overrides)
-        ledger.record(name, "running", **parameters, error="")
+        ledger.record(name, "running", **parameters)
         try:
             summary = _finished_before(ledger.folder / name)
             if summary is None:
@@ -64,7 +64,7 @@ def carry_out(
             ledger.record(name, "failed", error=f"{type(error).__name__}: {error}")
             return
         cells = {key: value for key, value in summary["metrics"].items() if "/" in key} | _scores(ledger.folder / name)
-        cells |= {"epochs": summary["epochs"], "seconds": summary["seconds"], "size": summary["parameters"]}
+        cells |= {"epochs": summary["epochs"], "seconds": summary["seconds"], "parameters": summary["parameters"]}
         pruned = trial is not None and trial.user_attrs.get("pruned", False)
         ledger.record(name, "pruned" if pruned else "finished", **cells, wandb=summary["wandb"])
 

@@ -19,7 +19,7 @@ from ldg.sweeps.plan import Plan
 
 SCHEMA = "ldg.sweep/1"
 ENDED = ("finished", "pruned", "failed")
-FIRST, LAST = ("run", "state"), ("epochs", "seconds", "size", "wandb", "error")
+FIRST, LAST = ("run", "state"), ("epochs", "seconds", "parameters", "wandb", "error")
 
 
 class Ledger:
@@ -95,10 +95,14 @@ class Ledger:
         return next((row for row in self.rows() if row["run"] == run), {})
 
     def record(self, run: str, state: str, **cells: Any) -> None:
-        """Put a run's line in its place; what is not given stays as it was."""
+        """Put a run's line in its place; what is not given stays as it was, unless the run begins."""
         with self._writing():
             lines = {row["run"]: row for row in self.rows()}
-            line = lines.get(run, {}) | {"run": run, "state": state} | {k: _cell(v) for k, v in cells.items()}
+            line = (
+                (lines.get(run, {}) if state != "running" else {})
+                | {"run": run, "state": state}
+                | {k: _cell(v) for k, v in cells.items()}
+            )
             lines[run] = line
             parameters = list(self.facts["parameters"])
             metrics = sorted({key for row in lines.values() for key in row if "/" in key} - set(parameters))

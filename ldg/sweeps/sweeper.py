@@ -1,6 +1,5 @@
 """Carrying out a plan: which runs are left, who launches them, what is said meanwhile and at the end."""
 
-import math
 import shlex
 import shutil
 import sys
@@ -16,6 +15,7 @@ from tqdm import tqdm
 from ldg.errors import UserError
 from ldg.sweeps import plan as plans
 from ldg.sweeps.ledger import ENDED, Ledger
+from ldg.sweeps.report.results import Results, shown
 
 HOME = Path(__file__).resolve().parents[2]
 DRY_RUN, RETRY = "--dry-run", "--retry"
@@ -90,28 +90,11 @@ def _tell(plan: plans.Plan, names: list[str]) -> int:
     return 0
 
 
-def best(rows: list[dict[str, str]], objectives: dict[str, str]) -> dict[str, str]:
-    """The finished run that is best in the first objective; empty if there is none."""
-    (metric, direction), *_ = objectives.items()
-    found = [row for row in rows if row["state"] == "finished" and _number(row.get(metric)) is not None]
-    sign = 1 if direction == "maximize" else -1
-    return max(found, key=lambda row: sign * float(row[metric]), default={})
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text or "nan")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
 class Watch:
     """As a context manager: a line for every run that ends, and a bar with the best so far and the time left."""
 
     def __init__(self, ledger: Ledger, total: int, every: float = 0.5) -> None:
         self.ledger, self.total, self.every = ledger, total, every
-        self.objectives = ledger.facts["objectives"]
         self.stamp: object = None
         self.seen = {row["run"] for row in ledger.rows() if row["state"] in ENDED}
         self.done = threading.Event()
@@ -142,20 +125,18 @@ class Watch:
             self.bar.refresh()
             return
         self.stamp = stamp
-        rows = self.ledger.rows()
-        metric = next(iter(self.objectives))
-        for row in rows:
+        results = Results(self.ledger.folder)
+        for row in self.ledger.rows():
             if row["state"] in ENDED and row["run"] not in self.seen:
                 self.seen.add(row["run"])
                 self.bar.update()
-                value = row["error"] if row["state"] == "failed" else f"{metric} {_short(row.get(metric))}"
+                value = row["error"] or f"{results.objective} {shown(results.number(row['run']))}"
                 line = f"[{len(self.seen)}/{self.total}] {row['run']}  {row['state']}  {value}"
-                leader = best(rows, self.objectives)
-                if leader:
-                    line += f"  (best: {leader['run']} {_short(leader[metric])})"
+                if results.best:
+                    best = f"best: {results.best.name} {shown(results.number(results.best.name))}"
+                    line += f"  ({best})"
+                    self.bar.set_postfix_str(best)
                 self.bar.write(line + self._left(), file=sys.stderr)
-                if leader:
-                    self.bar.set_postfix_str(f"best {leader['run']} {_short(leader[metric])}")
 
     def _left(self) -> str:
         new, rest = len(self.seen) - self.at_start, self.total - len(self.seen)
@@ -163,11 +144,6 @@ class Watch:
             return ""
         seconds = (time.monotonic() - self.start) / new * rest
         return f"  about {seconds / 60:.0f} min left" if seconds >= 90 else f"  about {seconds:.0f} s left"
-
-
-def _short(value: str | None) -> str:
-    number = _number(value)
-    return "no number" if number is None else f"{number:.{4 if abs(number) < 10 else 2}f}"
 
 
 def _conclude(ledger: Ledger, total: int) -> int:
@@ -179,11 +155,12 @@ def _conclude(ledger: Ledger, total: int) -> int:
     said = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
     missing = total - sum(counts.values())
     print(f"\n{ledger.facts['name']}: {said or 'nothing ran'}{f', {missing} not begun' if missing else ''}")
-    leader = best(rows, ledger.facts["objectives"])
-    if leader:
-        metric = next(iter(ledger.facts["objectives"]))
-        values = ", ".join(f"{key}={leader[key]}" for key in ledger.facts["parameters"])
-        print(f"best:    {metric} {_short(leader[metric])} with {values}\n         {ledger.folder / leader['run']}")
+    results = Results(ledger.folder)
+    if found := results.best:
+        values = ", ".join(f"{key}={value}" for key, value in found.choices.items())
+        print(
+            f"best:    {results.objective} {shown(results.number(found.name))} with {values}\n         {found.folder}"
+        )
     for path in report.write(ledger.folder):
         print(f"report:  {path}")
     if counts["failed"] or counts["interrupted"] or missing:

@@ -110,7 +110,7 @@ class WandbRun(WandbLogger):
         import wandb
 
         self.gradients = gradients
-        self.choices = choices or {}
+        self.choices = dict(choices or {})  # W&B would write what Hydra gives as text
         Path(save_dir).mkdir(parents=True, exist_ok=True)
         super().__init__(
             project=project,

@@ -63,7 +63,7 @@ def test_rows_are_put_in_place(ledger):
     ledger.record("001-b", "failed", error="no\n  luck, at all")
     ledger.record("000-a", "finished", **{"val/elbo": -1.5}, seconds=2)
     first, second = ledger.rows()
-    assert list(first) == ["run", "state", "seed", "val/elbo", "epochs", "seconds", "size", "wandb", "error"]
+    assert list(first) == ["run", "state", "seed", "val/elbo", "epochs", "seconds", "parameters", "wandb", "error"]
     assert (first["run"], first["state"], first["val/elbo"]) == ("000-a", "finished", "-1.5")
     assert (second["run"], second["seed"], second["error"]) == ("001-b", "2", "no luck, at all")
 

@@ -42,7 +42,7 @@ def sweep(folder, rows, parameters=GRID, objectives=ELBO, **facts):
     } | facts
     (folder / "sweep.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
     metrics = dict.fromkeys(key for row in rows for key in row if "/" in key and key not in parameters)
-    columns = ["run", "state", *parameters, *metrics, "epochs", "seconds", "size", "wandb", "error"]
+    columns = ["run", "state", *parameters, *metrics, "epochs", "seconds", "parameters", "wandb", "error"]
     with (folder / "runs.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
@@ -56,7 +56,13 @@ def line(run, model, latents, elbo="", state="finished", **cells):
 
 
 FOUR = [
-    line("000-b-4", "b", "4", "-100.5", **{"test/elbo": "-101", "val/loss": "100", "size": "1234567", "seconds": "75"}),
+    line(
+        "000-b-4",
+        "b",
+        "4",
+        "-100.5",
+        **{"test/elbo": "-101", "val/loss": "100", "parameters": "1234567", "seconds": "75"},
+    ),
     line("001-b-16", "b", "16", "-9.25", **{"test/elbo": "nan", "val/loss": "9", "seconds": "8.04", "epochs": "2"}),
     line("002-a-4", "a", "4", state="failed", error="ValueError: <script>alert(1)</script> & so | on"),
     line("003-a-16", "a", "16", "-20", **{"val/loss": "19"}),
@@ -134,8 +140,8 @@ def test_numbers_words_and_logarithms_have_axes_of_their_own(tmp_path):
 def test_the_pareto_front_has_who_is_beaten_by_nobody(tmp_path):
     both = {"val/elbo": "maximize", "parameters": "minimize"}
     sizes = ((-1, 100), (-2, 50), (-2, 60), (-3, 50), (-1, 100))
-    rows = [line(str(i), "a", str(i), str(elbo), size=str(size)) for i, (elbo, size) in enumerate(sizes)]
-    results = Results(sweep(tmp_path, [*rows, line("5", "b", "4", "", size="1")], objectives=both))
+    rows = [line(str(i), "a", str(i), str(elbo), parameters=str(size)) for i, (elbo, size) in enumerate(sizes)]
+    results = Results(sweep(tmp_path, [*rows, line("5", "b", "4", "", parameters="1")], objectives=both))
     assert sorted(run.name for run in results.front()) == ["0", "1", "4"]
     assert len(figures.fronts(results)) == 1
     report.write(tmp_path)
@@ -145,7 +151,10 @@ def test_the_pareto_front_has_who_is_beaten_by_nobody(tmp_path):
 def test_markdown_has_the_table_the_best_and_the_errors(four):
     report.write(four)
     text = (four / "report.md").read_text().splitlines()
-    assert "| run | state | model | model.latent_dim | val/elbo | test/elbo | val/loss | epochs | time | size |" in text
+    assert (
+        "| run | state | model | model.latent_dim | val/elbo | test/elbo | val/loss | epochs | time | parameters |"
+        in text
+    )
     assert "| [001-b-16](./001-b-16/) | finished | b | 16 | **-9.250** | – | 9 | 2 | 8.0 s | – |" in text
     assert "| [000-b-4](./000-b-4/) | finished | b | 4 | -100.50 | -101 | 100 | – | 1 min 15 s | 1,234,567 |" in text
     assert r"- [002-a-4](./002-a-4/) failed: ValueError: \<script>alert(1)\</script> & so \| on" in text

@@ -14,7 +14,7 @@ from ldg.training import signatures
 from ldg.training.config import accept, accept_measures, check, composed, resolved
 from tests.conftest import HOME
 
-FOLDERS = [folder for folder in (HOME / "configs").iterdir() if folder.is_dir()]
+FOLDERS = [folder for folder in (HOME / "configs").iterdir() if any(folder.glob("*.yaml"))]
 GROUPS = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in FOLDERS}
 EXPERIMENTS = sorted(f.stem for f in (HOME / "experiments" / "experiment").glob("*.yaml"))
 MEASURES = GROUPS.pop("measure")

@@ -17,7 +17,7 @@ def render(results: Results) -> str:
     if len(results.objectives) > 1:
         lines += ["Pareto front: " + (", ".join(map(_link, results.front())) or "–"), ""]
     metrics = [name for name in results.metrics if not name.startswith("train/")]
-    head = ["run", "state", *results.differing, *metrics, "epochs", "time", "size"]
+    head = ["run", "state", *results.differing, *metrics, "epochs", "time", "parameters"]
     right = ["---"] * (2 + len(results.differing)) + ["---:"] * (len(metrics) + 3)
     lines += [_line([plain(cell) for cell in head]), _line(right)]
     for run in results.runs:
@@ -25,7 +25,11 @@ def render(results: Results) -> str:
         if run is best:
             numbers[0] = f"**{numbers[0]}**"
         cells = [plain(brief(run.choices[key])) or "–" for key in results.differing]
-        ends = [shown(run.numbers.get("epochs")), duration(run.numbers.get("seconds")), shown(run.numbers.get("size"))]
+        ends = [
+            shown(run.numbers.get("epochs")),
+            duration(run.numbers.get("seconds")),
+            shown(run.numbers.get("parameters")),
+        ]
         lines.append(_line([_link(run), plain(run.state), *cells, *numbers, *ends]))
     lines += ["", *(f"- {_link(run)} {plain(run.state)}: {plain(run.error)}" for run in results.runs if run.error)]
     versions = ", ".join(f"{name} {version}" for name, version in (facts.get("versions") or {}).items())

@@ -136,7 +136,7 @@ def _table(results: Results) -> str:
             value = run.newest(metric)
             is_final = metric in run.numbers or value is None
             cells.append(cell(value, shown(value), hidden[metric] + ("" if is_final else " so-far")))
-        for key, write in (("epochs", shown), ("seconds", duration), ("size", shown)):
+        for key, write in (("epochs", shown), ("seconds", duration), ("parameters", shown)):
             cells.append(cell(run.numbers.get(key), write(run.numbers.get(key))))
         cells.append(f'<td class="more">{escaped(run.wandb) or "–"}</td>')
         return f"<tr{_best(results, run)}>{''.join(cells)}</tr>"
@@ -144,7 +144,7 @@ def _table(results: Results) -> str:
     head = [header("run"), header("state")]
     head += [header(key, "number" if is_numeric[key] else "") for key in results.differing]
     head += [header(key, "number" + hidden[key], order if key == results.objective else "") for key in metrics]
-    head += [header(key, "number") for key in ("epochs", "time", "size")]
+    head += [header(key, "number") for key in ("epochs", "time", "parameters")]
     head += [header("W&B", "more")]
     lines = "\n".join(map(line, results.runs))
     notes = ["A click on a header sorts."]

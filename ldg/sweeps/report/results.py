@@ -68,8 +68,6 @@ class Results:
         choices = {key: row.get(key) or "" for key in self._planned}
         cells = {key: number(text) for key, text in row.items() if key not in OTHER and key not in choices}
         numbers = {key: value for key, value in cells.items() if value is not None}
-        if "size" in numbers:  # so is it called where an objective names it
-            numbers["parameters"] = numbers["size"]
         name, state = row["run"], row.get("state") or "–"
         return Run(name, state, choices, numbers, row.get("wandb") or "", row.get("error") or "", self.folder / name)
 
@@ -90,6 +88,10 @@ class Results:
     def best(self) -> Run | None:
         """The finished run that is best in the first objective."""
         return next((run for run in self.finished if self.objective in run.numbers), None)
+
+    def number(self, run: str) -> float | None:
+        """The first objective of a run, by its name."""
+        return next((found.numbers.get(self.objective) for found in self.runs if found.name == run), None)
 
     @property
     def state(self) -> str:

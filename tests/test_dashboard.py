@@ -1,0 +1,133 @@
+"""The W&B workspace: built without network, and of names that runs really log."""
+
+import builtins
+import json
+
+import pytest
+
+from ldg import dashboard
+from ldg.evaluation.report import after_training
+from ldg.evaluation.scorecard import make
+from ldg.evaluation.table import TITLES
+from ldg.training.config import accept_measures
+from ldg.training.run import run
+from tests.conftest import HOME
+from tests.runs import DENSE, STROKES, configured
+from tests.training.test_wandb import inspect, log_of
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside wandb-workspaces
+LINE = [
+    *STROKES,
+    *DENSE,
+    "trainer=cpu",
+    "model.latent_dim=2",
+    "trainer.max_epochs=2",
+    "likelihood=discretized_logistic",
+]
+FEW = ["marginal.samples=2", "marginal.images=20", "latent.probe=60", "speed.repeats=1"]
+BY_A_JUDGE = {"reads", "reads_overall", "reads_merged", "fid", "kid", "precision", "recall", "cas"}
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory):
+    """The summary and the config of a tiny offline run with a gallery and most of a scorecard, as in its log."""
+    measures = make(accept_measures(FEW, HOME), ["elbo", "marginal", "latent", "reconstruction", "speed"])
+    score = after_training(measures, 0, lambda line: None)
+    log = log_of(run(configured(*LINE, f"outputs={tmp_path_factory.mktemp('outputs')}"), afterwards=score))
+    found = json.loads(inspect(log, "--summary"))
+    return found["summary"], found["config"]
+
+
+@pytest.fixture(scope="module")
+def sections(tmp_path_factory):
+    """The panels' settings by section, as the saved file has them."""
+    pytest.importorskip("wandb_workspaces")
+    file = tmp_path_factory.mktemp("dashboard") / "dashboard.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ldg.training.loggers.has_credentials", lambda: False)
+        assert dashboard.main(["--save", str(file)]) == 0
+    bank = json.loads(file.read_text())["section"]["panelBankConfig"]
+    return {section["name"]: section["panels"] for section in bank["sections"]}
+
+
+def settings(panels, name):
+    return [value for panel in panels for value in panel["config"].get(name, [])]
+
+
+def test_the_sections(sections):
+    kinds = {name: {panel["viewType"] for panel in panels} for name, panels in sections.items()}
+    assert kinds == {
+        "ELBO": {"Run History Line Plot"},
+        "Choices": {"Parallel Coordinates Plot"},
+        "Scorecard": {"Media Browser", "Bar Chart"},
+        "Gallery": {"Media Browser"},
+    }
+
+
+def test_every_curve_is_logged(sections, logged):
+    summary, _ = logged
+    names = set(settings(sections["ELBO"], "metrics"))
+    assert {panel["config"]["xAxis"] for panel in sections["ELBO"]} == {"epoch"}
+    assert {*names, "epoch"} <= summary.keys()
+    numbers = {key for key in summary if key.startswith(("train/", "val/"))} | {"beta", "lr"}
+    assert numbers - names == {"train/loss", "val/loss"}  # its weights may change with the epoch
+
+
+def test_the_scorecard_is_what_an_evaluation_adds(sections, logged):
+    summary, _ = logged
+    names = {name.removeprefix("test/") for name in settings(sections["Scorecard"], "metrics")}
+    assert names == set(TITLES)
+    assert {name for name in names if f"test/{name}" not in summary} == BY_A_JUDGE
+    assert settings(sections["Scorecard"], "mediaKeys") == ["scorecard_picture"]
+    assert summary["scorecard_picture"]["_type"] == "images/separated"
+
+
+def test_the_gallery_is_complete(sections, logged):
+    summary, _ = logged
+    assert set(settings(sections["Gallery"], "mediaKeys")) == {key for key in summary if key.startswith("gallery/")}
+
+
+def test_the_coordinates_are_columns_of_a_run(sections, logged):
+    summary, config = logged
+    columns = [column["accessor"] for column in settings(sections["Choices"], "columns")]
+    *chosen, score = columns
+    assert sorted(accessor.removeprefix("config:choices.value.") for accessor in chosen) == sorted(config["choices"])
+    assert score == "summary:val/elbo.max" and "max" in summary["val/elbo"]
+    assert config["choices"]["model"] == "vanilla_cvae" and config["choices"]["latent_dim"] == 2
+
+
+def test_without_an_account_it_says_what_to_do(sections, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: False)
+    assert dashboard.main([]) == 2
+    assert capsys.readouterr().err == "error: nobody is logged in to W&B: wandb login, or --save FILE.json\n"
+    assert dashboard.main(["--save", str(tmp_path / "a.json")]) == 0
+    assert "wandb login" in capsys.readouterr().err
+    assert dashboard.main(["--save", str(tmp_path / "missing" / "a.json")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_with_an_account_it_is_saved_in_wandb(sections, monkeypatch, capsys):
+    saved = []
+    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: True)
+    monkeypatch.setattr("ldg.training.loggers.reachable", lambda: True)
+    monkeypatch.setattr("wandb_workspaces.workspaces.Workspace.save", lambda view: saved.append(view))
+    assert dashboard.main(["--entity", "team", "--project", "mine"]) == 0
+    (view,) = saved
+    assert (view.entity, view.project) == ("team", "mine")
+    monkeypatch.setattr("ldg.training.loggers.reachable", lambda: False)
+    assert dashboard.main(["--entity", "team"]) == 2
+    assert "does not answer" in capsys.readouterr().err
+
+
+def test_a_missing_package_is_named(monkeypatch, capsys):
+    original = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.startswith("wandb_workspaces"):
+            raise ModuleNotFoundError(name)
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert dashboard.main(["--save", "dashboard.json"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and "pip install -e .[dashboard]" in err and err.count("\n") == 1
