@@ -133,11 +133,12 @@ class WandbRun(WandbLogger):
 
         A W&B sweep over ``model`` keeps that name for its own value; what lies below is given by its full names then.
         """
-        super().log_hyperparams({**params, "choices": self.choices})
         known = self.experiment.config
-        hidden = {k: v for k, v in params.items() if isinstance(v, dict) and not isinstance(known.get(k), dict)}
-        if hidden:
-            super().log_hyperparams(dict(_dotted(hidden)))
+        kept = {
+            k: v for k, v in params.items() if isinstance(v, dict) and k in known and not isinstance(known[k], dict)
+        }
+        shown = {k: v for k, v in params.items() if k not in kept} | dict(_dotted(kept)) | {"choices": self.choices}
+        super().log_hyperparams({k: v for k, v in shown.items() if k not in known or known[k] != v})
 
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """The best checkpoint becomes the artifact, not the last one too."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import optuna
 import pytest
@@ -25,12 +26,15 @@ NURSERY = """
     sys.path.insert(0, {home!r})
     import train, ldg.training.run, ldg.sweeps.job, ldg.sweeps.report
     for line in sys.stdin:
+        folder, *arguments = line.split()
         child = os.fork()
         if not child:
+            os.chdir(folder)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os.dup2(os.open("errors", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
             status = 0
             try:
-                sys.argv = ["train.py", *line.split()]
+                sys.argv = ["train.py", *arguments]
                 train.main(sys.argv[1:])
             except SystemExit as stop:
                 status = stop.code or 0
@@ -48,33 +52,38 @@ NURSERY = """
 class Nursery:
     """Starts sweeps in ``folder``."""
 
-    def __init__(self, folder):
+    def __init__(self):
         code = textwrap.dedent(NURSERY.format(home=str(HOME)))
-        self.errors = (folder / "errors").open("w+")
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.errors}
-        self.process = subprocess.Popen([sys.executable, "-c", code], cwd=folder, text=True, **pipes)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
+        self.folder = Path.cwd()
 
-    def start(self, *arguments, kill_after=None):
+    def start(self, *arguments, kill_after=None, signum=signal.SIGKILL):
         """The exit status; -9 if the process was killed ``kill_after`` so many seconds."""
-        self.process.stdin.write(" ".join(arguments) + "\n")
+        self.process.stdin.write(f"{self.folder} {' '.join(arguments)}\n")
         self.process.stdin.flush()
         child = int(self.process.stdout.readline())
         if kill_after is not None:
             time.sleep(kill_after)
-            os.kill(child, signal.SIGKILL)
+            os.kill(child, signum)
         return int(self.process.stdout.readline())
 
     def said(self):
-        self.errors.seek(0)
-        return self.errors.read()
+        return (self.folder / "errors").read_text()
 
 
-@pytest.fixture
-def nursery(tmp_path):
-    nursery = Nursery(tmp_path)
+@pytest.fixture(scope="module")
+def one_nursery():
+    nursery = Nursery()
     yield nursery
     nursery.process.stdin.close()
     nursery.process.wait(timeout=30)
+
+
+@pytest.fixture
+def nursery(one_nursery, tmp_path):
+    one_nursery.folder = tmp_path
+    return one_nursery
 
 
 def sweep_folder(folder):
@@ -110,7 +119,7 @@ def test_killed_at_random_moments_it_ends_as_if_never_stopped(kind, tmp_path, nu
         name, status = f"killed{number}", None
         done: dict = {}
         while status != 0:
-            status = nursery.start(*line, f"sweep_name={name}", kill_after=draw.uniform(0.2, 4) if kills < 10 else None)
+            status = nursery.start(*line, f"sweep_name={name}", kill_after=draw.uniform(0.2, 3) if kills < 10 else None)
             assert status in (0, -9), nursery.said()
             kills += status == -9
             summaries = (tmp_path / f"outputs/sweeps/{name}").glob("*/summary.json")
@@ -131,6 +140,18 @@ def test_killed_at_random_moments_it_ends_as_if_never_stopped(kind, tmp_path, nu
             ]
             told = [[(t.params, t.values, t.state) for t in study.trials if t.user_attrs] for study in studies]
             assert told[0] == told[1]
+
+
+def test_after_ctrl_c_it_goes_on_in_the_middle_of_a_run(tmp_path, nursery):
+    line = ["-m", *TINY, "seed=1,2", "trainer.max_epochs=30"]
+    assert nursery.start(*line, "sweep_name=whole") == 0, nursery.said()
+    seconds = float(Ledger(tmp_path / "outputs/sweeps/whole").rows()[0]["seconds"])
+    status = nursery.start(*line, "sweep_name=stopped", kill_after=2 + seconds / 2, signum=signal.SIGINT)
+    assert status == 130 and "the same command goes on with the sweep" in nursery.said()
+    ledger = Ledger(tmp_path / "outputs/sweeps/stopped")
+    assert "interrupted" in [row["state"] for row in ledger.rows()]
+    assert nursery.start(*line, "sweep_name=stopped") == 0, nursery.said()
+    assert comparable(ledger) == comparable(Ledger(tmp_path / "outputs/sweeps/whole"))
 
 
 def test_a_failing_run_stops_no_other_and_is_tried_again_on_request(tmp_path, nursery):
