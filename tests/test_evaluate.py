@@ -110,7 +110,7 @@ def test_bad_input_is_answered_in_one_line(runs, evaluated, arguments, message):
 
 def test_training_can_end_with_a_scorecard_in_the_dashboard(tmp_path):
     line = [*TINY[:-3], "trainer.max_epochs=1", "trainer=cpu", "callbacks.gallery=null", "evaluate=true"]
-    status, _, err = call(tmp_path, *line)
+    status, _, err = call(tmp_path, *line, "logger=wandb")
     assert status == 0, err
     (folder,) = (tmp_path / "outputs").glob("strokes-*/*")
     reads = json.loads((folder / "scorecard.json").read_text())["results"]["reads"]["values"]["reads"]["value"]

@@ -92,7 +92,7 @@ def test_train_command(command, folder, tmp_path):
 @pytest.mark.parametrize("command", REPORT, ids=" ".join)
 def test_report_command(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Ledger.open(plans.make(composed([], HOME), ["sweep=latent_beta"]), "", HOME)
+    Ledger.open(plans.make(composed(["sweep=latent_beta"], HOME), ["sweep=latent_beta"]), "", HOME)
     done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     assert "outputs/sweeps/latent_beta/report.html" in done.stdout

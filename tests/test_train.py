@@ -171,7 +171,7 @@ def test_a_sweep_makes_a_folder_for_each_run(tmp_path):
     line = [*SMALL, "logger=csv", "callbacks.gallery=null", "trainer.max_epochs=1"]
     status, out, err = call(tmp_path, "-m", *line, "model.latent_dim=2,3")
     assert status == 0, err
-    folders = sorted(tmp_path.glob("outputs/strokes-vanilla_cvae-both-bernoulli/*"))
+    folders = sorted(tmp_path.glob("outputs/sweeps/*/00*"))
     configs = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in folders]
     assert sorted(config["model"]["latent_dim"] for config in configs) == [2, 3]
     assert all((folder / "summary.json").exists() for folder in folders)
