@@ -41,7 +41,6 @@ def logged(tmp_path_factory):
 @pytest.fixture(scope="module")
 def sections(tmp_path_factory):
     """The panels' settings by section, as the saved file has them."""
-    pytest.importorskip("wandb_workspaces")
     file = tmp_path_factory.mktemp("dashboard") / "dashboard.json"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ldg.training.loggers.has_credentials", lambda: False)

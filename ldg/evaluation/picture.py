@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 
 from ldg.evaluation.measure import Result, Value
 from ldg.evaluation.scorecard import Scorecard
@@ -17,7 +18,7 @@ from ldg.generation import sheets
 SHARES = ("reads", "reads_overall", "reads_merged", "cas", "precision", "recall", "ssim")
 HEADLINE = ("elbo", "marginal", "bits_per_dim", "kl", "active_units", "fid", "kid", "parameters")
 COLOUR, REAL = "#3b6ea5", "#d1495b"
-SHEET = (8, 12)  # rows and columns of samples
+ROWS, SAMPLES = 11, 12  # of each class on the sheet of samples, and classes in the width of a panel
 
 
 def draw(card: Scorecard, subject: Subject) -> Figure:
@@ -27,17 +28,15 @@ def draw(card: Scorecard, subject: Subject) -> Figure:
         panels.append(lambda axes: _shares(axes, card))
     if (reads := card.results.get("reads")) is not None:
         panels += [lambda axes: _per_class(axes, reads), lambda axes: _confusion(axes, reads)]
-    panels.append(lambda axes: _samples(axes, subject))
     if (latent := card.results.get("latent")) is not None:
         panels.append(lambda axes: _dimensions(axes, latent))
-    lines = 1 if len(panels) < 4 else 2
-    columns = -(-len(panels) // lines)
+    lines, columns = (1, len(panels) + 1) if len(panels) < 3 else (2, 3)
     figure = Figure(figsize=(5.4 * columns, 4.9 * lines + 0.9), layout="constrained")
-    places = figure.subplots(lines, columns, squeeze=False).flat
-    for axes, panel in zip(places, panels, strict=False):
-        panel(axes)
-    for axes in list(places)[len(panels) :]:
-        axes.set_axis_off()
+    cells = GridSpec(lines, columns, figure)
+    for place, panel in enumerate(panels):
+        panel(figure.add_subplot(cells[divmod(place, columns)]))
+    line, column = divmod(len(panels), columns)
+    _samples(figure.add_subplot(cells[line, column:]), subject, SAMPLES * (columns - column))
     facts = [f"{TITLES[name]} {_headline(card.values[name])}" for name in HEADLINE if name in card.values]
     figure.suptitle(f"{card.name}\n{'    '.join(facts)}", fontsize=12)
     return figure
@@ -64,9 +63,10 @@ def _shares(axes: Axes, card: Scorecard) -> None:
         axes.text(0.015, place, f"{value.value:.3f}", va="center", color="white", fontsize=10, fontweight="bold")
         if value.reference is not None:
             axes.plot([value.reference] * 2, [place - 0.38, place + 0.38], color=REAL, linewidth=2.5)
-            axes.text(value.reference, place + 0.39, f"{value.reference:.3f}", color=REAL, ha="center", fontsize=8)
+            right = max(value.value + (value.error or 0.0), value.reference) + 0.02
+            axes.text(right, place, f"{value.reference:.3f}", color=REAL, va="center", fontsize=9)
     axes.set_yticks(places, [TITLES[name].replace(", ", "\n") for name in names], fontsize=9)
-    axes.set(xlim=(0, 1.05), ylim=(-0.6, max(3.4, len(names) - 0.4)), title="Shares (red: real images in its place)")
+    axes.set(xlim=(0, 1.15), ylim=(-0.6, max(3.4, len(names) - 0.4)), title="Shares (red: real images in its place)")
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -102,10 +102,9 @@ def _name_classes(axes: Axes, classes: list[str], both: bool = False) -> None:
         axes.set_yticks(places, classes if room else [], fontsize=size)
 
 
-def _samples(axes: Axes, subject: Subject) -> None:
-    rows, columns = SHEET
+def _samples(axes: Axes, subject: Subject, columns: int) -> None:
     chosen = torch.linspace(0, subject.model.num_classes - 1, columns).round().long()
-    images = torch.cat(list(subject.draw(chosen.repeat(rows), "sheet"))).numpy()
+    images = torch.cat(list(subject.draw(chosen.repeat(ROWS), "sheet"))).numpy()
     picture = sheets.grid(images, columns, padding=2, scale=max(1, round(56 / images.shape[3])))
     axes.imshow(picture, cmap="gray", vmin=0, vmax=1, aspect="equal")
     axes.set(

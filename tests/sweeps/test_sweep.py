@@ -58,14 +58,20 @@ class Nursery:
         self.process = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
         self.folder = Path.cwd()
 
-    def start(self, *arguments, kill_after=None, signum=signal.SIGKILL):
-        """The exit status; -9 if the process was killed ``kill_after`` so many seconds."""
+    def start(self, *arguments, kill_after=None, stop_when=None):
+        """The exit status; -9 if the process was killed ``kill_after`` so many seconds; Ctrl-C as soon as ``stop_when``."""
         self.process.stdin.write(f"{self.folder} {' '.join(arguments)}\n")
         self.process.stdin.flush()
         child = int(self.process.stdout.readline())
         if kill_after is not None:
             time.sleep(kill_after)
-            os.kill(child, signum)
+            os.kill(child, signal.SIGKILL)
+        if stop_when is not None:
+            deadline = time.monotonic() + 120
+            while not stop_when():
+                assert time.monotonic() < deadline, self.said()
+                time.sleep(0.005)
+            os.kill(child, signal.SIGINT)
         return int(self.process.stdout.readline())
 
     def said(self):
@@ -143,12 +149,16 @@ def test_killed_at_random_moments_it_ends_as_if_never_stopped(kind, tmp_path, nu
 
 
 def test_after_ctrl_c_it_goes_on_in_the_middle_of_a_run(tmp_path, nursery):
-    line = ["-m", *TINY, "seed=1,2", "trainer.max_epochs=30"]
+    line = ["-m", *TINY, "seed=1,2", "trainer.max_epochs=12"]
     assert nursery.start(*line, "sweep_name=whole") == 0, nursery.said()
-    seconds = float(Ledger(tmp_path / "outputs/sweeps/whole").rows()[0]["seconds"])
-    status = nursery.start(*line, "sweep_name=stopped", kill_after=2 + seconds / 2, signum=signal.SIGINT)
-    assert status == 130 and "the same command goes on with the sweep" in nursery.said()
     ledger = Ledger(tmp_path / "outputs/sweeps/stopped")
+
+    def in_the_middle():
+        (metrics,) = list(ledger.folder.glob("000-*/metrics.csv")) or [None]
+        return metrics is not None and len(metrics.read_text().splitlines()) > 3
+
+    status = nursery.start(*line, "sweep_name=stopped", stop_when=in_the_middle)
+    assert status == 130 and "the same command goes on with the sweep" in nursery.said()
     assert "interrupted" in [row["state"] for row in ledger.rows()]
     assert nursery.start(*line, "sweep_name=stopped") == 0, nursery.said()
     assert comparable(ledger) == comparable(Ledger(tmp_path / "outputs/sweeps/whole"))
