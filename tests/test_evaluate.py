@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import evaluate
+from tests.processes import call
 from tests.runs import BARE, CONV, STROKES, TINY, train
-from tests.test_train import call
 from tests.training.test_wandb import inspect
 
 QUICK = ["--only", "elbo,latent,reconstruction", "latent.probe=60"]

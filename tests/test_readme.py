@@ -17,6 +17,7 @@ from ldg.sweeps.ledger import Ledger
 from ldg.training.config import accept, check, composed, resolved
 from tests.conftest import HOME
 from tests.data import made
+from tests.processes import call
 
 README = (HOME / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.S)
@@ -116,12 +117,10 @@ def test_generate_command(command, folder):
     arguments = [argument.replace("outputs/NAME/ID", "outputs/strokes/1") for argument in command]
     if any("Sneaker" in argument for argument in arguments):
         arguments += ["--checkpoint", "outputs/fashion_mnist/1"]
-    done = subprocess.run(
-        [sys.executable, str(HOME / "generate.py"), *arguments], cwd=folder, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    status, out, err = call(folder, *arguments, script="generate.py")
+    assert status == 0, err
     (new,) = set(folder.glob("*.*")) - before
-    assert new.name in done.stdout
+    assert new.name in out
 
 
 def test_the_python_that_writes(folder, monkeypatch):

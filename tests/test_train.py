@@ -1,48 +1,28 @@
 """The training script as a user runs it, in a folder of its own: what it says, what it leaves, how it stops."""
 
 import json
-import os
 import shlex
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 import yaml
 
 from ldg.checkpoint import read
-from tests.conftest import HOME
 from tests.data import made
+from tests.processes import call, start
 from tests.runs import TINY, rows
 
 SMALL = [*TINY[:-3], "trainer.max_epochs=2", "trainer=cpu"]
-
-
-def start(folder, *arguments, script="train.py", **environment):
-    return subprocess.Popen(
-        [sys.executable, str(HOME / script), *arguments],
-        cwd=folder,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def call(folder, *arguments, **options):
-    """Exit status, stdout and stderr."""
-    process = start(folder, *arguments, **options)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
     """A folder in which the default command, shortened, has been run; and what it said."""
     folder = tmp_path_factory.mktemp("workplace")
-    return folder, call(folder, *SMALL, "callbacks.gallery.every_n_epochs=2")
+    process = start(folder, *SMALL, "callbacks.gallery.every_n_epochs=2")
+    out, err = process.communicate(timeout=300)
+    return folder, (process.returncode, out, err)
 
 
 def test_the_console_shows_progress_a_table_and_what_to_type_next(workplace):

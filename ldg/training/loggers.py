@@ -112,7 +112,9 @@ class WandbRun(WandbLogger):
         self.gradients = gradients
         self.choices = dict(choices or {})  # W&B would write what Hydra gives as text
         Path(save_dir).mkdir(parents=True, exist_ok=True)
-        save_dir = str(Path(save_dir).resolve())  # W&B's service, which writes the file, may have another working folder
+        save_dir = str(
+            Path(save_dir).resolve()
+        )  # W&B's service, which writes the file, may have another working folder
         super().__init__(
             project=project,
             name=name,
