@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from pydantic import PositiveInt
+from pytorch_lightning.callbacks import WeightAveraging
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor
 
@@ -89,6 +90,7 @@ class Gallery(pl.Callback):
         """Draw every picture, save it, and hand it to the loggers that take pictures."""
         folder = self.folder / f"epoch_{epoch:04d}"
         folder.mkdir(parents=True, exist_ok=True)
+        module = averaged(trainer) or module  # what validation has judged
         training = module.training
         module.eval()
         for name, (figure, caption) in self.draw(module.model).items():  # type: ignore[arg-type]
@@ -127,6 +129,13 @@ class Gallery(pl.Callback):
         options = writer.Options(scale=3, width=0)
         lines = [writer.write(model, str(self.text), seed=seed, **vars(options)) for seed in range(HANDS)]
         return _figure(sheets.sheet(lines, columns=1, padding=24)), f"“{self.text}” in {HANDS} hands"
+
+
+def averaged(trainer: pl.Trainer) -> pl.LightningModule | None:
+    """The module with averaged weights, where a callback keeps one."""
+    callback = next((c for c in trainer.callbacks if isinstance(c, WeightAveraging)), None)  # type: ignore[attr-defined]
+    model = callback._average_model if callback else None
+    return model.module if model else None  # type: ignore[return-value]
 
 
 def writable(classes: tuple[str, ...], text: str) -> str:
@@ -212,12 +221,12 @@ def _class_sheet(model: VAE) -> Figure:
     chosen = np.unique(np.linspace(0, model.num_classes - 1, min(MOST_CLASSES, model.num_classes)).astype(int))
     labels = torch.from_numpy(chosen)
     z = _styles(model, HANDS)
-    rows = [model.decode(z[i].expand(len(labels), -1), labels.to(z.device)).cpu().numpy() for i in range(HANDS)]
+    rows = [model.draw(z[i].expand(len(labels), -1), labels.to(z.device)).cpu().numpy() for i in range(HANDS)]
     return _rows(rows, [""] * HANDS, [model.classes[c] for c in chosen])
 
 
 def _styles(model: VAE, count: int) -> Tensor:
-    """The same latents (count, D) every time."""
+    """The same noise (count, D) every time."""
     generator = torch.Generator().manual_seed(0)
     device = next(model.parameters()).device
     return writer.TEMPERATURE * torch.randn(count, model.latent_dim, generator=generator).to(device)

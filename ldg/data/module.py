@@ -83,6 +83,8 @@ class ImageDataModule(pl.LightningDataModule):
         val_seed: decides which ones
         seed: decides, with the epoch, the order of the training images
         shuffle: False to see the training images in the same order in every epoch
+        balance: 0 to train on classes as frequent as they are, 1 on every class alike: images are drawn with
+            replacement and probabilities that fall with the number of their class, to this power
 
     Raises UserError if the data set has other classes or (once loaded) other shapes than stated, or cannot be read.
     """
@@ -100,6 +102,7 @@ class ImageDataModule(pl.LightningDataModule):
         val_seed: NonNegativeInt = 0,
         seed: NonNegativeInt = 0,
         shuffle: bool = True,
+        balance: Annotated[float, Field(ge=0, le=1)] = 0.0,
     ) -> None:
         super().__init__()
         if num_classes != len(dataset.classes):
@@ -113,7 +116,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.num_classes = num_classes
         self.root, self.cache, self.download = root, cache, download
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
-        self.val_fraction, self.val_seed = val_fraction, val_seed
+        self.val_fraction, self.val_seed, self.balance = val_fraction, val_seed, balance
         self._moved: dict[int, Tensor] = {}  # arrays on the accelerator, by the address they have here
 
     def prepare_data(self) -> None:
@@ -190,7 +193,9 @@ class ImageDataModule(pl.LightningDataModule):
         return subset[torch.from_numpy(spread(np.asarray(subset.labels), count))]
 
     def train_dataloader(self) -> ImageLoader:
-        return self._loader(self.train, self.shuffle)
+        labels = self.train.labels
+        weights = labels.bincount()[labels].double() ** -self.balance if self.balance and self.shuffle else None
+        return self._loader(self.train, self.shuffle, weights)
 
     def val_dataloader(self) -> ImageLoader:
         return self._loader(self.val)
@@ -198,7 +203,7 @@ class ImageDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> ImageLoader:
         return self._loader(self.test)
 
-    def _loader(self, subset: ImageSubset, shuffle: bool = False) -> ImageLoader:
+    def _loader(self, subset: ImageSubset, shuffle: bool = False, weights: Tensor | None = None) -> ImageLoader:
         # workers would only copy what is a single index operation
         warnings.filterwarnings("ignore", message=".*does not have many workers")
         trainer = self.trainer
@@ -207,7 +212,7 @@ class ImageDataModule(pl.LightningDataModule):
             subset = self._on(device, subset)
         ranks = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
         sampler = BatchIndexSampler(
-            len(subset), self.batch_size, shuffle, self.seed, *ranks, device=subset.indices.device
+            len(subset), self.batch_size, shuffle, self.seed, *ranks, device=subset.indices.device, weights=weights
         )
         return ImageLoader(subset, sampler, self._batches_done)
 

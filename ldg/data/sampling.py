@@ -13,7 +13,8 @@ class BatchIndexSampler(DistributedSampler):
 
     Every rank gets the same number of batches: the permutation is padded from its own beginning to a multiple of
     ``world_size``, and a rank takes every ``world_size``-th index. A DistributedSampler by descent, so that Lightning
-    does not divide the data among ranks a second time.
+    does not divide the data among ranks a second time. With ``weights`` (size,) the order is as many draws with
+    replacement, as probable as these say.
 
     Attributes:
         start: the batch the next pass begins with, 0 again after it: for going on in the middle of an epoch
@@ -28,10 +29,12 @@ class BatchIndexSampler(DistributedSampler):
         rank: int = 0,
         world_size: int = 1,
         device: torch.device | str = "cpu",
+        weights: Tensor | None = None,
     ) -> None:
         super().__init__(range(size), world_size, rank, shuffle, seed)  # type: ignore[arg-type]
         self.batch_size = batch_size
         self.device = device
+        self.weights = weights
         self.start = 0
 
     def __len__(self) -> int:
@@ -49,7 +52,10 @@ class BatchIndexSampler(DistributedSampler):
         # neighbouring seeds and epochs must not meet in one sum
         (seed,) = np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)
         generator = torch.Generator().manual_seed(int(seed))
-        order = torch.randperm(size, generator=generator) if self.shuffle else torch.arange(size)
+        if self.weights is not None:
+            order = torch.multinomial(self.weights, size, replacement=True, generator=generator)
+        else:
+            order = torch.randperm(size, generator=generator) if self.shuffle else torch.arange(size)
         padded = order[torch.arange(self.total_size) % size]
         return padded[self.rank :: self.num_replicas].contiguous().to(self.device)
 

@@ -25,11 +25,11 @@ def between_images(model: VAE, images: Tensor, labels: Tensor, steps: int = 10) 
 
 
 @torch.no_grad()
-def between_labels(model: VAE, z: Tensor, first: int, last: int, steps: int = 10) -> Tensor:
-    """(steps, C, H, W) in [0, 1] from class ``first`` to class ``last`` with the style of one latent (D,)."""
-    t = torch.linspace(0, 1, steps, device=z.device)[:, None]
-    ends = _one_hot(model, torch.tensor([first, last], device=z.device))
-    return model.decode(z.expand(steps, -1), (1 - t) * ends[:1] + t * ends[1:])
+def between_labels(model: VAE, noise: Tensor, first: int, last: int, steps: int = 10) -> Tensor:
+    """(steps, C, H, W) in [0, 1] from class ``first`` to class ``last`` drawn from the same noise (D,)."""
+    t = torch.linspace(0, 1, steps, device=noise.device)[:, None]
+    ends = _one_hot(model, torch.tensor([first, last], device=noise.device))
+    return model.draw(noise.expand(steps, -1), (1 - t) * ends[:1] + t * ends[1:])
 
 
 def _one_hot(model: VAE, labels: Tensor) -> Tensor:

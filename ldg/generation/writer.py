@@ -110,11 +110,11 @@ def inked(page: Page) -> list[Cell]:
 
 
 @torch.no_grad()
-def decode(model: VAE, cells: Sequence[Cell], z: torch.Tensor) -> np.ndarray:
-    """The images (N, C, H, W) in [0, 1] of N cells with latents (N, D)."""
+def decode(model: VAE, cells: Sequence[Cell], styles: torch.Tensor) -> np.ndarray:
+    """The images (N, C, H, W) in [0, 1] of N cells drawn from noise (N, D)."""
     device = next(model.parameters()).device
     labels = torch.from_numpy(soft_labels(cells, model.num_classes))
-    return model.decode(z.to(device), labels.to(device)).cpu().numpy()
+    return model.draw(styles.to(device), labels.to(device)).cpu().numpy()
 
 
 def is_typeset(model: VAE) -> bool:

@@ -118,8 +118,7 @@ class ReferenceDecoder(nn.Module):
             if norm_first:
                 self.maps.append(_norm(nn.BatchNorm2d, first))
             for place, ((before, after), stride) in enumerate(zip(pairwise([first, *channels]), strides, strict=False)):
-                padding = {"padding": kernel // 2, "output_padding": stride - 1}
-                self.maps.append(nn.ConvTranspose2d(before, after, kernel, stride=stride, **padding))
+                self.maps.append(nn.ConvTranspose2d(before, after, kernel, stride, kernel // 2, stride - 1))
                 if norm_last or place < len(channels) - 1:
                     self.maps.append(_norm(nn.BatchNorm2d, after))
                 self.maps.append(nn.ReLU())

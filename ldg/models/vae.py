@@ -10,31 +10,9 @@ from torch import Tensor, nn
 
 from ldg.models.conditioning import label_vector
 from ldg.models.likelihoods import Likelihood
+from ldg.models.posterior import Posterior
+from ldg.models.priors import StandardNormal
 from ldg.models.schedules import Constant
-
-
-class Posterior(NamedTuple):
-    """q(z | x, c): a normal distribution with independent dimensions; ``mean`` and ``log_var`` are (B, D)."""
-
-    mean: Tensor
-    log_var: Tensor
-
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """One reparametrised draw, (B, D)."""
-        noise = torch.randn(self.mean.shape, dtype=self.mean.dtype, device=self.mean.device, generator=generator)
-        return torch.addcmul(self.mean, noise, (0.5 * self.log_var).exp())
-
-    def kl(self) -> Tensor:
-        """KL(q || N(0, 1)) of each dimension in nats, (B, D), not negative (Kingma & Welling 2014, appendix B)."""
-        return 0.5 * (self.mean.square() + self.log_var.exp() - 1 - self.log_var)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """log q(z) in nats, (B,)."""
-        return _log_normal(z, self.mean, self.log_var)
-
-
-def _log_normal(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
-    return -0.5 * ((z - mean).square() * (-log_var).exp() + log_var + math.log(2 * math.pi)).sum(-1)
 
 
 class Loss(NamedTuple):
@@ -63,8 +41,9 @@ class VAE(nn.Module):
     without conditioning ignores them. Images are float (B, C, H, W) in [0, 1] or uint8 in [0, 255].
 
     ``encoder(image_shape, condition_dim, 2 * latent_dim)`` and ``decoder(out_shape, condition_dim, latent_dim)`` build
-    the networks; ``likelihood``, ``beta`` (a schedule) and ``free_bits`` (nats a dimension may cost at no charge,
-    Kingma et al. 2016, eq. 15) make the objective. ``classes`` names the labels once a data set or a checkpoint says.
+    the networks, ``prior(latent_dim, condition_dim)`` what latents are drawn from; ``likelihood``, ``beta`` (a
+    schedule) and ``free_bits`` (nats a dimension may cost at no charge, Kingma et al. 2016, eq. 15; with a learned
+    prior, all of them together) make the objective. ``classes`` names the labels once a data set or a checkpoint says.
     """
 
     reports = ("elbo", "log_likelihood", "kl")
@@ -80,6 +59,7 @@ class VAE(nn.Module):
         conditioning: Literal["both", "decoder", "none"] = "both",
         beta: Constant | None = None,
         free_bits: NonNegativeFloat = 0.0,
+        prior: Callable[..., StandardNormal] = StandardNormal,
     ) -> None:
         super().__init__()
         channels, height, width = image_shape
@@ -94,7 +74,9 @@ class VAE(nn.Module):
         self.likelihood = likelihood
         self.encoder = encoder(self.image_shape, num_classes if conditioning == "both" else 0, 2 * latent_dim)
         out_shape = (channels * likelihood.parameters_per_channel, height, width)
-        self.decoder = decoder(out_shape, 0 if conditioning == "none" else num_classes, latent_dim)
+        condition_dim = 0 if conditioning == "none" else num_classes
+        self.decoder = decoder(out_shape, condition_dim, latent_dim)
+        self.prior = prior(latent_dim, condition_dim)
 
     def _conditions(self, labels: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """What the encoder and the decoder are told: (B, K) or None each."""
@@ -120,6 +102,10 @@ class VAE(nn.Module):
         """Latents (B, D) -> mean images (B, C, H, W) in [0, 1]."""
         return self.likelihood.mean(self.decoder(z, self._conditions(labels)[1]).float())
 
+    def draw(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Standard normal noise (B, D) -> mean images (B, C, H, W) in [0, 1] of the latents the prior makes of it."""
+        return self.decode(self.prior(noise, self._conditions(labels)[1]), labels)
+
     def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images decoded from their posterior means, (B, C, H, W) in [0, 1]."""
         return self.decode(self.encode(x, labels).mean, labels)
@@ -127,8 +113,8 @@ class VAE(nn.Module):
     def sample(self, labels: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
         """One mean image for each label from the prior, (B, C, H, W); ``temperature`` scales its standard deviation."""
         device = next(self.parameters()).device
-        z = torch.randn(len(labels), self.latent_dim, generator=generator).to(device)
-        return self.decode(temperature * z, labels.to(device))
+        noise = torch.randn(len(labels), self.latent_dim, generator=generator).to(device)
+        return self.draw(temperature * noise, labels.to(device))
 
     def loss(
         self,
@@ -141,9 +127,10 @@ class VAE(nn.Module):
         x = self.likelihood.target(unit(x), generator)
         to_encoder, to_decoder = self._conditions(labels)
         posterior = self._posterior(x, to_encoder)
-        params = self.decoder(posterior.sample(generator), to_decoder).float()
+        z = posterior.sample(generator)
+        params = self.decoder(z, to_decoder).float()
         log_likelihood = self.likelihood.log_prob(params, x)
-        kl = posterior.kl()
+        kl = self.prior.kl(posterior, z, to_decoder)
         charged = kl.mean(0).clamp(min=self.free_bits).sum() if self.free_bits else kl.sum(1).mean()
         loss = self.beta.penalty(charged, epoch) - log_likelihood.mean()
         return Loss(loss, log_likelihood, kl.sum(1), posterior)
@@ -163,12 +150,11 @@ class VAE(nn.Module):
         x = self.likelihood.target(unit(x), generator)
         to_encoder, to_decoder = self._conditions(labels)
         posterior = self._posterior(x, to_encoder)
-        prior = torch.zeros_like(posterior.mean)
         log_weights = []
         for _ in range(num_samples):
             z = posterior.sample(generator)
-            log_p = self.likelihood.log_prob(self.decoder(z, to_decoder).float(), x) + _log_normal(z, prior, prior)
-            log_weights.append(log_p - posterior.log_prob(z))
+            log_p = self.likelihood.log_prob(self.decoder(z, to_decoder).float(), x)
+            log_weights.append(log_p + self.prior.log_prob(z, to_decoder) - posterior.log_prob(z))
         return torch.logsumexp(torch.stack(log_weights), 0) - math.log(num_samples)
 
 

@@ -59,6 +59,21 @@ def test_batches(module):
     assert [labels.tolist() for _, labels in data.val_dataloader()] == [data.val.labels.tolist()]
 
 
+@pytest.mark.parametrize(("balance", "share"), [(0.0, 0.1), (1.0, 0.5)])
+def test_balance_makes_classes_as_frequent_as_asked(balance, share, tmp_path):
+    class Rare(Numbered):
+        def read(self, split, sources):
+            images, _ = next(super().read(split, sources))
+            yield images, (np.arange(self.size) % 10 == 0).astype(int)
+
+    data = ImageDataModule(
+        Rare(2000), (1, 4, 2), 3, batch_size=100, cache=str(tmp_path), val_fraction=0.5, balance=balance
+    )
+    labels = torch.cat([labels for _, labels in data.train_dataloader()])
+    assert len(labels) == 1000 and float((labels == 1).float().mean()) == pytest.approx(share, abs=0.08)
+    assert float((data.val.labels == 1).float().mean()) == pytest.approx(0.1)  # validation and test stay as they are
+
+
 def test_examples(module):
     images, labels = module().examples("val", 5)
     assert labels.tolist() == [0, 1, 2, 0, 1] and images.shape == (5, 1, 4, 2)

@@ -79,3 +79,14 @@ def test_spread():
     assert spread(labels, 5).tolist() == [1, 3, 0, 2, 4]
     assert spread(labels, 9).tolist() == [1, 3, 0, 2, 4, 5]
     assert labels[spread(labels, 2)].tolist() == [0, 2]
+
+
+def test_weights_draw_as_probable_as_they_say():
+    weights = torch.tensor([1.0, 0.0, 3.0]).repeat_interleave(4000)
+    sampler = BatchIndexSampler(12000, 100, shuffle=True, seed=1, weights=weights)
+    first, again = torch.cat(list(sampler)), torch.cat(list(sampler))
+    assert torch.equal(first, again) and len(first) == 12000
+    counts = (first // 4000).bincount(minlength=3)
+    assert counts[1] == 0 and abs(int(counts[0]) - 3000) < 5 * 47  # a standard deviation is 47
+    sampler.set_epoch(1)
+    assert not torch.equal(first, torch.cat(list(sampler)))

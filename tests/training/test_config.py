@@ -19,7 +19,7 @@ GROUPS = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for f
 EXPERIMENTS = sorted(f.stem for f in (HOME / "experiments" / "experiment").glob("*.yaml"))
 MEASURES = GROUPS.pop("measure")
 CHOICES = [f"{group}={choice}" for group, choices in GROUPS.items() for choice in choices]
-CHOICES += [f"model/beta={f.stem}" for f in sorted((HOME / "configs/model/beta").glob("*.yaml"))]
+CHOICES += [f"model/{f.parent.name}={f.stem}" for f in sorted((HOME / "configs/model").glob("*/*.yaml"))]
 CHOICES += [f"experiment={name}" for name in EXPERIMENTS]
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -110,6 +111,24 @@ def test_the_test_images_take_no_part_in_the_choice(tmp_path):
     assert one["metrics"]["test/elbo"] != two["metrics"]["test/elbo"]
 
 
+def test_averaged_weights_are_what_is_judged_kept_and_drawn(tmp_path):
+    """An average that stays with the weights of the first step, while training goes on."""
+    line = [*STROKES, *DENSE, *BARE[:2], "callbacks=averaged", "trainer.max_epochs=2", f"outputs={tmp_path}"]
+    folder, summary = train(*line, "callbacks.averaging.decay=0.9999999", "callbacks.averaging.update_every_n_steps=1")
+    first, second = rows(folder)[:2]
+    assert float(second["train/elbo"]) > float(first["train/elbo"]) + 2
+    assert float(second["val/elbo"]) == pytest.approx(float(first["val/elbo"]), abs=0.1)
+    last = read(folder / "checkpoints/last.ckpt")
+    kept, trained = last["state_dict"], last["current_model_state"]
+    start = read(folder / "checkpoints/best.ckpt")["state_dict"]
+    name = "model.decoder.layers.0.weight"
+    torch.testing.assert_close(kept[name], start[name], atol=1e-4, rtol=0)
+    assert (trained[name] - kept[name]).abs().max() > 1e-2
+    drawn = [np.asarray(Image.open(folder / f"gallery/epoch_000{i}/strings.png")) for i in (1, 2)]
+    assert (drawn[0][30:] == drawn[1][30:]).mean() > 0.99
+    assert summary["metrics"]["test/elbo"] == pytest.approx(float(first["val/elbo"]), rel=0.05)
+
+
 @pytest.mark.parametrize("network", [DENSE, CONV], ids=["dense", "conv"])
 def test_the_same_command_gives_the_same_numbers(network, tmp_path):
     line = [*STROKES, *network, *BARE, "trainer.max_epochs=1", f"outputs={tmp_path}"]
@@ -126,7 +145,14 @@ VARIANTS = {
     "cosine": [],
     "plateau": ["scheduler=plateau", "scheduler.scheduler.patience=0", "optimizer=sgd", "optimizer.lr=1e-5"],
     "limited": ["trainer.limit_train_batches=4"],
-    "bytes": ["likelihood.binarize=dynamic", "data.val_fraction=0.3", "trainer.gradient_clip_val=1.0"],
+    "averaged": ["callbacks=averaged", "callbacks.averaging.update_every_n_steps=2", "model/prior=flow"],
+    "balanced": ["data.balance=1"],
+    "bytes": [
+        "likelihood.binarize=dynamic",
+        "data.val_fraction=0.3",
+        "data.balance=1",
+        "trainer.gradient_clip_val=1.0",
+    ],
 }
 
 
@@ -156,6 +182,9 @@ def uninterrupted(tmp_path_factory):
         ("plateau", 11),
         ("limited", 3),
         ("limited", 5),
+        ("averaged", 7),
+        ("averaged", 11),
+        ("balanced", 8),
         ("bytes", 9),
     ],
 )
