@@ -25,6 +25,9 @@ class Shapes:
     def parameters(self):
         yield torch.zeros(1)
 
+    def draw(self, noise, labels):
+        return self.decode(noise, labels)
+
     def decode(self, z, labels):
         self.batches.append(z)
         labels = labels if labels.is_floating_point() else torch.eye(self.num_classes)[labels]
