@@ -11,7 +11,9 @@ from torch import Tensor
 
 from ldg.evaluation.measure import Measure, Result, Value
 from ldg.evaluation.subject import BATCH, Subject
-from ldg.models.vae import VAE, Posterior, unit
+from ldg.models.posterior import Posterior
+from ldg.models.priors import Flow
+from ldg.models.vae import VAE, unit
 
 
 @torch.inference_mode()
@@ -52,6 +54,12 @@ def moments_kl(posterior: Posterior) -> float:
     return float(0.5 * (covariance.trace() + centre @ centre - len(centre) - torch.logdet(covariance)))
 
 
+def standardised(posterior: Posterior) -> Posterior:
+    """Posteriors in units of the codes' own mean and standard deviation, where a learned prior has its own place."""
+    centre, log_scale = posterior.mean.mean(0), (posterior.mean.var(0) + posterior.log_var.exp().mean(0)).log()
+    return Posterior((posterior.mean - centre) * (-0.5 * log_scale).exp(), posterior.log_var - log_scale)
+
+
 def label_information(
     known: Tensor, known_labels: Tensor, new: Tensor, new_labels: Tensor, seed: int = 0
 ) -> tuple[float, float, float]:
@@ -78,8 +86,9 @@ def label_information(
 class Latent(Measure):
     """Active units, the aggregate posterior against the prior, and what the code knows of the label.
 
-    ``threshold`` is the variance that makes a unit active; ``probe`` is the number of training images whose codes the
-    label is learnt from.
+    Under a learned prior it is the noise behind the codes that is set against N(0, 1), and the KL of a dimension is to
+    the normal distribution of all codes in it. ``threshold`` is the variance that makes a unit active; ``probe`` is the
+    number of training images whose codes the label is learnt from.
     """
 
     def __init__(self, threshold: Annotated[float, Field(gt=0)] = 0.01, probe: PositiveInt = 20_000) -> None:
@@ -93,19 +102,26 @@ class Latent(Measure):
         noise = subject.generator("latent")
         posterior, train = codes(model, images, labels, noise), codes(model, train_images, train_labels, noise)
         z, train_z = posterior.sample(noise), train.sample(noise)
-        marginals = aggregate_kl(posterior, z[torch.randperm(len(z), generator=noise)[:2000]])
         information, error, entropy = label_information(train_z, train_labels, z, labels, subject.seed % 2**32)
-        values = {
-            "active_units": Value(active_units(posterior, self.threshold), None, f"of {model.latent_dim}"),
-            "aggregate_kl": Value(float(marginals.sum()), None, "nats", "lower"),
-            "moments_kl": Value(moments_kl(posterior), None, "nats", "lower"),
-            "label_information": Value(
-                information, error, f"of {entropy:.2f} nats", "lower" if model.conditioning == "both" else None
-            ),
-        }
-        detail = {"kl_per_dim": posterior.kl().mean(0).tolist(), "aggregate_kl_per_dim": marginals.tolist()}
+        values = {"active_units": Value(active_units(posterior, self.threshold), None, f"of {model.latent_dim}")}
+        if isinstance(model.prior, Flow):
+            with torch.inference_mode():
+                behind, _ = model.prior.inverse(z, model.conditions(labels)[1])
+            prior_noise = Posterior(behind, torch.full_like(behind, -math.inf))
+            values["moments_kl"] = Value(moments_kl(prior_noise), None, "nats", "lower")
+            detail = {"kl_per_dim": standardised(posterior).kl().mean(0).tolist()}
+        else:
+            marginals = aggregate_kl(posterior, z[torch.randperm(len(z), generator=noise)[:2000]])
+            values["aggregate_kl"] = Value(float(marginals.sum()), None, "nats", "lower")
+            values["moments_kl"] = Value(moments_kl(posterior), None, "nats", "lower")
+            detail = {"kl_per_dim": posterior.kl().mean(0).tolist(), "aggregate_kl_per_dim": marginals.tolist()}
+        values["label_information"] = Value(
+            information, error, f"of {entropy:.2f} nats", "lower" if model.conditioning == "both" else None
+        )
         setting = (
             f"{len(images):,} test images, one draw of z; active above variance {self.threshold:g}; "
             f"label probe (MLP) fitted to {len(train_z):,} training codes"
         )
+        if isinstance(model.prior, Flow):
+            setting += "; learned prior: moments of the noise behind the codes, KL of dimensions to all codes' normal"
         return Result(setting, values, detail)

@@ -78,7 +78,7 @@ class VAE(nn.Module):
         self.decoder = decoder(out_shape, condition_dim, latent_dim)
         self.prior = prior(latent_dim, condition_dim)
 
-    def _conditions(self, labels: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    def conditions(self, labels: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """What the encoder and the decoder are told: (B, K) or None each."""
         if self.conditioning == "none":
             return None, None
@@ -96,15 +96,15 @@ class VAE(nn.Module):
         """Images -> q(z | x, c); for ``conditioning`` decoder or none the labels may be left out."""
         if self.conditioning == "decoder":
             return self._posterior(unit(x), None)
-        return self._posterior(unit(x), self._conditions(labels)[0])
+        return self._posterior(unit(x), self.conditions(labels)[0])
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents (B, D) -> mean images (B, C, H, W) in [0, 1]."""
-        return self.likelihood.mean(self.decoder(z, self._conditions(labels)[1]).float())
+        return self.likelihood.mean(self.decoder(z, self.conditions(labels)[1]).float())
 
     def draw(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """Standard normal noise (B, D) -> mean images (B, C, H, W) in [0, 1] of the latents the prior makes of it."""
-        return self.decode(self.prior(noise, self._conditions(labels)[1]), labels)
+        return self.decode(self.prior(noise, self.conditions(labels)[1]), labels)
 
     def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images decoded from their posterior means, (B, C, H, W) in [0, 1]."""
@@ -125,7 +125,7 @@ class VAE(nn.Module):
     ) -> Loss:
         """-log p(x | z, c) + beta(epoch) KL, averaged over the batch, with one draw of z; see :class:`Loss`."""
         x = self.likelihood.target(unit(x), generator)
-        to_encoder, to_decoder = self._conditions(labels)
+        to_encoder, to_decoder = self.conditions(labels)
         posterior = self._posterior(x, to_encoder)
         z = posterior.sample(generator)
         params = self.decoder(z, to_decoder).float()
@@ -148,7 +148,7 @@ class VAE(nn.Module):
     ) -> Tensor:
         """log p(x | c) in nats, (B,), estimated from below by importance sampling (Burda et al. 2016, eq. 8)."""
         x = self.likelihood.target(unit(x), generator)
-        to_encoder, to_decoder = self._conditions(labels)
+        to_encoder, to_decoder = self.conditions(labels)
         posterior = self._posterior(x, to_encoder)
         log_weights = []
         for _ in range(num_samples):

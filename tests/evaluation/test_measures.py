@@ -1,6 +1,7 @@
 """Measures against cases with known answers."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -17,7 +18,8 @@ from ldg.evaluation.reconstruction import Reconstruction, reconstruction
 from ldg.evaluation.speed import Speed
 from ldg.evaluation.subject import Skipped, Subject
 from ldg.models.classifier import Classifier
-from ldg.models.vae import Posterior
+from ldg.models.posterior import Posterior
+from ldg.models.priors import Flow
 from tests.models.test_vae import linear_gaussian, make
 from tests.runs import TINY, configured
 
@@ -155,6 +157,27 @@ def test_a_collapsed_model_has_no_active_units_and_its_code_no_label(data):
     assert result.values["moments_kl"].value == pytest.approx(0, abs=1e-6)
     assert result.values["label_information"].value < 0.1
     assert result.detail["kl_per_dim"] == [0, 0, 0]
+
+
+def test_under_a_learned_prior_the_noise_behind_the_codes_is_judged(data):
+    """A flow that moves and scales: codes far from N(0, 1) that are just what it expects, and codes that are not."""
+    model = make(shape=(1, 28, 28), classes=62, latent_dim=2, prior=partial(Flow, couplings=2, hidden=4))
+    with torch.no_grad():
+        for place, coupling in enumerate(model.prior.couplings):  # the second half by 2 z + 3, then the first
+            log_scale, shift = torch.tensor(2 * math.atanh(math.log(2) / 2)), torch.tensor(3.0 + place)
+            coupling.network[-1].bias.copy_(torch.stack([log_scale, shift]))
+        for parameter in model.encoder.parameters():
+            parameter.zero_()
+        found = {}
+        for name, mean, variance in (("like", [4.0, 3.0], 4.0), ("unlike", [0.0, 0.0], 1.0)):
+            model.encoder.layers[-1].bias.copy_(torch.tensor([*mean, math.log(variance), math.log(variance)]))
+            found[name] = Latent(probe=100)(Subject(model, data=data))
+    assert found["like"].values["moments_kl"].value < 0.1  # 124 draws
+    # N(-m, 1/4) in each dimension, m = 3/2 and 4/2
+    expected = sum(0.5 * (m**2 + 0.25 - 1 - math.log(0.25)) for m in (1.5, 2.0))
+    assert found["unlike"].values["moments_kl"].value == pytest.approx(expected, rel=0.1)
+    assert found["like"].detail["kl_per_dim"] == pytest.approx([0, 0], abs=1e-5)
+    assert "learned prior" in found["like"].setting
 
 
 def test_the_aggregate_posterior_of_known_distributions():

@@ -11,7 +11,8 @@ from torch import nn
 from ldg.models.conv import ConvDecoder, ConvEncoder
 from ldg.models.dense import DenseDecoder, DenseEncoder
 from ldg.models.likelihoods import Bernoulli, DiscretizedLogistic, Gaussian
-from ldg.models.vae import VAE, Posterior
+from ldg.models.posterior import Posterior
+from ldg.models.vae import VAE
 
 DENSE = {"encoder": partial(DenseEncoder, hidden=[16]), "decoder": partial(DenseDecoder, hidden=[16])}
 

@@ -412,7 +412,12 @@ def test_a_compiled_run_loads_uncompiled(tmp_path, monkeypatch):
     original = torch.nn.Module.compile
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, *a: (compiled.append(self), original(self, *a)))
     (fast, _), (plain, _) = train(*line, "compile=true"), train(*line)
-    assert [type(network).__name__ for network in compiled] == ["Bernoulli", "DenseEncoder", "DenseDecoder", "StandardNormal"]
+    assert [type(network).__name__ for network in compiled] == [
+        "Bernoulli",
+        "DenseEncoder",
+        "DenseDecoder",
+        "StandardNormal",
+    ]
     assert weights(fast).keys() == weights(plain).keys()
     labels = torch.arange(62)
     a, b = (ldg.load(folder).sample(labels, generator=torch.Generator().manual_seed(0)) for folder in (fast, plain))
