@@ -36,7 +36,7 @@ PICTURES = {
     "gallery/manifold": "decoded plane of a two-dimensional latent",
 }
 # columns of WandbRun's choices
-CHOICES = ("data", "model", "beta", "conditioning", "likelihood", "optimizer", "scheduler", "latent_dim")
+CHOICES = ("data", "model", "beta", "prior", "conditioning", "likelihood", "optimizer", "scheduler", "latent_dim")
 
 
 def workspace(entity: str, project: str) -> Workspace:
