@@ -62,7 +62,7 @@ class Flow(StandardNormal):
     ) -> None:
         super().__init__(latent_dim, condition_dim)
         if latent_dim < 2:
-            raise ValueError("a flow prior needs 2 latent dimensions or more: model.latent_dim=2, or model/prior=normal")
+            raise ValueError("a flow prior needs model.latent_dim of 2 or more; or take model/prior=normal")
         half = latent_dim // 2
         sizes = [(half, latent_dim - half) if i % 2 == 0 else (latent_dim - half, half) for i in range(couplings)]
         self.cut = half
