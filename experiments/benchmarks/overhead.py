@@ -74,7 +74,7 @@ def ldg(config: dict[str, Any], data: Any, steps: int) -> float:
         own["trainer"] |= {"max_epochs": 1, "limit_train_batches": WARMUP + steps, "limit_val_batches": 0}
         own["callbacks"] = {"checkpoint": own["callbacks"]["checkpoint"]}
         module = make_module(own, data.classes)
-        trainer = make_trainer(own, Path(folder), module, SaveOnSignal(Path(folder)))
+        trainer = make_trainer(own, Path(folder), module, [SaveOnSignal(Path(folder))])
         clock = Clock(steps)
         trainer.callbacks.append(clock)
         with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
@@ -199,7 +199,7 @@ def main() -> None:
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {threads} threads, batch 128, {asked.rounds} rounds of {asked.steps} steps")
     for model in ("vanilla_cvae", "conv_cvae"):
-        overrides = [f"model={model}", "trainer=cpu", "data.batch_size=128"]
+        overrides = [f"model={model}", "model/prior=normal", "trainer=cpu", "data.batch_size=128"]
         config = resolved(composed(overrides, HOME)) | {"overrides": overrides}
         data = build(config["data"])
         data.prepare_data()
