@@ -58,7 +58,7 @@ class Flow(StandardNormal):
     """
 
     def __init__(
-        self, latent_dim: PositiveInt, condition_dim: int, couplings: PositiveInt = 6, hidden: PositiveInt = 128
+        self, latent_dim: PositiveInt, condition_dim: int, couplings: PositiveInt = 4, hidden: PositiveInt = 128
     ) -> None:
         super().__init__(latent_dim, condition_dim)
         if latent_dim < 2:
