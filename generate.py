@@ -5,7 +5,8 @@ python generate.py "Hello\\nthere" -s note --seed 3           two lines, note.pn
 python generate.py Hello --style varied --rows 5 --columns 3 a sheet of 15 renderings
 python generate.py Hello --to World                         hello-to-world.gif, a morph
 python generate.py --interpolate 3 14                       between two test images of the model's data set
-python generate.py "Sneaker, Bag+Pullover" --mix 0.3        where classes are words; + blends two
+python generate.py "Sneaker, Bag+Pullover" --mix 0.3        where classes are words; + blends two, by label and by code
+python generate.py "Chihuahua+pug" --steps 7 --judge        the way from one to the other, and what a judge sees in it
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from ldg.models.vae import VAE
 
 # options that mean something only beside another
-NEEDS = {"frames": "to", "steps": "interpolate"}
-EXCLUDES = {"interpolate": ("text", "to", "rows", "columns"), "to": ("rows", "columns")}
+NEEDS = {"frames": "to", "judge": "steps"}
+EXCLUDES = {"interpolate": ("text", "to", "rows", "columns", "judge"), "to": ("rows", "columns", "steps")}
 
 
 class Parser(argparse.ArgumentParser):
@@ -104,7 +105,15 @@ def parser() -> Parser:
         metavar=("I", "J"),
         help="between two test images, as a row with percentages; NAME/: each frame as well; NAME.gif: moving",
     )
-    add("--steps", type=number(int, 2, 500), help="pictures of the interpolation (default: 10)")
+    add("--steps", type=number(int, 2, 500), help="pictures of the interpolation (default: 10) or from a to b of 'a+b'")
+    add("--along", choices=("both", "label", "code"), help="what of 'a+b' is mixed (default: both)")
+    add(
+        "--judge",
+        nargs="?",
+        const="",
+        metavar="PATH",
+        help="plot what a judge sees in the steps from a to b: evaluate.py's, or one of your own",
+    )
     return new
 
 
@@ -124,6 +133,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         if getattr(args, option) is not None and wrong:
             raise UserError(f"--{option} does not go with {'a text' if wrong[0] == 'text' else '--' + wrong[0]}")
     is_sheet = args.rows is not None or args.columns is not None
+    if "+" not in (args.text or ""):
+        if args.along is not None:
+            raise UserError("--along goes with a blend: 'a+b'")
+        if args.steps is not None and args.interpolate is None:
+            raise UserError("--steps goes with --interpolate, or with a blend: 'a+b'")
     if args.text is None and args.interpolate is None and not is_sheet:
         raise UserError('nothing to write: give a text, as in: python generate.py "Hello World"')
     for name in ("text", "to"):
@@ -164,6 +178,35 @@ def draw(args: argparse.Namespace, model: VAE) -> np.ndarray:
         temperature = 1.0 if args.temperature is None else args.temperature
         return writer.samples(model, rows, columns, seed=args.seed, temperature=temperature, scale=args.scale)
     return writer.write_sheet(model, args.text, rows, columns, seed=args.seed, options=options(args))
+
+
+def blend(args: argparse.Namespace, model: VAE) -> np.ndarray:
+    """A page of classes and blends, or with ``--steps`` the ways between them, by what their images are encoded as."""
+    from ldg.evaluation import judge as judges
+    from ldg.evaluation.subject import data_config, data_of
+    from ldg.generation import crossbreed, latents, writer
+
+    page = crossbreed.read(model, args.text, options(args))
+    try:
+        data = data_of(model)
+        data.prepare_data()
+    except UserError as error:
+        raise UserError(f"a blend mixes what training images are encoded as: {error}") from None
+    codes = crossbreed.class_codes(model, data, [index for cell in writer.inked(page) for index, _ in cell.mixture])
+    if args.steps is None:
+        return crossbreed.write(model, codes, page, options(args), args.seed, args.along or "both")
+    judge = None
+    if args.judge is not None:
+        judge = judges.load_judge(args.judge) if args.judge else judges.find(data, data_config(model)).eval()
+    (noise,) = latents.draw([0], model.latent_dim, args.seed, options(args).temperature)
+    found = crossbreed.ways(model, codes, page, args.steps, noise, args.along, judge)
+    return crossbreed.picture(model, found, options(args))
+
+
+def is_blend(args: argparse.Namespace, model: VAE) -> bool:
+    from ldg.generation.alphabet import is_written
+
+    return "+" in (args.text or "") and not is_written(model.classes) and args.rows is None and args.columns is None
 
 
 def morph(args: argparse.Namespace, model: VAE, path: Path) -> None:
@@ -218,6 +261,8 @@ def main(arguments: list[str]) -> int:
             morph(args, model, path)
         elif args.interpolate:
             interpolate(args, model, path)
+        elif is_blend(args, model):
+            picture.save(blend(args, model), path)
         else:
             picture.save(draw(args, model), path)
     except UserError as error:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 import generate
 from ldg import checkpoint
+from ldg.data.module import ImageSubset
 
 ROOT = Path(generate.__file__).parent
 CHARACTERS = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
@@ -178,17 +180,43 @@ def test_morph_as_gif_and_as_a_column_of_frames(workplace, capsys):
     assert Image.open("morph.png").size == (width, 4 * height)
 
 
-def test_named_classes_and_blends(workplace, capsys):
+def test_named_classes(workplace, capsys):
     leave_run(workplace / "dogs", classes=("Chihuahua", "Shih-Tzu", "pug"), image_shape=(3, 16, 16))
-    for mix in ("0", "1"):
-        run(capsys, "Chihuahua+pug", "--checkpoint", "dogs", "--mix", mix, "-s", mix, "--temperature", "0")
     run(capsys, "chihuahua", "--checkpoint", "dogs", "-s", "parent", "--temperature", "0")
-    zero, one, parent = (np.array(Image.open(f"{name}.png")) for name in ("0", "1", "parent"))
-    assert zero.shape[2] == 3
-    # above the names, without the margins
-    zero, one, parent = (drawn[:120, (drawn[:120] < 255).any((0, 2))] for drawn in (zero, one, parent))
-    assert np.array_equal(zero, parent) and not np.array_equal(one, parent)
+    assert np.array(Image.open("parent.png")).shape[2] == 3
     assert run(capsys, "pugg", "--checkpoint", "dogs")[2] == "error: no class is called 'pugg': did you mean 'pug'?\n"
+
+
+def test_blends(workplace, capsys, monkeypatch):
+    from ldg.evaluation import subject
+
+    leave_run(workplace / "dogs", classes=("Chihuahua", "Shih-Tzu", "pug"), image_shape=(3, 16, 16))
+    status, _, err = run(capsys, "Chihuahua+pug", "--checkpoint", "dogs")
+    assert (status, err) == (
+        2,
+        "error: a blend mixes what training images are encoded as: the checkpoint names no data set\n",
+    )
+    images = torch.randint(256, (12, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    train = ImageSubset(images, torch.arange(12) % 3, torch.arange(12))
+    monkeypatch.setattr(subject, "data_of", lambda model: SimpleNamespace(train=train, prepare_data=lambda: None))
+
+    def drawn(*arguments):
+        assert run(capsys, *arguments, "--checkpoint", "dogs", "--temperature", "0", "-s", "x", "--force")[0] == 0
+        return np.array(Image.open("x.png"))
+
+    # above the names, without the margins
+    half, zero, one, pair = (
+        picture[:120, (picture[:120] < 255).any((0, 2))]
+        for picture in (
+            drawn("Chihuahua+pug"),
+            drawn("Chihuahua+pug", "--mix", "0"),
+            drawn("Chihuahua+pug", "--mix", "1"),
+            drawn("Chihuahua+Shih-Tzu", "--mix", "0"),
+        )
+    )
+    assert np.array_equal(zero, pair) and not np.array_equal(zero, one) and not np.array_equal(half, one)
+    way, three = (drawn("Chihuahua+pug", "--steps", "5", *more) for more in (["--along", "both"], []))
+    assert three.shape[0] > 2.5 * way.shape[0] and three.shape[1] == way.shape[1] > 5 * 128
 
 
 def test_a_model_without_labels(workplace, capsys):

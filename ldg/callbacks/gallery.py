@@ -30,14 +30,15 @@ HANDS = 4  # renderings of the text, or rows of the class sheet
 MOST_CLASSES = 12  # columns of a class sheet
 PAIRS = 4  # interpolations
 MAP_IMAGES = 2000
+SHEET = 6 * MOST_CLASSES  # training images on the sheet of the data
 
 
 class Gallery(pl.Callback):
     """Draws the model every ``every_n_epochs`` and at the end.
 
     ``folder/epoch_0003/NAME.png`` holds an epoch's pictures, ``folder/NAME.png`` the newest, ``folder/strings.gif`` the
-    written text over the epochs. ``text`` may be None: one that the classes can write is chosen then. ``images`` is the
-    number of examples in a row.
+    written text over the epochs, ``folder/data.png`` training images. ``text`` may be None: one that the classes can
+    write is chosen then. ``images`` is the number of examples in a row.
 
     Raises:
         UserError: before training, if ``text`` has a character that no class stands for.
@@ -61,6 +62,16 @@ class Gallery(pl.Callback):
         self.examples = {split: data.examples(split, self.images) for split in ("train", "val")}
         self.pairs = data.examples("test", 2 * PAIRS)
         self.mapped = data.examples("val", MAP_IMAGES)
+        self.sheet = data.examples("train", SHEET)
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        path = self.folder / "data.png"
+        if trainer.is_global_zero and not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            figure, caption = _data_sheet(module.model, *self.sheet)  # type: ignore[arg-type]
+            save(figure, caption, path)
+            for logger in trainer.loggers:
+                log_figure(logger, "data", figure, caption, path, trainer.global_step)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.epoch, self.is_drawn = trainer.current_epoch + 1, False
@@ -94,8 +105,7 @@ class Gallery(pl.Callback):
         training = module.training
         module.eval()
         for name, (figure, caption) in self.draw(module.model).items():  # type: ignore[arg-type]
-            figure.suptitle(f"{caption} – epoch {epoch}", fontsize=11)
-            figure.savefig(folder / f"{name}.png", dpi=120)
+            save(figure, f"{caption} – epoch {epoch}", folder / f"{name}.png")
             newest = self.folder / f"{name}.png"
             newest.write_bytes((folder / f"{name}.png").read_bytes())
             for logger in trainer.loggers:
@@ -188,6 +198,12 @@ def _rows(rows: list[np.ndarray], names: list[str], columns: list[str] | None = 
     return figure
 
 
+def _data_sheet(model: VAE, images: Tensor, labels: Tensor) -> tuple[Figure, str]:
+    columns = min(MOST_CLASSES, len(images))
+    figure = _figure(sheets.grid(unit(images).numpy(), columns, scale=_enlarged(model)))
+    return figure, f"Training images, {len(labels.unique())} of {model.num_classes} classes"
+
+
 def _reconstructions(model: VAE, split: str, images: Tensor, labels: Tensor) -> tuple[Figure, str]:
     device = next(model.parameters()).device
     x = unit(images).to(device)
@@ -230,6 +246,12 @@ def _styles(model: VAE, count: int) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     device = next(model.parameters()).device
     return writer.TEMPERATURE * torch.randn(count, model.latent_dim, generator=generator).to(device)
+
+
+def save(figure: Figure, title: str, path: Path) -> None:
+    """A titled figure as PNG."""
+    figure.suptitle(title, fontsize=11)
+    figure.savefig(path, dpi=120)
 
 
 def log_figure(logger: Any, name: str, figure: Figure, caption: str, path: Path, step: int) -> None:

@@ -9,7 +9,25 @@ from torch import Tensor
 from ldg.evaluation.measure import Measure, Result, mean
 from ldg.evaluation.subject import BATCH, Subject, progress
 from ldg.models.likelihoods import Bernoulli, Likelihood
-from ldg.models.vae import VAE
+from ldg.models.vae import VAE, unit
+
+DARKEST = 1 / 512  # half a grey level: no mean image is surer of a pixel
+
+
+@torch.inference_mode()
+def elbo_grey(model: VAE, images: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """The ELBO of each image, (N,) nats, were the mean image the coins of a grey :class:`Bernoulli`.
+
+    It compares models of other likelihoods, with half a grey level as the least doubt of a pixel.
+    """
+    found = []
+    for x, c in zip(images.split(BATCH), labels.split(BATCH), strict=True):
+        x = unit(x)
+        posterior = model.encode(x, c)
+        z = posterior.sample(generator)
+        logits = model.decode(z, c).clamp(DARKEST, 1 - DARKEST).logit()
+        found.append(Bernoulli().log_prob(logits, x) - model.prior.kl(posterior, z, model.conditions(c)[1]).sum(1))
+    return torch.cat(found)
 
 
 @torch.inference_mode()
@@ -29,7 +47,10 @@ def elbo(
 
 
 class Elbo(Measure):
-    """ELBO, expected log-likelihood and KL in nats per image; bits per dimension where the likelihood is discrete."""
+    """ELBO, expected log-likelihood and KL in nats per image; bits per dimension where the likelihood is discrete.
+
+    Where it is no Bernoulli, also the ELBO as a grey Bernoulli's, by which models of other likelihoods compare.
+    """
 
     def __init__(self, samples: PositiveInt = 1) -> None:
         self.samples = samples
@@ -46,6 +67,8 @@ class Elbo(Measure):
         if model.likelihood.discrete:
             bits = (kl - log_likelihood) / (math.log(2) * math.prod(model.image_shape))
             values["bits_per_dim"] = mean(bits, "bits", "lower")
+        if not isinstance(model.likelihood, Bernoulli):
+            values["elbo_grey"] = mean(elbo_grey(model, images, labels, subject.generator("grey")), "nats", "higher")
         draws = f"{self.samples} draw{'s' if self.samples > 1 else ''} of z"
         return Result(f"{len(images):,} test images, {draws}; {targets(model.likelihood)}", values)
 

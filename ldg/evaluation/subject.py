@@ -80,11 +80,14 @@ class Subject:
 
     def images(self, split: str, count: int | None = None) -> tuple[Tensor, Tensor]:
         """uint8 images (N, C, H, W) and labels (N,) of a split: all, or so many chosen at random."""
-        subset = getattr(self.data, split)
-        if count is None or count >= len(subset):
-            return subset[torch.arange(len(subset))]
-        chosen = torch.randperm(len(subset), generator=self.generator(f"some of {split}"))[:count]
-        return subset[chosen.sort().values]
+        return getattr(self.data, split)[self.chosen(split, count)]
+
+    def chosen(self, split: str, count: int | None = None) -> Tensor:
+        """The places (N,) in a split of all its images, or of so many chosen at random."""
+        total = len(getattr(self.data, split))
+        if count is None or count >= total:
+            return torch.arange(total)
+        return torch.randperm(total, generator=self.generator(f"some of {split}"))[:count].sort().values
 
     @torch.no_grad()
     def draw(self, labels: Tensor, purpose: str, temperature: float = 1.0) -> Iterator[Tensor]:

@@ -8,6 +8,7 @@ from ldg.evaluation.scorecard import Scorecard
 
 TITLES = {
     "elbo": "ELBO",
+    "elbo_grey": "ELBO as of a grey Bernoulli",
     "log_likelihood": "log-likelihood of the image",
     "kl": "KL",
     "bits_per_dim": "bits per dimension",

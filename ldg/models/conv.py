@@ -145,6 +145,7 @@ class ConvDecoder(nn.Module):
             up = nn.ConvTranspose2d(width, following, 2, stride=2, bias=False)
             stage = [*_residual(width, blocks, film_dim), Block(up, following, film_dim)]
             self.layers.append(nn.ModuleList(stage))
+        self.layers.append(nn.ModuleList(_residual(widths[-1], blocks, film_dim)))
         # the last doubling by pixel shuffle (Shi et al. 2016): one 3x3 convolution joins all neighbours
         self.head = nn.Sequential(nn.Conv2d(widths[-1], 4 * out_shape[0], 3, padding=1), nn.PixelShuffle(2))
 
@@ -156,9 +157,9 @@ class ConvDecoder(nn.Module):
         if self.planes is not None:
             assert c is not None
             x = self.planes(x, c)
-        for stage, (height, width) in zip(self.layers, self.sizes[1:], strict=False):
+        for stage, (height, width) in zip(self.layers, self.sizes[:-1], strict=True):
+            x = x[:, :, :height, :width]
             for layer in cast(nn.ModuleList, stage):
                 x = layer(x, c)
-            x = x[:, :, :height, :width]
         height, width = self.sizes[-1]
         return self.head(x)[:, :, :height, :width]

@@ -3,6 +3,7 @@
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,13 +12,14 @@ from ldg.evaluation import distance, latent, reads
 from ldg.evaluation.distance import Distance, covered, frechet, kernel
 from ldg.evaluation.elbo import Elbo, elbo
 from ldg.evaluation.latent import Latent
-from ldg.evaluation.marginal import Marginal, marginal
+from ldg.evaluation.marginal import Marginal, binarized, marginal
 from ldg.evaluation.measure import Value, mean
 from ldg.evaluation.reads import Reads
 from ldg.evaluation.reconstruction import Reconstruction, reconstruction
 from ldg.evaluation.speed import Speed
 from ldg.evaluation.subject import Skipped, Subject
 from ldg.models.classifier import Classifier
+from ldg.models.likelihoods import Bernoulli, Gaussian
 from ldg.models.posterior import Posterior
 from ldg.models.priors import Flow
 from tests.models.test_vae import linear_gaussian, make
@@ -84,8 +86,6 @@ def test_the_marginal_of_some_images_estimates_that_of_all(data):
 
 
 def test_elbo_has_bits_per_dimension_only_where_the_likelihood_is_discrete(data):
-    from ldg.models.likelihoods import Bernoulli
-
     grey = make(shape=(1, 28, 28), classes=62)
     assert "bits_per_dim" not in Elbo()(Subject(grey, data=data)).values
     binary = make(shape=(1, 28, 28), classes=62, likelihood=Bernoulli("static", seed=3))
@@ -93,6 +93,29 @@ def test_elbo_has_bits_per_dimension_only_where_the_likelihood_is_discrete(data)
     expected = -result.values["elbo"].value / (math.log(2) * 784)
     assert result.values["bits_per_dim"].value == pytest.approx(expected)
     assert "binarised once, seed 3" in result.setting and "2 draws" in result.setting
+
+
+def test_the_elbo_of_other_likelihoods_is_also_that_of_their_mean_as_a_grey_bernoulli(data):
+    def values(likelihood):
+        torch.manual_seed(0)
+        return Elbo()(Subject(make(shape=(1, 28, 28), classes=62, likelihood=likelihood), data=data)).values
+
+    grey, density = values(Bernoulli()), values(Gaussian())  # the same weights, whose mean is the same sigmoid
+    assert "elbo_grey" not in grey
+    close = {"rel": 1e-3, "abs": 0}
+    assert density["elbo_grey"].value == pytest.approx(grey["elbo"].value, **close) != density["elbo"].value
+
+
+def test_the_marginal_of_images_binarised_once_with_numpys_seed(data):
+    subject = Subject(make(shape=(1, 28, 28), classes=62, likelihood=Bernoulli("dynamic")), data=data)
+    images, _ = subject.images("test")
+    np.random.seed(777)
+    expected = np.random.binomial(1, images.numpy() / 255)  # as published
+    assert (binarized(images, 777).numpy() == 255 * expected).all()
+    result = Marginal(2, 20, binarize_seed=777)(subject)
+    assert "numpy seed 777" in result.setting and result == Marginal(2, 20, binarize_seed=777)(subject)
+    with pytest.raises(Skipped, match="binarize=dynamic"):
+        Marginal(binarize_seed=777)(Subject(make(shape=(1, 28, 28), classes=62), data=data))
 
 
 def test_a_set_has_no_distance_from_itself_and_noise_adds_some():

@@ -1,0 +1,94 @@
+"""What lies between two classes: codes of known images, what is mixed, and the picture of the way."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from ldg.data.module import ImageSubset
+from ldg.errors import UserError
+from ldg.generation import crossbreed
+from ldg.generation.crossbreed import Codes, class_codes, ways
+from ldg.generation.writer import Options
+from ldg.models.posterior import Posterior
+
+NAN = [torch.nan] * 3
+
+
+def encoded_as(values, variance=0.0):
+    """A model without images' detours: an image of one pixel is encoded as three times its value."""
+    labels = torch.arange(len(values)) % 2
+    train = ImageSubset(torch.tensor(values).view(-1, 1, 1, 1), labels, torch.arange(len(values)))
+    log_var = torch.tensor(variance).log()
+    model = SimpleNamespace(
+        num_classes=3,
+        latent_dim=3,
+        classes=("a", "b", "c"),
+        encode=lambda x, labels: Posterior(x.flatten(1).expand(-1, 3), log_var.expand(len(x), 3)),
+    )
+    return model, SimpleNamespace(train=train)
+
+
+def test_codes_are_the_mean_and_the_spread_of_what_is_encoded():
+    model, data = encoded_as([1.0, 10.0, 3.0, 10.0], variance=0.25)
+    codes = class_codes(model, data, [0, 1])
+    torch.testing.assert_close(codes.mean, torch.tensor([[2.0] * 3, [10.0] * 3, NAN]), equal_nan=True)
+    expected = torch.tensor([[1.25**0.5] * 3, [0.5] * 3, NAN])  # between images, and the encoder's own doubt
+    torch.testing.assert_close(codes.std, expected, equal_nan=True)
+    with pytest.raises(UserError, match="no training image of 'c'"):
+        class_codes(model, data, [2])
+
+
+@pytest.fixture
+def codes():
+    mean = torch.tensor([[0.0, 0, 0], NAN, NAN, [2.0, 0, 0]])
+    return Codes(mean, torch.ones(4, 3) + 0 * mean)
+
+
+def latents(dogs):
+    return dogs.batches[-1][:, 0]
+
+
+@pytest.mark.parametrize(
+    ("along", "code", "end"), [("both", [0, 1, 2], 3), ("code", [0, 1, 2], 0), ("label", [0] * 3, 3)]
+)
+def test_label_and_code_are_mixed_together_or_apart(dogs, codes, along, code, end):
+    page = crossbreed.read(dogs, "Chihuahua+pug", Options())
+    (way,) = ways(dogs, codes, page, 3, torch.zeros(3), along)
+    assert latents(dogs).tolist() == code and way.ends == ("Chihuahua", "pug")
+    last = torch.tensor([[float(code[2]), 0, 0]])
+    torch.testing.assert_close(way.frames[2:], dogs.decode(last, torch.tensor([end])))
+
+
+def test_mix_is_the_share_of_the_second_and_a_single_class_has_its_own_code(dogs, codes):
+    page = crossbreed.read(dogs, "Chihuahua+pug, pug", Options(mix=0.25))
+    picture = crossbreed.write(dogs, codes, page, Options(temperature=0))
+    assert latents(dogs).tolist() == [0.5, 2] and picture.ndim == 3
+
+
+def test_a_pair_is_shown_all_ways_and_several_pairs_one_way_each(dogs, codes):
+    def titles(text):
+        return [way.title for way in ways(dogs, codes, crossbreed.read(dogs, text, Options()), 2, torch.zeros(3))]
+
+    assert titles("Chihuahua+pug") == ["label and code", "label alone", "code alone"]
+    assert titles("Chihuahua+pug, pug+chihuahua") == ["label and code"] * 2
+    dogs.conditioning = "none"
+    assert titles("Chihuahua+pug") == ["code alone"]
+    with pytest.raises(UserError, match="'pug' is one"):
+        titles("pug")
+
+
+def test_the_picture_plots_what_the_judge_sees_of_both_parents(dogs, codes):
+    def judge(frames):
+        return torch.arange(len(frames))[:, None] * torch.tensor([1.0, 0, 0, 2])
+
+    page = crossbreed.read(dogs, "Chihuahua+pug", Options())
+    judged = ways(dogs, codes, page, 4, torch.zeros(3), "both", judge)
+    expected = judge(range(4)).softmax(1)[:, [0, 3]]
+    torch.testing.assert_close(judged[0].probabilities, expected)
+    plain = ways(dogs, codes, page, 4, torch.zeros(3), "both")
+    tall, low = (crossbreed.picture(dogs, found, Options()) for found in (judged, plain))
+    assert tall.shape[0] > low.shape[0] + 50 and tall.shape[2] == 3
+    coloured = (np.ptp(tall, axis=2) > 0.2).any(axis=1)
+    assert coloured[low.shape[0] :].any() and not (np.ptp(low, axis=2) > 0.2).any()  # two lines below the frames
