@@ -12,6 +12,7 @@ from ldg import checkpoint
 from ldg.checkpoint import build, newest_run, read
 from ldg.data.strokes import Strokes
 from ldg.errors import UserError
+from ldg.export import export
 from tests.runs import TINY, train
 
 
@@ -177,8 +178,7 @@ def test_a_checkpoint_whose_parts_do_not_fit(edit, message, changed):
 
 
 def test_the_newest_run_is_the_one_that_finished_last(tmp_path):
-    with pytest.raises(UserError, match="no finished run"):
-        newest_run(tmp_path)
+    assert newest_run(tmp_path) == checkpoint.SHIPPED
     now = time.time()
     for name, age in {"a/20260101": 5, "b/20250101": 1, "c/20270101": 9}.items():
         (tmp_path / name).mkdir(parents=True)
@@ -186,3 +186,29 @@ def test_the_newest_run_is_the_one_that_finished_last(tmp_path):
         os.utime(tmp_path / name / "summary.json", (now - age, now - age))
     (tmp_path / "d" / "unfinished" / "checkpoints").mkdir(parents=True)
     assert newest_run(tmp_path) == tmp_path / "b" / "20250101"
+
+
+def test_exported_weights_draw_the_same_and_name_no_place(run, tmp_path):
+    file = tmp_path / "small.safetensors"
+    export(run, file)
+    full, half = ldg.load(run), ldg.load(file)
+    z, labels = torch.randn(62, 4), torch.arange(62)
+    torch.testing.assert_close(half.decode(z, labels), full.decode(z, labels), rtol=0, atol=2e-3)
+    assert half.classes == full.classes and half.config["model"] == full.config["model"]
+    assert str(run.parent) not in str(half.config)
+    parameters = sum(p.numel() for p in full.parameters())
+    assert file.stat().st_size < 2.2 * parameters + 20_000
+    file.write_bytes(file.read_bytes()[:-100])
+    assert "damaged" in complaint(file)
+    with pytest.raises(UserError, match="cannot write"):
+        export(run, tmp_path / "nowhere" / "x.safetensors")
+
+
+def test_the_shipped_weights_are_small_and_write():
+    assert checkpoint.SHIPPED.stat().st_size <= 4_000_000
+    model = ldg.load(checkpoint.SHIPPED)
+    assert model.classes == Strokes.classes and "root" not in model.config["data"]
+    picture = ldg.write("Hello World", model)
+    assert picture.shape[1] > 4 * picture.shape[0]
+    ink = (picture < 0.5).mean()
+    assert 0.05 < ink < 0.3

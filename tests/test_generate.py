@@ -137,9 +137,10 @@ def test_bad_input_leaves_nothing_behind(workplace, capsys, arguments, message):
     assert files(workplace) == ["broken.ckpt"]
 
 
-def test_no_finished_run(tmp_path, monkeypatch, capsys):
+def test_before_any_training_the_shipped_weights_write(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert run(capsys, "Hi")[::2] == (2, "error: no finished run in outputs/; train one with: python train.py\n")
+    status, out, err = run(capsys, "Hello World")
+    assert (status, out) == (0, "hello-world.png\n") and err == f"with {checkpoint.SHIPPED}\n"
 
 
 def test_default_names_never_collide_and_given_names_ask(workplace, capsys):

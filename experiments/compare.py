@@ -1,0 +1,129 @@
+"""The table of experiments: a line for each run that evaluate.py has measured, beside what older systems reported.
+
+python experiments/compare.py outputs/ldg_v1/ID outputs/handwriting/ID --pictures docs/experiments
+python experiments/compare.py RUN RUN --text "Hello World 2468" --save docs/versions.png    the same string by all
+"""
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from matplotlib.figure import Figure
+
+from ldg import checkpoint
+from ldg.errors import UserError
+from ldg.evaluation import scorecard
+from ldg.evaluation.measure import Value
+from ldg.generation import picture, writer
+from ldg.generation.alphabet import is_written
+from ldg.models.vae import VAE
+
+# the test loss that each older system reported, in its own units, and after how many epochs
+REPORTED = {
+    "ldg_v1": "57.98 (10 epochs)",
+    "ldg_v2_conv": "131.94 (50)",
+    "ldg_v2_vanilla": "57.16 (100)",
+    "ldg_v3_conv": "149.955 (99)",
+    "ldg_v3_vanilla": "141.709 (95)",
+    "fashion_beta_vae": "57.364 (95)",
+    "fashion_manifold": "28.30 (50)",
+    "dog_vae_64": "140.28 (100)",
+    "dog_vae_256": "137.62 (100)",
+}
+HEAD = (
+    "picture|experiment|epochs|minutes|reported|test loss, its units|ELBO, nats|KL|active|reads as asked|FID|parameters"
+)
+
+
+def own_units(elbo: float, config: dict[str, Any]) -> float | None:
+    """The loss as older systems printed it: minus the ELBO, without the constant of a Gaussian of given variance."""
+    variance = config["likelihood"].get("variance", 1 / (2 * math.pi))
+    if not isinstance(variance, float):
+        return None
+    pixels = math.prod(config["data"]["image_shape"])
+    return -elbo - pixels / 2 * math.log(2 * math.pi * variance)
+
+
+def line(folder: Path, pictures: Path | None) -> str:
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    summary = json.loads((folder / "summary.json").read_text())
+    values = scorecard.read(folder / "scorecard.json").values
+    name, elbo = config["name"], values["elbo"].value
+
+    def shown(key: str, digits: int) -> str:
+        value: Value | None = values.get(key)
+        return "–" if value is None else f"{value.value:.{digits}f}"
+
+    loss = own_units(elbo, config)
+    grey = shown("elbo_grey", 2) if "elbo_grey" in values else shown("elbo", 2)
+    cells = [
+        f"![{name}](../{pictures}/{name}.png)" if pictures else "",
+        f"`{name}`",
+        str(summary["epochs"]),
+        f"{summary['seconds'] / 60:.0f}",
+        REPORTED.get(name, ""),
+        "–" if loss is None else f"{loss:.2f}",
+        grey,
+        shown("kl", 1),
+        f"{shown('active_units', 0)} / {config['model']['latent_dim']}",
+        shown("reads", 3),
+        shown("fid", 2),
+        f"{summary['parameters']:,}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def sample(model: VAE) -> np.ndarray:
+    """A small picture of what a model draws."""
+    if model.conditioning != "none" and is_written(model.classes):
+        return writer.write(model, "Hello", scale=1)
+    return writer.samples(model, 1, 6, scale=max(1, 28 // model.image_shape[2]))
+
+
+def strings(models: dict[str, VAE], text: str) -> Figure:
+    """The same text by several models, each under its name."""
+    pictures = [writer.write(model, text, scale=4, width=0) for model in models.values()]
+    width = max(drawn.shape[1] for drawn in pictures)
+    figure = Figure(figsize=(9, len(pictures) * (9 * pictures[0].shape[0] / width + 0.3)), layout="constrained")
+    for axes, name, drawn in zip(figure.subplots(len(pictures), 1, squeeze=False)[:, 0], models, pictures, strict=True):
+        axes.imshow(
+            np.pad(drawn, ((0, 0), (0, width - drawn.shape[1])), constant_values=1), cmap="gray", vmin=0, vmax=1
+        )
+        axes.set_title(name, loc="left", fontsize=10)
+        axes.axis("off")
+    return figure
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("--pictures", type=Path, help="folder for a small picture of what each draws")
+    parser.add_argument("--text", default="Hello World 2468")
+    parser.add_argument("--save", type=Path, help="draw TEXT by every run into this file, and print nothing")
+    args = parser.parse_args(arguments)
+    models = {}
+    for run in args.runs:
+        model = checkpoint.load(run)
+        models[model.config["name"]] = model
+    if args.save:
+        strings(models, args.text).savefig(args.save, dpi=110)
+        return
+    for name, model in models.items():
+        if args.pictures:
+            picture.save(sample(model), args.pictures / f"{name}.png")
+    columns = HEAD.split("|")
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for run in args.runs:
+        print(line(run, args.pictures))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,45 @@
+"""Keep of a run what writing and measuring need: python -m ldg.export outputs/NAME/ID model.safetensors"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from ldg.checkpoint import load_any, read
+from ldg.errors import UserError
+
+
+def export(source: str | Path, path: str | Path) -> None:
+    """Write the model of a checkpoint or run folder as safetensors: weights in half precision, config, class names.
+
+    Raises:
+        UserError: as :func:`load`, or if the file cannot be written.
+    """
+    load_any(source)
+    content = read(source)
+    facts = content["ldg"]
+    kept = {key: facts["config"][key] for key in ("name", "seed", "model", "data") if key in facts["config"]}
+    kept["data"] = {key: value for key, value in kept.get("data", {}).items() if key not in ("root", "cache")}
+    weights = {
+        # running statistics may lie outside the range of half precision, and are few
+        name: (value.half() if value.dtype == torch.float32 and "running_" not in name else value).contiguous()
+        for name, value in content["state_dict"].items()
+        if name.startswith("model.")
+    }
+    try:
+        save_file(weights, path, metadata={"ldg": json.dumps(facts | {"config": kept})})
+    except SafetensorError as error:
+        raise UserError(f"cannot write {path}: {error}") from None
+
+
+if __name__ == "__main__":
+    try:
+        if len(sys.argv) != 3:
+            raise UserError("give a run and a file: python -m ldg.export outputs/NAME/ID model.safetensors")
+        export(*sys.argv[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
