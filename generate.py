@@ -1,6 +1,6 @@
 """Write a text with a trained model.
 
-python generate.py "Hello World 2468"                       hello-world-2468.png, with the newest run in outputs/, if any
+python generate.py "Hello World 2468"                       hello-world-2468.png, with the newest run there is
 python generate.py "Hello\\nthere" -s note --seed 3           two lines, note.png, another hand
 python generate.py Hello --style varied --rows 5 --columns 3 a sheet of 15 renderings
 python generate.py Hello --to World                         hello-to-world.gif, a morph
@@ -68,7 +68,11 @@ def parser() -> Parser:
     )
     add = new.add_argument
     add("text", nargs="?", metavar="TEXT", help=r"what to write; \n starts a line; or class names: 'Sneaker, Bag'")
-    add("--checkpoint", metavar="PATH", help=".ckpt file or run folder (default: the newest finished run in outputs/, else the weights of ldg)")
+    add(
+        "--checkpoint",
+        metavar="PATH",
+        help=".ckpt file or run folder (default: the newest finished run in outputs/, else the weights of ldg)",
+    )
     add(
         "-s",
         "--save",

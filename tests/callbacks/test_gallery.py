@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ldg.callbacks.gallery import HANDS, Gallery
+from ldg.callbacks.gallery import HANDS, Gallery, _data_sheet
 from ldg.callbacks.latent_map import latent_map, manifold, project
+from ldg.data.strokes import Strokes
 from ldg.errors import UserError
 from ldg.generation import interpolate, sheets, writer
 from ldg.models.vae import unit
@@ -160,6 +161,20 @@ def test_pictures_of_different_epochs_compare(tmp_path):
         assert (folder / "gallery" / name).read_bytes() == (folder / "gallery/epoch_0002" / name).read_bytes()
     with Image.open(folder / "gallery" / "strings.gif") as moving:
         assert moving.n_frames == 2
+
+
+def test_the_data_are_shown_once(tmp_path):
+    folder, _ = train(*TINY[:-1], "trainer.max_epochs=1", f"outputs={tmp_path}")
+    sheet = np.asarray(Image.open(folder / "gallery" / "data.png").convert("L"))
+    assert sheet.shape[1] == 1200 and (sheet < 128).mean() > 0.02
+    assert "data.png" not in {file.name for file in (folder / "gallery" / "epoch_0001").iterdir()}
+    config = configured(*TINY)
+    figure, caption = _data_sheet(
+        make_module(config, Strokes.classes).model, *instantiate_data(config).examples("train", 72)
+    )
+    images, _ = instantiate_data(config).examples("train", 72)
+    np.testing.assert_array_equal(shown(figure), sheets.grid(unit(images).numpy(), 12, scale=3))
+    assert caption == "Training images, 62 of 62 classes"
 
 
 def test_it_draws_every_n_epochs_and_at_the_end(tmp_path):
