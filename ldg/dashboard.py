@@ -26,6 +26,7 @@ CURVES = {
     "learning rate": ["lr"],
 }
 PICTURES = {
+    "gallery/data": "training images",
     "gallery/strings": "text in several hands",
     "gallery/strings_moving": "text over the epochs",
     "gallery/reconstructions_val": "reconstructions, val images",

@@ -69,7 +69,7 @@ def test_trains_draws_saves_loads_generates(data, model, conditioning, root, tmp
     assert summary["steps"] == 1 and math.isfinite(summary["metrics"]["test/elbo"])
     if model == "conv_cvae":
         drawn = {file.stem for file in (folder / "gallery").glob("*.png")}
-        expected = {"reconstructions_train", "reconstructions_val", "strings", "interpolations", "latent_map"}
+        expected = {"data", "reconstructions_train", "reconstructions_val", "strings", "interpolations", "latent_map"}
         assert drawn == expected | ({"interpolations_labels"} if conditioning != "none" else set())
 
     loaded = ldg.load(folder)

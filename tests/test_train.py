@@ -54,9 +54,9 @@ def test_the_commands_it_names_work(workplace):
     commands = [shlex.split(line.split(":", 1)[1]) for line in out.splitlines() if ": " in line and " python " in line]
     write, further = (command[1:] for command in commands)
     status, out, err = call(folder, *write[1:], script="generate.py")
-    assert (status, out, err) == (0, "hello-world.png\n", "")
-    status, out, err = call(folder, "Hello", "-s", "newest", script="generate.py")  # finds the run by itself
     (run,) = folder.glob("outputs/strokes-vanilla_cvae-both-bernoulli/*")
+    assert (status, out, err) == (0, "hello-world.png\n", f"with {run.relative_to(folder)}\n")
+    status, out, err = call(folder, "Hello", "-s", "newest", script="generate.py")  # finds the run by itself
     assert (status, out, err) == (0, "newest.png\n", f"with {run.relative_to(folder)}\n")
     status, out, err = call(folder, *further[1:], "callbacks.gallery.every_n_epochs=9", "logger=csv")
     assert status == 0, err
