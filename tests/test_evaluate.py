@@ -64,6 +64,18 @@ def test_the_same_seed_gives_the_same_scorecard(runs, evaluated):
     assert found[0] == found[1]
 
 
+def test_what_was_measured_of_the_same_weights_stays(runs, evaluated):
+    folder = runs / "outputs/dense/1"
+    kept = {}
+    for arguments in (["elbo", "--seed", "4"], ["reconstruction", "--seed", "4"], ["elbo", "--seed", "5"]):
+        assert evaluated("outputs/dense/1", "--only", *arguments)[0] == 0
+        kept[" ".join(arguments)] = list(json.loads((folder / "scorecard.json").read_text())["results"])
+    assert list(kept.values()) == [["elbo"], ["elbo", "reconstruction"], ["elbo"]]
+    (folder / "checkpoints/best.ckpt").touch()  # trained on
+    assert evaluated("outputs/dense/1", "--only", "reconstruction", "--seed", "5")[0] == 0
+    assert list(json.loads((folder / "scorecard.json").read_text())["results"]) == ["reconstruction"]
+
+
 def test_an_unconditional_model_says_what_it_skips(evaluated):
     status, out, _ = evaluated("outputs/plain/1", "--only", "read,cas,elbo")
     assert status == 0

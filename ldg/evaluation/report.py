@@ -1,6 +1,7 @@
 """Where a scorecard goes: three files in the run folder, and the loggers of a run that is still open."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from ldg.checkpoint import find
 from ldg.errors import UserError
 from ldg.evaluation import picture, table
-from ldg.evaluation.measure import Measure
-from ldg.evaluation.scorecard import Scorecard, evaluate, write
+from ldg.evaluation.measure import Measure, Result
+from ldg.evaluation.scorecard import Scorecard, evaluate, read, write
 from ldg.evaluation.subject import Subject
 
 
@@ -22,10 +23,13 @@ def folder_of(file: Path) -> Path:
 def publish(card: Scorecard, subject: Subject) -> Path:
     """Write ``scorecard.json``, ``.md`` and ``.png``; the folder they are in.
 
+    What has been measured of this checkpoint before, with this seed, and not now, stays.
+
     Raises:
         UserError: if it cannot be written to.
     """
     folder = folder_of(Path(card.checkpoint))
+    card = replace(card, results=earlier(card, folder / "scorecard.json") | card.results)
     card.save(folder)
     write(folder / "scorecard.md", table.markdown([card]))
     try:
@@ -33,6 +37,16 @@ def publish(card: Scorecard, subject: Subject) -> Path:
     except OSError as error:
         raise UserError(f"cannot write {folder}/scorecard.png: {error.strerror}") from None
     return folder
+
+
+def earlier(card: Scorecard, path: Path) -> dict[str, Result]:
+    """The results in a scorecard file, if they are of the same weights and seed."""
+    try:
+        old = read(path)
+        fresh = path.stat().st_mtime >= Path(card.checkpoint).stat().st_mtime
+    except (OSError, ValueError, TypeError, KeyError, UserError):  # none, or not to be read
+        return {}
+    return old.results if fresh and (old.checkpoint, old.seed) == (card.checkpoint, card.seed) else {}
 
 
 def after_training(measures: dict[str, Measure], seed: int, tell: Callable[[str], None]) -> Callable[..., None]:
