@@ -27,7 +27,7 @@ class Codes(NamedTuple):
     """The codes of classes as normal distributions with independent dimensions, ``mean`` and ``std`` (K, D) each.
 
     They are fitted to what the encoder makes of real images, its doubt included (Ghosh et al. 2020, From variational to
-    deterministic autoencoders, section 4); rows of classes that were not asked for are NaN.
+    deterministic autoencoders, section 4), seen as the prior's noise; rows of classes that were not asked for are NaN.
     """
 
     mean: Tensor
@@ -53,9 +53,10 @@ def class_codes(model: VAE, data: ImageDataModule, classes: Sequence[int], image
         places = (data.train.labels == index).nonzero()[:images, 0]
         if not len(places):
             raise UserError(f"there is no training image of {model.classes[index]!r}: its code is unknown")
-        posterior = model.encode(*data.train[places])
-        mean[index] = posterior.mean.mean(0)
-        std[index] = (posterior.mean.var(0, correction=0) + posterior.log_var.exp().mean(0)).sqrt()
+        x, labels = data.train[places]
+        z = model.encode(x, labels).sample(torch.Generator().manual_seed(index))
+        behind, _ = model.prior.inverse(z, model.conditions(labels)[1])
+        mean[index], std[index] = behind.mean(0), behind.std(0, correction=0)
     return Codes(mean, std)
 
 
@@ -76,9 +77,13 @@ def shares(cells: Sequence[Cell], num_classes: int, along: Along) -> tuple[Tenso
 
 @torch.no_grad()
 def draw(model: VAE, codes: Codes, cells: Sequence[Cell], noise: Tensor, along: Along = "both") -> Tensor:
-    """Images (N, C, H, W) in [0, 1] of cells, each one class or two mixed, from standard normal noise (N, D)."""
+    """Images (N, C, H, W) in [0, 1] of cells, each one class or two mixed, from standard normal noise (N, D).
+
+    What the code is of, the prior is told; what the label is, the decoder.
+    """
     labels, of_code = shares(cells, model.num_classes, along)
-    return model.decode(codes.draw(of_code, noise), labels)
+    z = model.prior(codes.draw(of_code, noise), model.conditions(of_code)[1])
+    return model.decode(z, labels)
 
 
 def write(

@@ -65,12 +65,26 @@ class Hidden(nn.Module):
         return F.silu(h)
 
 
+def vector_size(latent_dim: int, depth: int, size: tuple[int, int]) -> int:
+    """How many of the latents are a vector where the last are a map with ``depth`` at each place.
+
+    Raises:
+        ValueError: if none are left for the vector.
+    """
+    places = math.prod(size)
+    if latent_dim <= depth * places:
+        at = "x".join(map(str, size))
+        raise ValueError(f"latent_dim {latent_dim} leaves no vector beside {depth} latents at each of {at} places")
+    return latent_dim - depth * places
+
+
 class ConvEncoder(nn.Module):
-    """Image (B, C, H, W) and label (B, K) or None -> (B, out_features).
+    """Image (B, C, H, W) and label (B, K) or None -> means and log variances of z, (B, out_features).
 
     ``channels`` has one entry a stage, ``blocks`` residual convolutions follow each. ``condition`` says how the label
     enters: ``film`` scales and shifts every channel of every layer, ``planes`` appends constant planes to the image,
-    ``concat`` joins it to the last feature vector.
+    ``concat`` joins it to the last feature vector. The last of the latents are a map, ``depth`` at each place of the
+    last stage, flattened.
     """
 
     def __init__(
@@ -81,6 +95,7 @@ class ConvEncoder(nn.Module):
         channels: list[PositiveInt] = [32, 64, 128],  # noqa: B006
         blocks: NonNegativeInt = 0,
         hidden: PositiveInt = 256,
+        depth: NonNegativeInt = 0,
         condition: Mode = "film",
     ) -> None:
         super().__init__()
@@ -93,10 +108,11 @@ class ConvEncoder(nn.Module):
             down = nn.Conv2d(width, following, 3, stride=2, padding=1, bias=False)
             layers += [Block(down, following, film_dim), *_residual(following, blocks, film_dim)]
         self.layers = nn.ModuleList(layers)
-        height, width = stage_sizes(*image_shape[1:], len(channels))[-1]
+        height, width = size = stage_sizes(*image_shape[1:], len(channels))[-1]
         joined = condition_dim if condition == "concat" else 0
         self.hidden = Hidden(channels[-1] * height * width + joined, hidden, film_dim)
-        self.head = nn.Linear(hidden, out_features)
+        self.head = nn.Linear(hidden, 2 * vector_size(out_features // 2, depth, size))
+        self.map_head = nn.Conv2d(channels[-1], 2 * depth, 1) if depth else None
 
     def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
         if self.planes is not None:
@@ -104,11 +120,16 @@ class ConvEncoder(nn.Module):
             x = self.planes(x, c)
         for layer in self.layers:
             x = layer(x, c)
-        x = x.flatten(1)
+        features = x.flatten(1)
         if self.condition == "concat":
             assert c is not None
-            x = torch.cat([x, c], dim=1)
-        return self.head(self.hidden(x, c))
+            features = torch.cat([features, c], dim=1)
+        of_vector = self.head(self.hidden(features, c))
+        if self.map_head is None:
+            return of_vector
+        of_map = self.map_head(x).flatten(1)
+        (mean, log_var), (map_mean, map_log_var) = of_vector.chunk(2, 1), of_map.chunk(2, 1)
+        return torch.cat([mean, map_mean, log_var, map_log_var], dim=1)
 
 
 class ConvDecoder(nn.Module):
@@ -126,6 +147,7 @@ class ConvDecoder(nn.Module):
         channels: list[PositiveInt] = [32, 64, 128],  # noqa: B006
         blocks: NonNegativeInt = 0,
         hidden: PositiveInt = 256,
+        depth: NonNegativeInt = 0,
         condition: Mode = "film",
     ) -> None:
         super().__init__()
@@ -136,8 +158,10 @@ class ConvDecoder(nn.Module):
         self.sizes: Sequence[tuple[int, int]] = stage_sizes(*out_shape[1:], len(channels))[::-1]
         self.first = (channels[0], *self.sizes[0])
         joined = condition_dim if condition == "concat" else 0
-        self.hidden = Hidden(latent_dim + joined, hidden, film_dim)
+        self.vector = vector_size(latent_dim, depth, self.sizes[0])
+        self.hidden = Hidden(self.vector + joined, hidden, film_dim)
         self.dense = nn.Linear(hidden, math.prod(self.first))
+        self.map = nn.Conv2d(depth, channels[0], 1, bias=False) if depth else None
         widths = [channels[0] + (self.planes.planes if self.planes else 0), *channels[1:]]
         self.layers = nn.ModuleList()
         for width, following in pairwise(widths):
@@ -150,10 +174,13 @@ class ConvDecoder(nn.Module):
         self.head = nn.Sequential(nn.Conv2d(widths[-1], 4 * out_shape[0], 3, padding=1), nn.PixelShuffle(2))
 
     def forward(self, z: Tensor, c: Tensor | None) -> Tensor:
+        vector, of_map = z[:, : self.vector], z[:, self.vector :]
         if self.condition == "concat":
             assert c is not None
-            z = torch.cat([z, c], dim=1)
-        x = self.dense(self.hidden(z, c)).view(-1, *self.first)
+            vector = torch.cat([vector, c], dim=1)
+        x = self.dense(self.hidden(vector, c)).view(-1, *self.first)
+        if self.map is not None:
+            x = x + self.map(of_map.reshape(len(z), -1, *self.sizes[0]))
         if self.planes is not None:
             assert c is not None
             x = self.planes(x, c)

@@ -21,9 +21,14 @@ class StandardNormal(nn.Module):
         """Noise (B, D) and the label (B, K) or None -> latents (B, D)."""
         return noise
 
+    def inverse(self, z: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The noise (B, D) behind latents (B, D), and log |d noise / d z| (B,)."""
+        return z, z.new_zeros(len(z))
+
     def log_prob(self, z: Tensor, c: Tensor | None) -> Tensor:
         """log p(z | c) in nats: (B, D) -> (B,)."""
-        return log_normal(z)
+        noise, log_det = self.inverse(z, c)
+        return log_normal(noise) + log_det
 
     def kl(self, posterior: Posterior, z: Tensor, c: Tensor | None) -> Tensor:
         """KL(q || p) in nats by dimension, (B, D), or one column of it estimated with the draw ``z`` (B, D) from q."""
@@ -77,7 +82,6 @@ class Flow(StandardNormal):
         return torch.cat(parts, dim=1)
 
     def inverse(self, z: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The noise (B, D) behind latents (B, D), and log |d noise / d z| (B,)."""
         parts, log_det = [z[:, : self.cut], z[:, self.cut :]], z.new_zeros(len(z))
         for place, coupling in reversed(list(enumerate(self.couplings))):
             kept, changed = place % 2, 1 - place % 2
@@ -85,10 +89,6 @@ class Flow(StandardNormal):
             parts[changed] = (parts[changed] - shift) * (-log_scale).exp()
             log_det = log_det - log_scale.sum(1)
         return torch.cat(parts, dim=1), log_det
-
-    def log_prob(self, z: Tensor, c: Tensor | None) -> Tensor:
-        noise, log_det = self.inverse(z, c)
-        return log_normal(noise) + log_det
 
     def kl(self, posterior: Posterior, z: Tensor, c: Tensor | None) -> Tensor:
         return (posterior.log_prob(z) - self.log_prob(z, c))[:, None]

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from ldg.models.priors import StandardNormal
+
 CHARACTERS = tuple(string.digits + string.ascii_uppercase + string.ascii_lowercase)
 
 
@@ -20,7 +22,11 @@ class Shapes:
     def __init__(self, classes=CHARACTERS, image_shape=(1, 28, 28), latent_dim=3):
         self.classes, self.image_shape, self.latent_dim = tuple(classes), image_shape, latent_dim
         self.num_classes, self.config = len(self.classes), {}
+        self.prior = StandardNormal(latent_dim, self.num_classes)
         self.batches = []
+
+    def conditions(self, labels):
+        return labels, labels
 
     def parameters(self):
         yield torch.zeros(1)

@@ -8,15 +8,16 @@ import torch
 
 from ldg.models.posterior import Posterior, log_normal
 from ldg.models.priors import Flow, StandardNormal
+from ldg.models.two_levels import TwoLevels
 from tests.models.test_vae import batch, make
 
 
-def flow(latent_dim=2, condition_dim=3):
-    """A flow that is far from the identity."""
+def flow(latent_dim=2, condition_dim=3, kind=Flow, std=0.3, **options):
+    """A learned prior that is far from the identity."""
     torch.manual_seed(0)
-    made = Flow(latent_dim, condition_dim, couplings=4, hidden=16)
+    made = kind(latent_dim, condition_dim, couplings=4, hidden=16, **options)
     for parameter in made.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
+        torch.nn.init.normal_(parameter, std=std)
     return made.requires_grad_(False)
 
 
@@ -36,9 +37,13 @@ def test_the_density_integrates_to_one(label):
     assert float(density.sum()) * float(axis[1] - axis[0]) ** 2 == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("dim", [2, 5])
-def test_noise_and_latents_are_two_views_of_the_same(dim):
-    made, noise, c = flow(dim).double(), torch.randn(6, dim).double(), torch.eye(3).double()[[0, 1, 2, 0, 1, 2]]
+MAP = {"kind": TwoLevels, "image_shape": (1, 6, 4), "channels": [4], "depth": 2, "std": 0.1}  # 3x2 places
+
+
+@pytest.mark.parametrize("options", [{"latent_dim": 2}, {"latent_dim": 5}, {"latent_dim": 15, **MAP}])
+def test_noise_and_latents_are_two_views_of_the_same(options):
+    dim = options["latent_dim"]
+    made, noise, c = flow(**options).double(), torch.randn(6, dim).double(), torch.eye(3).double()[[0, 1, 2, 0, 1, 2]]
     z = made(noise, c)
     assert float((z - noise).abs().max()) > 0.1
     back, log_det = made.inverse(z, c)
@@ -77,6 +82,8 @@ def test_a_model_draws_from_its_prior_and_is_charged_by_it():
         assert (bound.mean() > loss.elbo.mean() - 0.5).all()
 
 
-def test_one_latent_is_too_few_for_a_flow():
+def test_too_few_latents_for_a_prior():
     with pytest.raises(ValueError, match="2 or more"):
         Flow(1, 3)
+    with pytest.raises(ValueError, match="12 leaves no vector beside 2 latents at each of 3x2 places"):
+        flow(12, **MAP)

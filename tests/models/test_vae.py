@@ -17,8 +17,8 @@ from ldg.models.vae import VAE
 DENSE = {"encoder": partial(DenseEncoder, hidden=[16]), "decoder": partial(DenseDecoder, hidden=[16])}
 
 
-def conv(condition="film", blocks=1):
-    options = {"blocks": blocks, "hidden": 16, "condition": condition}
+def conv(condition="film", blocks=1, depth=0):
+    options = {"blocks": blocks, "hidden": 16, "condition": condition, "depth": depth}
     return {
         "encoder": partial(ConvEncoder, channels=[4, 6], **options),
         "decoder": partial(ConvDecoder, channels=[4, 6], **options),
@@ -134,6 +134,26 @@ def test_any_image_size_and_channel_count(networks, channels, size):
     for picture in (model.reconstruct(images, labels), model.sample(labels)):
         assert picture.shape == (2, channels, *size)
         assert picture.min() >= 0 and picture.max() <= 1
+
+
+def test_the_last_latents_are_a_map_each_of_a_place():
+    model = make(conv(depth=2), (3, 17, 23), latent_dim=3 + 2 * 5 * 6, conditioning="none").eval()
+    images, _ = batch(model, 2)
+    assert model.encode(images).mean.shape == (2, 63)
+    z = torch.zeros(3, 63)
+    z[1, 0] = z[2, 3] = 1.0  # the vector, and the corner of the map
+    with torch.no_grad():
+        plain, *moved = model.decode(z)
+    everywhere, corner = ((picture - plain).abs().amax(0) > 1e-6 for picture in moved)
+    assert everywhere.float().mean() > 0.9
+    assert corner[:4, :4].all() and not corner[12:].any() and not corner[:, 12:].any()
+    # and of the encoder: the far corner of an image is beyond the sight of a map's first place
+    other = images.clone()
+    other[:, :, 12:, 18:] = 0.5
+    difference = model.encode(other).mean - model.encode(images).mean
+    assert (difference[:, 3] == 0).all() and (difference[:, [0, -1]] != 0).all()
+    with pytest.raises(ValueError, match="60 leaves no vector beside 2 latents at each of 5x6 places"):
+        make(conv(depth=2), (3, 17, 23), latent_dim=60)
 
 
 @pytest.mark.parametrize("networks", [DENSE, conv(), conv("planes"), conv("concat")])
