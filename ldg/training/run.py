@@ -115,7 +115,7 @@ def _run(
 
 def quiet() -> None:
     """Keep other libraries' tips out of the one progress bar."""
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "torch.utils.cpp_extension"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for pattern in QUIET:
         warnings.filterwarnings("ignore", pattern)
