@@ -36,7 +36,8 @@ REPORTED = {
     "dog_vae_256": "137.62 (100)",
 }
 HEAD = (
-    "picture|experiment|epochs|minutes|reported|test loss, its units|ELBO, nats|KL|active|reads as asked|FID|parameters"
+    "picture|experiment|data|epochs|minutes|reported|test loss, its units"
+    "|ELBO, nats|KL|active|reads as asked|FID|SSIM|parameters"
 )
 
 
@@ -52,7 +53,8 @@ def own_units(elbo: float, config: dict[str, Any]) -> float | None:
 def line(folder: Path, pictures: Path | None) -> str:
     config = yaml.safe_load((folder / "config.yaml").read_text())
     summary = json.loads((folder / "summary.json").read_text())
-    values = scorecard.read(folder / "scorecard.json").values
+    card = scorecard.read(folder / "scorecard.json")
+    values = card.values
     name, elbo = config["name"], values["elbo"].value
 
     def shown(key: str, digits: int) -> str:
@@ -63,7 +65,8 @@ def line(folder: Path, pictures: Path | None) -> str:
     grey = shown("elbo_grey", 2) if "elbo_grey" in values else shown("elbo", 2)
     cells = [
         f"![{name}](../{pictures}/{name}.png)" if pictures else "",
-        f"`{name}`",
+        f"`experiment={name}`",
+        card.model["data"],
         str(summary["epochs"]),
         f"{summary['seconds'] / 60:.0f}",
         REPORTED.get(name, ""),
@@ -73,6 +76,7 @@ def line(folder: Path, pictures: Path | None) -> str:
         f"{shown('active_units', 0)} / {config['model']['latent_dim']}",
         shown("reads", 3),
         shown("fid", 2),
+        shown("ssim", 3),
         f"{summary['parameters']:,}",
     ]
     return f"| {' | '.join(cells)} |"

@@ -24,8 +24,9 @@ def test_a_line_tells_a_run_in_the_units_of_its_time(tmp_path):
     values = card.values
     # the squared error on [-1, 1] and the KL, without the Gaussian's constant
     expected = -values["elbo"].value - 392 * math.log(2 * math.pi * 0.125)
-    assert cells[1:3] == ["`ldg_v1`", "1"] and cells[4] == "57.98 (10 epochs)" and cells[5] == f"{expected:.2f}"
-    assert cells[6] == f"{values['elbo_grey'].value:.2f}" and cells[8].endswith("/ 4")
+    assert cells[1:4] == ["`experiment=ldg_v1`", "Strokes", "1"]
+    assert cells[5:7] == ["57.98 (10 epochs)", f"{expected:.2f}"]
+    assert cells[7] == f"{values['elbo_grey'].value:.2f}" and cells[9].endswith("/ 4")
     assert np.asarray(Image.open(tmp_path / "pictures" / "ldg_v1.png")).min() < 128
     status, _, err = call(tmp_path, str(folder), "--save", "all.png", script="experiments/compare.py")
     assert status == 0 and Image.open(tmp_path / "all.png").width == 990, err
