@@ -3,7 +3,7 @@
 import math
 
 import torch
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from ldg.models.conv import stage_sizes, vector_size
@@ -50,11 +50,13 @@ class TwoLevels(Flow):
         condition_dim: int,
         image_shape: tuple[PositiveInt, PositiveInt, PositiveInt],
         channels: list[PositiveInt],
-        depth: PositiveInt,
+        depth: NonNegativeInt,
         couplings: PositiveInt = 4,
         hidden: PositiveInt = 64,
         context: PositiveInt = 16,
     ) -> None:
+        if not depth:
+            raise ValueError("a prior of two levels needs a map of latents: model.encoder.depth of 1 or more")
         size = stage_sizes(*image_shape[1:], len(channels))[-1]
         self.vector = vector_size(latent_dim, depth, size)
         super().__init__(self.vector, condition_dim)

@@ -87,3 +87,5 @@ def test_too_few_latents_for_a_prior():
         Flow(1, 3)
     with pytest.raises(ValueError, match="12 leaves no vector beside 2 latents at each of 3x2 places"):
         flow(12, **MAP)
+    with pytest.raises(ValueError, match="depth of 1 or more"):
+        flow(12, **MAP | {"depth": 0})

@@ -94,7 +94,7 @@ def test_a_signature_read_from_text_is_the_real_one(target):
         (["model.latent_dim=abc"], 'model.latent_dim="abc": should be a valid integer'),
         (["model.beta.beta=-1"], "model.beta.beta=-1: should be greater than or equal to 0"),
         (["model.encoder.channels=[8,x]"], "model.encoder.channels.1"),
-        (["+model.encoder.depth=3"], "model.encoder.depth: ConvEncoder has no such argument"),
+        (["+model.encoder.width=3"], "model.encoder.width: ConvEncoder has no such argument"),
         (["data=stanford_dogs", "data.dataset.image_size=8"], "image_size=8: should be greater than or equal to 16"),
         (["data=stanford_dogs", "data.dataset.image_size=512"], "image_size=512: should be less than or equal to 128"),
         (["data=emnist", "data.dataset.split=leters"], "data.dataset.split"),
