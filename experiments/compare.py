@@ -85,7 +85,7 @@ def line(folder: Path, pictures: Path | None) -> str:
 def sample(model: VAE) -> np.ndarray:
     """A small picture of what a model draws."""
     if model.conditioning != "none" and is_written(model.classes):
-        return writer.write(model, "Hello", scale=1)
+        return writer.write(model, "Hello", scale=2)
     return writer.samples(model, 1, 6, scale=max(1, 28 // model.image_shape[2]))
 
 
