@@ -188,7 +188,7 @@ def blend(args: argparse.Namespace, model: VAE) -> np.ndarray:
     """A page of classes and blends, or with ``--steps`` the ways between them, by what their images are encoded as."""
     from ldg.evaluation import judge as judges
     from ldg.evaluation.subject import data_config, data_of
-    from ldg.generation import crossbreed, latents, writer
+    from ldg.generation import crossbreed, writer
 
     page = crossbreed.read(model, args.text, options(args))
     try:
@@ -202,8 +202,7 @@ def blend(args: argparse.Namespace, model: VAE) -> np.ndarray:
     judge = None
     if args.judge is not None:
         judge = judges.load_judge(args.judge) if args.judge else judges.find(data, data_config(model)).eval()
-    (noise,) = latents.draw([0], model.latent_dim, args.seed, options(args).temperature)
-    found = crossbreed.ways(model, codes, page, args.steps, noise, args.along, judge)
+    found = crossbreed.ways(model, codes, page, args.steps, args.seed, options(args).temperature, args.along, judge)
     return crossbreed.picture(model, found, options(args))
 
 

@@ -43,8 +43,10 @@ HEAD = (
 
 def own_units(elbo: float, config: dict[str, Any]) -> float | None:
     """The loss as older systems printed it: minus the ELBO, without the constant of a Gaussian of given variance."""
-    variance = config["likelihood"].get("variance", 1 / (2 * math.pi))
-    if not isinstance(variance, float):
+    if "variance" not in config["likelihood"]:
+        return -elbo
+    variance = config["likelihood"]["variance"]
+    if variance == "learned":
         return None
     pixels = math.prod(config["data"]["image_shape"])
     return -elbo - pixels / 2 * math.log(2 * math.pi * variance)
@@ -130,4 +132,5 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

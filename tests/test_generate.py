@@ -199,7 +199,8 @@ def test_blends(workplace, capsys, monkeypatch):
     )
     images = torch.randint(256, (12, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     train = ImageSubset(images, torch.arange(12) % 3, torch.arange(12))
-    monkeypatch.setattr(subject, "data_of", lambda model: SimpleNamespace(train=train, prepare_data=lambda: None))
+    data = SimpleNamespace(train=train, test=train, prepare_data=lambda: None)
+    monkeypatch.setattr(subject, "data_of", lambda model: data)
 
     def drawn(*arguments):
         assert run(capsys, *arguments, "--checkpoint", "dogs", "--temperature", "0", "-s", "x", "--force")[0] == 0

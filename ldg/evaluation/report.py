@@ -41,11 +41,13 @@ def publish(card: Scorecard, subject: Subject) -> Path:
 
 def earlier(card: Scorecard, path: Path) -> dict[str, Result]:
     """The results in a scorecard file, if they are of the same weights and seed."""
+    if not path.exists():
+        return {}
     try:
         old = read(path)
-        fresh = path.stat().st_mtime >= Path(card.checkpoint).stat().st_mtime
-    except (OSError, ValueError, TypeError, KeyError, UserError):  # none, or not to be read
+    except (ValueError, UserError):  # no JSON, or of another format: made anew
         return {}
+    fresh = path.stat().st_mtime >= Path(card.checkpoint).stat().st_mtime
     return old.results if fresh and (old.checkpoint, old.seed) == (card.checkpoint, card.seed) else {}
 
 

@@ -14,12 +14,15 @@ CHARACTERS_A_LINE = 60
 PICTURES_A_LINE = 8
 
 
+Mixture = tuple[tuple[int, float], ...]  # classes and their shares
+
+
 @dataclass(frozen=True)
 class Cell:
     """One place on the page: what was asked for, and the classes to draw it from as (index, weight); none: a blank."""
 
     name: str
-    mixture: tuple[tuple[int, float], ...] = ()
+    mixture: Mixture = ()
 
 
 Page = list[list[Cell]]

@@ -12,52 +12,60 @@ from torch import Tensor
 
 from ldg.data.module import ImageDataModule
 from ldg.errors import UserError
-from ldg.generation import sheets, writer
-from ldg.generation.alphabet import Cell, Page, parse, soft_labels
+from ldg.generation import latents, sheets, writer
+from ldg.generation.alphabet import Cell, Mixture, Page, parse, soft_labels
 from ldg.models.classifier import Classifier
 from ldg.models.vae import VAE
 
 Along = Literal["both", "label", "code"]
 TITLES = {"both": "label and code", "label": "label alone", "code": "code alone"}
 DPI = 100
-IMAGES = 200  # of a class, from which its codes are estimated
+IMAGES = 200  # of a class and split, more of which would change its mean code little
 
 
 class Codes(NamedTuple):
-    """The codes of classes as normal distributions with independent dimensions, ``mean`` and ``std`` (K, D) each.
+    """What the encoder makes of real images of classes, seen as the prior's noise.
 
-    They are fitted to what the encoder makes of real images, its doubt included (Ghosh et al. 2020, From variational to
-    deterministic autoencoders, section 4), seen as the prior's noise; rows of classes that were not asked for are NaN.
+    ``mean`` (K, D): the mean code of a class, NaN where it was not asked for. ``away``: by class, the way (N, D) from
+    its mean to the codes of test images, the most typical image first.
     """
 
     mean: Tensor
-    std: Tensor
+    away: dict[int, Tensor]
 
-    def draw(self, shares: Tensor, noise: Tensor) -> Tensor:
-        """Codes (N, D) that belong to classes by ``shares`` (N, K), rows summing to 1, from noise (N, D)."""
-        asked = shares.any(dim=0)  # 0 times NaN would be NaN
-        shares = shares[:, asked]
-        return shares @ self.mean[asked] + (shares @ self.std[asked]) * noise
+    def draw(self, mixture: Mixture, number: int = 0, temperature: float = 1.0) -> Tensor:
+        """The code (D,) of one class, or between two by their shares: of their means and test images ``number``.
+
+        At a temperature of 1 the codes of both images are its ends, at 0 the mean codes. Means are mixed linearly;
+        what is an image's own, spherically, as its norm is what gives a picture its contrast.
+        """
+        own = [self.away[index][number % len(self.away[index])] for index, _ in mixture]
+        mean = sum(share * self.mean[index] for index, share in mixture)
+        return mean + temperature * (own[0] if len(own) == 1 else latents.slerp(own[0], own[1], mixture[1][1]))
 
 
 @torch.no_grad()
 def class_codes(model: VAE, data: ImageDataModule, classes: Sequence[int], images: int = IMAGES) -> Codes:
-    """The codes of some classes, each from up to so many of its training images.
+    """The codes of some classes, each from up to so many of its training images, and of its test images.
 
     Raises:
         UserError: for a class without images.
     """
-    mean = torch.full((model.num_classes, model.latent_dim), torch.nan)
-    std = mean.clone()
-    for index in dict.fromkeys(classes):
-        places = (data.train.labels == index).nonzero()[:images, 0]
+
+    def encoded(split: str, index: int) -> Tensor:
+        subset = getattr(data, split)
+        places = (subset.labels == index).nonzero()[:images, 0]
         if not len(places):
-            raise UserError(f"there is no training image of {model.classes[index]!r}: its code is unknown")
-        x, labels = data.train[places]
-        z = model.encode(x, labels).sample(torch.Generator().manual_seed(index))
-        behind, _ = model.prior.inverse(z, model.conditions(labels)[1])
-        mean[index], std[index] = behind.mean(0), behind.std(0, correction=0)
-    return Codes(mean, std)
+            raise UserError(f"there is no {split} image of {model.classes[index]!r}: its code is unknown")
+        x, labels = subset[places]
+        return model.prior.inverse(model.encode(x, labels).mean, model.conditions(labels)[1])[0]
+
+    codes = Codes(torch.full((model.num_classes, model.latent_dim), torch.nan), {})
+    for index in set(classes):
+        codes.mean[index] = encoded("train", index).mean(0)
+        away = encoded("test", index) - codes.mean[index]
+        codes.away[index] = away[away.norm(dim=1).argsort(stable=True)]
+    return codes
 
 
 def read(model: VAE, text: str, options: writer.Options) -> Page:
@@ -65,35 +73,31 @@ def read(model: VAE, text: str, options: writer.Options) -> Page:
     return parse(text, model.classes, options.width, options.mix)
 
 
-def shares(cells: Sequence[Cell], num_classes: int, along: Along) -> tuple[Tensor, Tensor]:
-    """Labels and shares of the code, (N, K) each: what is not mixed ``along`` the way stays the first parent's."""
+@torch.no_grad()
+def draw(
+    model: VAE, codes: Codes, cells: Sequence[Cell], numbers: Sequence[int], temperature: float, along: Along = "both"
+) -> Tensor:
+    """Images (N, C, H, W) in [0, 1] of cells, each one class or two mixed, between test images ``numbers``.
+
+    What is not mixed ``along`` the way stays the first parent's. What the code is of, the prior is told; what the
+    label is, the decoder.
+    """
     if along not in get_args(Along):
         raise UserError(f"along must be one of {', '.join(get_args(Along))}, got {along!r}")
-    mixed = torch.from_numpy(soft_labels(cells, num_classes))
-    first = torch.zeros_like(mixed)
-    first[range(len(cells)), [cell.mixture[0][0] for cell in cells]] = 1
-    return (first if along == "code" else mixed), (first if along == "label" else mixed)
-
-
-@torch.no_grad()
-def draw(model: VAE, codes: Codes, cells: Sequence[Cell], noise: Tensor, along: Along = "both") -> Tensor:
-    """Images (N, C, H, W) in [0, 1] of cells, each one class or two mixed, from standard normal noise (N, D).
-
-    What the code is of, the prior is told; what the label is, the decoder.
-    """
-    labels, of_code = shares(cells, model.num_classes, along)
-    z = model.prior(codes.draw(of_code, noise), model.conditions(of_code)[1])
-    return model.decode(z, labels)
+    first = [Cell(cell.name, ((cell.mixture[0][0], 1.0),)) for cell in cells]
+    of_label, of_code = (first if along == "code" else cells), (first if along == "label" else cells)
+    labels, shares = (torch.from_numpy(soft_labels(of, model.num_classes)) for of in (of_label, of_code))
+    noise = [codes.draw(cell.mixture, number, temperature) for cell, number in zip(of_code, numbers, strict=True)]
+    return model.decode(model.prior(torch.stack(noise), model.conditions(shares)[1]), labels)
 
 
 def write(
     model: VAE, codes: Codes, page: Page, options: writer.Options, seed: int = 0, along: Along = "both"
 ) -> np.ndarray:
-    """A captioned sheet (H, W) or (H, W, 3) of a page of classes and blends of two."""
+    """A captioned sheet (H, W) or (H, W, 3) of a page of classes and blends of two, from test images ``seed`` on."""
     cells = writer.inked(page)
-    numbers = writer.latents.groups(page, options.style)
-    noise = writer.latents.draw(numbers, model.latent_dim, seed, options.temperature)
-    images = draw(model, codes, cells, noise, along)
+    numbers = [seed + number for number in latents.groups(page, options.style)]
+    images = draw(model, codes, cells, numbers, options.temperature, along)
     captions = [cell.name for cell in cells]
     return sheets.captioned(writer.tiles(model, images.numpy(), options), captions, max(map(len, page)))
 
@@ -113,11 +117,12 @@ def ways(
     codes: Codes,
     page: Page,
     steps: int,
-    noise: Tensor,
+    seed: int = 0,
+    temperature: float = writer.TEMPERATURE,
     along: Along | None = None,
     judge: Classifier | None = None,
 ) -> list[Way]:
-    """The way from one parent to the other of every pair on the page, in so many steps, all from one noise (D,).
+    """The way from one parent to the other of every pair on the page, in so many steps, between test images ``seed``.
 
     Of a single pair all ways there are, unless ``along`` names one; of several, the way of label and code together.
 
@@ -137,7 +142,7 @@ def ways(
         (a, _), (b, _) = cell.mixture
         way = [Cell("", ((a, 1 - t), (b, t))) for t in torch.linspace(0, 1, steps).tolist()]
         for kind in kinds:
-            frames = draw(model, codes, way, noise.expand(steps, -1), kind)
+            frames = draw(model, codes, way, [seed] * steps, temperature, kind)
             seen = judge(frames).softmax(1)[:, [a, b]] if judge else None
             found.append(Way(TITLES[kind], (model.classes[a], model.classes[b]), frames, seen))
     return found

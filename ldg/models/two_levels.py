@@ -54,6 +54,7 @@ class TwoLevels(Flow):
         couplings: PositiveInt = 4,
         hidden: PositiveInt = 64,
         context: PositiveInt = 16,
+        dense: PositiveInt = 256,
     ) -> None:
         if not depth:
             raise ValueError("a prior of two levels needs a map of latents: model.encoder.depth of 1 or more")
@@ -62,9 +63,9 @@ class TwoLevels(Flow):
         super().__init__(self.vector, condition_dim)
         self.shape = (depth, *size)
         self.context = nn.Sequential(
-            nn.Linear(self.vector + condition_dim, 256),
+            nn.Linear(self.vector + condition_dim, dense),
             nn.SiLU(),
-            nn.Linear(256, context * math.prod(size)),
+            nn.Linear(dense, context * math.prod(size)),
             nn.Unflatten(1, (context, *size)),
         )
         checkered = (torch.arange(size[0])[:, None] + torch.arange(size[1])) % 2.0

@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 import sys
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ import pytorch_lightning as pl
 import torch
 import yaml
 from hydra.utils import instantiate
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 
 from ldg.callbacks.curves import draw_curves
 from ldg.callbacks.gallery import writable
@@ -85,10 +84,8 @@ def _run(
     trainer = None
     try:
         trainer = make_trainer(config, folder, module, [*callbacks, stopper])
-        start = time.perf_counter()
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-        seconds = time.perf_counter() - start
-        summary = finish(config, folder, trainer, module, data, seconds)
+        summary = finish(config, folder, trainer, module, data)
         if afterwards is not None and trainer.is_global_zero:
             afterwards(folder, trainer.loggers)
     except Interrupted as stopped:
@@ -168,6 +165,8 @@ def make_trainer(
         os.environ["LDG_RUN_ID"] = folder.name  # the other processes of this run share its folder
     loggers = list(instantiate(config["logger"]).values())
     callbacks = [*filter(None, instantiate(config["callbacks"]).values()), *further]
+    if config["trainer"].get("max_time") is None:  # which brings its own
+        callbacks.append(Timer())
     own = {"logger": loggers, "callbacks": callbacks, "plugins": WholeFiles(), "default_root_dir": folder}
     try:
         trainer: pl.Trainer = instantiate(config["trainer"], **own)
@@ -195,7 +194,6 @@ def finish(
     trainer: pl.Trainer,
     module: TrainingModule,
     data: ImageDataModule,
-    seconds: float,
 ) -> dict[str, Any]:
     """Test the best weights, draw the curves, write the summary."""
     best = next((c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
@@ -207,11 +205,13 @@ def finish(
         trainer.test(module, data, verbose=False, weights_only=True)
     if trainer.is_global_zero and (folder / "metrics.csv").exists():
         draw_curves(folder)
+    # of a resumed run: since its very start
+    timer = next(c for c in trainer.callbacks if isinstance(c, Timer))  # type: ignore[attr-defined]
     summary = {
         "name": config["name"],
         "epochs": trainer.current_epoch,
         "steps": trainer.global_step,
-        "seconds": round(seconds, 1),
+        "seconds": round(timer.time_elapsed("train"), 1),
         "parameters": sum(p.numel() for p in module.model.parameters()),
         "checkpoint": os.path.relpath(best.best_model_path, folder) if best and best.best_model_path else None,
         "wandb": wandb_id(trainer),

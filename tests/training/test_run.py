@@ -251,9 +251,15 @@ def test_last_is_the_last_epoch_even_if_it_was_not_the_best(tmp_path):
 def test_a_finished_run_trains_on(tmp_path):
     line = [*TINY, "scheduler=plateau", "test=false"]
     whole, _ = train(*line, "trainer.max_epochs=2", f"outputs={tmp_path}/whole")
-    folder, _ = train(*line, "trainer.max_epochs=1", f"outputs={tmp_path}/part")
+    folder, first = train(*line, "trainer.max_epochs=1", f"outputs={tmp_path}/part")
+    last = folder / "checkpoints" / "last.ckpt"
+    saved = read(last)
+    spent = saved["callbacks"]["Timer"]["time_elapsed"]
+    assert spent["train"] == pytest.approx(first["seconds"], abs=1)
+    spent["train"] = 1000.0
+    torch.save(saved, last)
     again, summary = resume(folder, "trainer.max_epochs=2")
-    assert again == folder and summary["epochs"] == 2
+    assert again == folder and summary["epochs"] == 2 and 1000 < summary["seconds"] < 1100
     assert (folder / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
     assert same(weights(folder), weights(whole))
     assert yaml.safe_load((folder / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
