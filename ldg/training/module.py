@@ -6,6 +6,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.precision import MixedPrecision, Precision
+from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor
 
 from ldg.checkpoint import VERSION
@@ -153,6 +155,17 @@ class TrainingModule(pl.LightningModule):
         needs_length = "total_steps" in make.func.__init__.__code__.co_varnames
         length = {"total_steps": self._total_steps()} if needs_length else {}
         return {"optimizer": optimizer, "lr_scheduler": {**self.scheduler, "scheduler": make(optimizer, **length)}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        plugin = self.trainer.precision_plugin
+        if isinstance(plugin, MixedPrecision) and plugin.scaler is None and gradient_clip_val:
+            # Lightning clips no fused optimizer's gradients in any mixed precision, though bfloat16's are not scaled
+            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or GradClipAlgorithmType.NORM)
+            Precision.clip_gradients(plugin, optimizer, gradient_clip_val, algorithm)
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def _total_steps(self) -> int:
         """Steps of the whole training.

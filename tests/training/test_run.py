@@ -393,12 +393,14 @@ def test_early_stopping_stops(tmp_path):
     assert summary["epochs"] == len(rows(folder)) == 3  # one, and two that are no better
 
 
-def test_gradients_are_clipped(tmp_path):
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped(tmp_path, precision):
     """Plain SGD moves the weights by lr * gradient: with a clipped norm, by no more than lr * that."""
-    line = [*TINY, "optimizer=sgd", "optimizer.momentum=0", "optimizer.lr=1.0", "scheduler=none", f"outputs={tmp_path}"]
+    line = [*TINY, "optimizer=sgd", "+optimizer.fused=true", "optimizer.momentum=0", "optimizer.lr=1.0"]
+    line += ["scheduler=none", f"outputs={tmp_path}"]
     line += ["trainer.max_epochs=2", "trainer.limit_train_batches=1", "+callbacks.last_checkpoint.save_top_k=-1"]
     line += ["callbacks.last_checkpoint.filename='e{epoch}'", "test=false", "trainer.limit_val_batches=1"]
-    folder, _ = train(*line, "trainer.gradient_clip_val=0.25")
+    folder, _ = train(*line, "trainer.gradient_clip_val=0.25", f"trainer.precision={precision}")
     first, second = (read(file)["state_dict"] for file in sorted((folder / "checkpoints").glob("e*.ckpt")))
     moved = torch.stack([(second[name] - first[name]).square().sum() for name in first]).sum().sqrt()
     assert moved == pytest.approx(0.25, rel=1e-3)
