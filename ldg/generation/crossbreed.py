@@ -153,7 +153,8 @@ def picture(model: VAE, found: Sequence[Way], options: writer.Options) -> np.nda
     rows = [np.concatenate(writer.tiles(model, way.frames.numpy(), options), axis=1) for way in found]
     steps, (height, width) = len(found[0].frames), rows[0].shape[:2]
     plot = 0.9 if found[0].probabilities is not None else 0.0
-    size = (max(5.0, width / DPI) + 2.0, len(found) * (height / DPI + plot + 0.75))
+    legend = 1.3 + 0.085 * max(len(name) for way in found for name in way.ends)
+    size = (max(5.0, width / DPI) + legend, len(found) * (height / DPI + plot + 0.75))
     figure = Figure(figsize=size, dpi=DPI, layout="tight")
     FigureCanvasAgg(figure)
     for top, row, way in zip(figure.subplots(len(found), 1, squeeze=False)[:, 0], rows, found, strict=True):
