@@ -8,10 +8,8 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ldg.models.augmentation import augmented
 from ldg.models.vae import unit
-
-# most radians, shear, share of the size, of the width and of the height that a training image is changed by
-AFFINE = (math.radians(15), 0.15, 0.15, 0.08, 0.08)
 
 
 class Verdict(NamedTuple):
@@ -48,9 +46,8 @@ class Residual(nn.Module):
 class Classifier(nn.Module):
     """Images (B, C, H, W), float in [0, 1] or uint8, -> logits (B, num_classes).
 
-    ``channels`` has one entry a stage of ``blocks`` residual blocks; every stage halves the map. Half of the training
-    images are turned, sheared, scaled and shifted by up to ``augment`` times (15 degrees, 0.15, 0.15, 0.1 of the
-    width), all are mirrored at random if ``mirror``; ``smoothing`` is that of the labels (Szegedy et al. 2016).
+    ``channels`` has one entry a stage of ``blocks`` residual blocks; every stage halves the map. Training images are
+    :func:`~ldg.models.augmentation.augmented`; ``smoothing`` is that of the labels (Szegedy et al. 2016).
     """
 
     reports = ("accuracy",)
@@ -95,18 +92,7 @@ class Classifier(nn.Module):
         """Cross-entropy in nats, averaged over the batch; see :class:`Verdict`."""
         x = unit(x)
         if self.training:
-            x = self._augmented(x, generator)
+            x = augmented(x, self.augment, self.mirror, generator)
         logits = self(x).float()
         loss = F.cross_entropy(logits, labels, label_smoothing=self.smoothing if self.training else 0.0)
         return Verdict(loss, (logits.argmax(1) == labels).float())
-
-    def _augmented(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Half of the images through a random affine map each; the others stay as sharp as those to be judged."""
-        uniform = 2 * torch.rand(7, len(x), generator=generator, device=x.device) - 1
-        size = self.augment * (uniform[6] > 0)
-        turn, shear, scale, right, down = (size * most * u for most, u in zip(AFFINE, uniform[:5], strict=True))
-        cos, sin = turn.cos() / (1 + scale), turn.sin() / (1 + scale)
-        flip = uniform[5].sign() if self.mirror else 1.0
-        theta = torch.stack([cos * flip, shear - sin, 2 * right, sin * flip, cos, 2 * down], 1).view(-1, 2, 3)
-        grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-        return F.grid_sample(x, grid, align_corners=False)

@@ -8,6 +8,7 @@ import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
+from ldg.models.augmentation import augmented
 from ldg.models.conditioning import label_vector
 from ldg.models.likelihoods import Likelihood
 from ldg.models.posterior import Posterior
@@ -43,7 +44,9 @@ class VAE(nn.Module):
     ``encoder(image_shape, condition_dim, 2 * latent_dim)`` and ``decoder(out_shape, condition_dim, latent_dim)`` build
     the networks, ``prior(latent_dim, condition_dim)`` what latents are drawn from; ``likelihood``, ``beta`` (a
     schedule) and ``free_bits`` (nats a dimension may cost at no charge, Kingma et al. 2016, eq. 15; with a learned
-    prior, all of them together) make the objective. ``classes`` names the labels once a data set or a checkpoint says.
+    prior, all of them together) make the objective. While it is trained, images are
+    :func:`~ldg.models.augmentation.augmented` as ``augment`` and ``mirror`` say. ``classes`` names the labels once a
+    data set or a checkpoint says.
     """
 
     reports = ("elbo", "log_likelihood", "kl")
@@ -59,6 +62,8 @@ class VAE(nn.Module):
         conditioning: Literal["both", "decoder", "none"] = "both",
         beta: Constant | None = None,
         free_bits: NonNegativeFloat = 0.0,
+        augment: NonNegativeFloat = 0.0,
+        mirror: bool = False,
         prior: Callable[..., StandardNormal] = StandardNormal,
     ) -> None:
         super().__init__()
@@ -69,6 +74,7 @@ class VAE(nn.Module):
         self.conditioning = conditioning
         self.beta = beta or Constant()
         self.free_bits = free_bits
+        self.augment, self.mirror = augment, mirror
         self.classes: tuple[str, ...] = ()
         self.config: dict[str, Any] = {}
         self.likelihood = likelihood
@@ -124,7 +130,11 @@ class VAE(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Loss:
         """-log p(x | z, c) + beta(epoch) KL, averaged over the batch, with one draw of z; see :class:`Loss`."""
-        x = self.likelihood.target(unit(x), generator)
+        x = unit(x)
+        if self.training and (self.augment or self.mirror):
+            # grey levels stay those of bytes, which a discrete likelihood counts on
+            x = (augmented(x, self.augment, self.mirror, generator) * 255).round() / 255
+        x = self.likelihood.target(x, generator)
         to_encoder, to_decoder = self.conditions(labels)
         posterior = self._posterior(x, to_encoder)
         z = posterior.sample(generator)
