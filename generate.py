@@ -86,7 +86,12 @@ def parser() -> Parser:
     add = hand.add_argument
     add("--style", choices=("shared", "word", "varied"), default="shared", help="one latent a text, a word or a glyph")
     add("--seed", type=number(int, 0, 2**63 - 2), default=0, help="another number, another hand (default: 0)")
-    add("--temperature", type=number(float, 0, 10), metavar="T", help="spread of the latents (0: the mean style)")
+    add(
+        "--temperature",
+        type=number(float, 0, 10),
+        metavar="T",
+        help="spread of the latents, 0 to 10 (default: 0.6; of samples and blends 1)",
+    )
     add("--mix", type=number(float, 0, 1), default=0.5, help="share of b in 'a+b' (default: 0.5)")
 
     page = new.add_argument_group("page")
@@ -169,7 +174,8 @@ def destination(args: argparse.Namespace) -> Path:
 def options(args: argparse.Namespace) -> Options:
     from ldg.generation.writer import TEMPERATURE, Options
 
-    temperature = TEMPERATURE if args.temperature is None else args.temperature
+    default = 1.0 if "+" in (args.text or "") else TEMPERATURE  # a blend's parents as they are
+    temperature = default if args.temperature is None else args.temperature
     return Options(args.style, temperature, args.layout, args.threshold, args.scale, args.width, args.mix)
 
 

@@ -203,20 +203,22 @@ def test_blends(workplace, capsys, monkeypatch):
     monkeypatch.setattr(subject, "data_of", lambda model: data)
 
     def drawn(*arguments):
-        assert run(capsys, *arguments, "--checkpoint", "dogs", "--temperature", "0", "-s", "x", "--force")[0] == 0
+        assert run(capsys, *arguments, "--checkpoint", "dogs", "-s", "x", "--force")[0] == 0
         return np.array(Image.open("x.png"))
 
     # above the names, without the margins
-    half, zero, one, pair = (
+    half, zero, one, pair, mean = (
         picture[:120, (picture[:120] < 255).any((0, 2))]
         for picture in (
             drawn("Chihuahua+pug"),
             drawn("Chihuahua+pug", "--mix", "0"),
             drawn("Chihuahua+pug", "--mix", "1"),
-            drawn("Chihuahua+Shih-Tzu", "--mix", "0"),
+            drawn("Chihuahua+Shih-Tzu", "--mix", "0", "--temperature", "1"),
+            drawn("Chihuahua+pug", "--temperature", "0"),
         )
     )
-    assert np.array_equal(zero, pair) and not np.array_equal(zero, one) and not np.array_equal(half, one)
+    assert np.array_equal(zero, pair) and not np.array_equal(zero, one)
+    assert not np.array_equal(half, one) and not np.array_equal(half, mean)
     way, three = (drawn("Chihuahua+pug", "--steps", "5", *more) for more in (["--along", "both"], []))
     assert three.shape[0] > 2.5 * way.shape[0] and three.shape[1] == way.shape[1] > 5 * 128
 

@@ -118,7 +118,7 @@ def ways(
     page: Page,
     steps: int,
     seed: int = 0,
-    temperature: float = writer.TEMPERATURE,
+    temperature: float = 1.0,
     along: Along | None = None,
     judge: Classifier | None = None,
 ) -> list[Way]:
