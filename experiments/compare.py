@@ -53,6 +53,8 @@ def own_units(elbo: float, config: dict[str, Any]) -> float | None:
 
 
 def line(folder: Path, pictures: Path | None) -> str:
+    if missing := [name for name in ("summary.json", "scorecard.json") if not (folder / name).exists()]:
+        raise UserError(f"{folder}: no {missing[0]}; train the run to its end, then python evaluate.py {folder}")
     config = yaml.safe_load((folder / "config.yaml").read_text())
     summary = json.loads((folder / "summary.json").read_text())
     card = scorecard.read(folder / "scorecard.json")
@@ -123,9 +125,8 @@ def main(arguments: list[str]) -> None:
         if args.pictures:
             picture.save(sample(model), args.pictures / f"{name}.png")
     columns = HEAD.split("|")
-    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-    for run in args.runs:
-        print(line(run, args.pictures))
+    lines = [line(run, args.pictures) for run in args.runs]
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", *lines, sep="\n")
 
 
 if __name__ == "__main__":
