@@ -59,7 +59,7 @@ def line(folder: Path, pictures: Path | None) -> str:
     summary = json.loads((folder / "summary.json").read_text())
     card = scorecard.read(folder / "scorecard.json")
     values = card.values
-    name, elbo = config["name"], values["elbo"].value
+    name, elbo, precision = config["name"], values["elbo"].value, config["trainer"]["precision"]
 
     def shown(key: str, digits: int) -> str:
         value: Value | None = values.get(key)
@@ -72,7 +72,7 @@ def line(folder: Path, pictures: Path | None) -> str:
         f"`experiment={name}`",
         card.model["data"],
         str(summary["epochs"]),
-        f"{summary['seconds'] / 60:.0f}",
+        f"{summary['seconds'] / 60:.0f}{'' if precision == '32-true' else f', {precision}'}",
         REPORTED.get(name, ""),
         "–" if loss is None else f"{loss:.2f}",
         grey,
