@@ -164,7 +164,7 @@ def test_bad_input_is_answered_in_one_line_and_changes_nothing(tmp_path):
     for wrong, message in [
         (["seed=2", "sweep_name=one"], "holds another sweep"),
         (["seed=1,2", "--dry"], "unrecognized arguments: --dry"),
-        ([*optuna_line, "hydra.sweeper.study.storage=sqlite:////nowhere/study.db"], "cannot be used"),
+        ([*optuna_line, f"hydra.sweeper.study.storage=sqlite:///{tmp_path}/nowhere/study.db"], "cannot be used"),
     ]:
         status, _, err = call(tmp_path, *line, *wrong)
         assert status == 2 and message in err
