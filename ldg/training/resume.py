@@ -41,6 +41,8 @@ def resumed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     path = find(path)
     content = read(path)
     result = copy.deepcopy(content["ldg"]["config"])
+    if path.suffix == ".safetensors":
+        raise UserError(f"ckpt_path={path}: exported weights cannot be trained on; name a run folder or its last.ckpt")
     _refuse_foreign(result)
     home = path.parent.parent
     folder = str(home if path.parent.name == "checkpoints" else config["folder"])
