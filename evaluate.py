@@ -1,6 +1,7 @@
 """Measure models on the test split of their data.
 
 python evaluate.py outputs/NAME/ID                          a run folder or .ckpt; writes scorecard.{json,md,png} there
+python evaluate.py ldg/weights/handwriting.safetensors      exported weights; writes to outputs/handwriting
 python evaluate.py outputs/NAME/ID outputs/NAME2/ID2        several runs: a column each, the best in each row marked
 python evaluate.py outputs/NAME/ID --only elbo,reads        a quick look
 python evaluate.py outputs/NAME/ID marginal.samples=5000 marginal.images=null     the settings of configs/measure
@@ -34,7 +35,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """The arguments, checked as far as they can be without torch; raises UserError."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="run folders or .ckpt files, and MEASURE.KEY=VALUE settings")
+    add("runs", nargs="+", metavar="RUN", help="run folders, .ckpt or .safetensors files, and MEASURE.KEY=VALUE settings")
     add("--only", metavar="A,B", help=f"some of the measures: {', '.join(MEASURES)}")
     add("--without", metavar="A,B", help="all but these: --without cas spares minutes")
     add("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
@@ -91,6 +92,8 @@ def measure(args: argparse.Namespace, files: list[Path], config: dict) -> int:
         print(file, file=sys.stderr)
         try:
             card, subject = scorecard.evaluate(file, scorecard.make(config, args.only), args.seed, judge, tell)
+            if not card.results:
+                raise UserError(f"nothing of {file} could be measured")
             folder = report.publish(card, subject)
         except UserError as error:  # the others can still be measured
             status = say(error)

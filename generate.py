@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 # options that mean something only beside another
 NEEDS = {"frames": "to", "judge": "steps"}
-EXCLUDES = {"interpolate": ("text", "to", "rows", "columns", "judge"), "to": ("rows", "columns", "steps")}
+EXCLUDES = {
+    "interpolate": ("text", "to", "rows", "columns", "judge", "mix"),
+    "to": ("rows", "columns", "steps", "along"),
+    "steps": ("rows", "columns", "mix"),
+    "along": ("rows", "columns"),
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -92,7 +97,7 @@ def parser() -> Parser:
         metavar="T",
         help="spread of the latents, 0 to 10 (default: 0.6; of samples and blends 1)",
     )
-    add("--mix", type=number(float, 0, 1), default=0.5, help="share of b in 'a+b' (default: 0.5)")
+    add("--mix", type=number(float, 0, 1), help="share of b in 'a+b' (default: 0.5)")
 
     page = new.add_argument_group("page")
     add = page.add_argument
@@ -142,9 +147,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         if getattr(args, option) is not None and wrong:
             raise UserError(f"--{option} does not go with {'a text' if wrong[0] == 'text' else '--' + wrong[0]}")
     is_sheet = args.rows is not None or args.columns is not None
-    if "+" not in (args.text or ""):
-        if args.along is not None:
-            raise UserError("--along goes with a blend: 'a+b'")
+    if "+" not in f"{args.text or ''}{args.to or ''}":
+        for option in ("along", "mix"):
+            if getattr(args, option) is not None:
+                raise UserError(f"--{option} goes with a blend: 'a+b'")
         if args.steps is not None and args.interpolate is None:
             raise UserError("--steps goes with --interpolate, or with a blend: 'a+b'")
     if args.text is None and args.interpolate is None and not is_sheet:
@@ -168,7 +174,10 @@ def destination(args: argparse.Namespace) -> Path:
         name = f"{picture.slug(args.text or '')}-to-{picture.slug(args.to)}.gif"
     else:
         name = f"{picture.slug(args.text or 'samples')}.png"
-    return picture.destination(args.save, name, force=args.force, folder=bool(args.interpolate))
+    path = picture.destination(args.save, name, force=args.force, folder=bool(args.interpolate))
+    if args.steps is not None and not args.interpolate and path.suffix.lower() == ".gif":
+        raise UserError("--steps draws all steps into one picture: give a .png; a GIF is made by --to")
+    return path
 
 
 def options(args: argparse.Namespace) -> Options:
@@ -176,7 +185,8 @@ def options(args: argparse.Namespace) -> Options:
 
     default = 1.0 if "+" in (args.text or "") else TEMPERATURE  # a blend's parents as they are
     temperature = default if args.temperature is None else args.temperature
-    return Options(args.style, temperature, args.layout, args.threshold, args.scale, args.width, args.mix)
+    mix = 0.5 if args.mix is None else args.mix
+    return Options(args.style, temperature, args.layout, args.threshold, args.scale, args.width, mix)
 
 
 def draw(args: argparse.Namespace, model: VAE) -> np.ndarray:
@@ -259,12 +269,15 @@ def show(path: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
+    found = None
     try:
         args = parse(arguments)
         path = destination(args)
         from ldg import checkpoint
 
-        source = args.checkpoint or checkpoint.newest_run()
+        if not args.checkpoint:
+            found = checkpoint.newest_run()
+        source = args.checkpoint or found
         model = checkpoint.load(source)
         if args.to is not None:
             morph(args, model, path)
@@ -275,7 +288,8 @@ def main(arguments: list[str]) -> int:
         else:
             picture.save(draw(args, model), path)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        hint = f" (the model was {found}; --checkpoint names another)" if found else ""
+        print(f"error: {error}{hint}", file=sys.stderr)
         return 2
     print(f"with {source}", file=sys.stderr)
     print(path)

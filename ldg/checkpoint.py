@@ -78,9 +78,17 @@ def find(path: str | Path) -> Path:
 
 
 def newest_run(outputs: str | Path = "outputs") -> Path:
-    """The folder of the run that finished last; where there is none, the weights that come with ldg."""
-    finished = sorted(Path(outputs).glob("**/summary.json"), key=lambda file: file.stat().st_mtime)
-    return finished[-1].parent if finished else SHIPPED
+    """The folder of the run that finished last and can draw; where there is none, the weights that come with ldg."""
+    finished = sorted(Path(outputs).glob("**/summary.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+    return next((file.parent for file in finished if _draws(file)), SHIPPED)
+
+
+def _draws(summary: Path) -> bool:
+    """Whether a run's summary is whole and of a model that draws, not of a judge."""
+    try:
+        return json.loads(summary.read_text())["example"] is not None
+    except (ValueError, KeyError):
+        return False
 
 
 def read(path: str | Path) -> dict[str, Any]:

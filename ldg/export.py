@@ -1,6 +1,7 @@
 """Keep of a run what writing and measuring need: python -m ldg.export outputs/NAME/ID model.safetensors"""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -16,8 +17,13 @@ def export(source: str | Path, path: str | Path) -> None:
     """Write the model of a checkpoint or run folder as safetensors: weights in half precision, config, class names.
 
     Raises:
-        UserError: as :func:`load`, or if the file cannot be written.
+        UserError: as :func:`load`, or if the file is there already or cannot be written.
     """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise UserError(f"{path}: give a name that ends in .safetensors")
+    if path.exists():
+        raise UserError(f"{path} exists; remove it, or give another name")
     load_any(source)
     content = read(source)
     facts = content["ldg"]
@@ -29,10 +35,14 @@ def export(source: str | Path, path: str | Path) -> None:
         for name, value in content["state_dict"].items()
         if name.startswith("model.")
     }
+    part = path.with_suffix(f".{os.getpid()}.part")
     try:
-        save_file(weights, path, metadata={"ldg": json.dumps(facts | {"config": kept})})
-    except SafetensorError as error:
+        save_file(weights, part, metadata={"ldg": json.dumps(facts | {"config": kept})})
+        part.replace(path)
+    except (SafetensorError, OSError) as error:
         raise UserError(f"cannot write {path}: {error}") from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
@@ -40,6 +50,7 @@ if __name__ == "__main__":
         if len(sys.argv) != 3:
             raise UserError("give a run and a file: python -m ldg.export outputs/NAME/ID model.safetensors")
         export(*sys.argv[1:])
+        print(sys.argv[2])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -1,5 +1,6 @@
 """Checkpoints: from a run back to its model, and one line for every file that is not what it should be."""
 
+import json
 import os
 import pickle
 import time
@@ -177,12 +178,13 @@ def test_a_checkpoint_whose_parts_do_not_fit(edit, message, changed):
     assert message in complaint(changed(edit))
 
 
-def test_the_newest_run_is_the_one_that_finished_last(tmp_path):
+def test_the_newest_run_is_the_one_that_finished_last_and_draws(tmp_path):
     assert newest_run(tmp_path) == checkpoint.SHIPPED
     now = time.time()
-    for name, age in {"a/20260101": 5, "b/20250101": 1, "c/20270101": 9}.items():
+    for name, age in {"a/20260101": 5, "b/20250101": 1, "c/20270101": 9, "judge_emnist/20260101": 0}.items():
         (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "summary.json").write_text("{}")
+        example = None if name.startswith("judge") else '"Hello World"'
+        (tmp_path / name / "summary.json").write_text(json.dumps({"example": example}))
         os.utime(tmp_path / name / "summary.json", (now - age, now - age))
     (tmp_path / "d" / "unfinished" / "checkpoints").mkdir(parents=True)
     assert newest_run(tmp_path) == tmp_path / "b" / "20250101"
@@ -200,8 +202,9 @@ def test_exported_weights_draw_the_same_and_name_no_place(run, tmp_path):
     assert file.stat().st_size < 2.2 * parameters + 20_000
     file.write_bytes(file.read_bytes()[:-100])
     assert "damaged" in complaint(file)
-    with pytest.raises(UserError, match="cannot write"):
-        export(run, tmp_path / "nowhere" / "x.safetensors")
+    for name, message in {"nowhere/x.safetensors": "cannot write", "x.pt": "ends in", "small.safetensors": "exists"}.items():
+        with pytest.raises(UserError, match=message):
+            export(run, tmp_path / name)
 
 
 def test_the_shipped_weights_are_small_and_write():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import evaluate
+from ldg.export import export
 from tests.processes import call
 from tests.runs import BARE, CONV, STROKES, TINY, train
 from tests.training.test_wandb import inspect
@@ -82,6 +83,14 @@ def test_an_unconditional_model_says_what_it_skips(evaluated):
     for name in ("reads", "cas"):
         assert f"plain: {name} skipped, the model was trained without labels (conditioning=none)" in out
     assert "ELBO" in out
+    status, out, err = evaluated("outputs/plain/1", "--only", "reads")
+    assert (status, out) == (2, "") and "nothing of outputs/plain/1/checkpoints/best.ckpt could be measured" in err
+
+
+def test_exported_weights_get_their_scorecard_in_outputs(runs, evaluated):
+    export(runs / "outputs/dense/1", runs / "package.safetensors")
+    assert evaluated("package.safetensors", "--only", "elbo")[0] == 0
+    assert (runs / "outputs/package/scorecard.json").exists() and not (runs / "scorecard.json").exists()
 
 
 def test_a_run_whose_weights_are_no_numbers_is_named_and_the_others_are_measured(runs, evaluated):

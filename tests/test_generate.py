@@ -39,7 +39,7 @@ def leave_run(folder, classes=CHARACTERS, conditioning="both", image_shape=(1, 1
     facts = {"version": checkpoint.VERSION, "config": config, "classes": list(classes)}
     (folder / "checkpoints").mkdir(parents=True)
     torch.save({"ldg": facts, "state_dict": weights}, folder / "checkpoints" / "best.ckpt")
-    (folder / "summary.json").write_text("{}")
+    (folder / "summary.json").write_text('{"example": "Hello World"}')
     return folder
 
 
@@ -101,6 +101,12 @@ def test_writing_imports_nothing_heavy_but_torch(workplace):
         (["Hi", "--stile", "word"], "unknown argument '--stile': did you mean --style?"),
         (["Hello", "World"], "unknown argument 'World': a text with spaces needs quotes"),
         (["Hi", "--style", "wild"], "choose from"),
+        (["Hi", "--mix", "0.3"], "--mix goes with a blend: 'a+b'"),
+        (["a+b", "--steps", "5", "--rows", "2"], "--steps does not go with --rows"),
+        (["a+b", "--steps", "5", "--mix", "0.3"], "--steps does not go with --mix"),
+        (["a+b", "--along", "label", "--columns", "2"], "--along does not go with --columns"),
+        (["a", "--to", "a+b", "--along", "label"], "--to does not go with --along"),
+        (["a+b", "--steps", "5", "-s", "way.gif"], "--steps draws all steps into one picture: give a .png"),
         (["Hi", "-s", "file/hi"], "cannot write file/hi.png"),
         (["Hi", "-s", "file"], "file.png exists: use --force"),
         (["Hi", "-s", "hi.svg"], "cannot write .svg files"),
@@ -125,6 +131,7 @@ def test_bad_arguments_are_refused_at_once_in_one_line(tmp_path, arguments, mess
     ("arguments", "message"),
     [
         (["Héllo!"], "error: cannot write 'é' and '!': this model knows 0123456789ABC"),
+        (["é"], "(the model was outputs/letters/1; --checkpoint names another)"),
         (["Hi", "--checkpoint", "nowhere"], "error: no checkpoint at nowhere"),
         (["Hi", "--checkpoint", "broken.ckpt"], "error: broken.ckpt is damaged"),
         (["--interpolate", "0", "1"], "error: the checkpoint names no data set"),
@@ -133,7 +140,7 @@ def test_bad_arguments_are_refused_at_once_in_one_line(tmp_path, arguments, mess
 def test_bad_input_leaves_nothing_behind(workplace, capsys, arguments, message):
     (workplace / "broken.ckpt").write_bytes(b"PK\x03\x04 half")
     status, out, err = run(capsys, *arguments)
-    assert (status, out) == (2, "") and err.startswith(message) and err.count("\n") == 1
+    assert (status, out) == (2, "") and err.startswith("error: ") and message in err and err.count("\n") == 1
     assert files(workplace) == ["broken.ckpt"]
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 import yaml
 
-from ldg.checkpoint import read
+from ldg.checkpoint import SHIPPED, read
 from tests.data import made
 from tests.processes import call, start
 from tests.runs import TINY, rows
@@ -121,10 +121,11 @@ MISSING = ["data.download=false", *TINY[3:]]
         (["data=stanford_dogs", *MISSING], "stanford_dogs"),
         ([*SMALL, "outputs=file"], "outputs=file: file is not a folder; choose another"),
         (["ckpt_path=nothing"], "no checkpoint at nothing; name a .ckpt file or a run folder"),
+        ([f"ckpt_path={SHIPPED}"], "exported weights cannot be trained on"),
         (["ckpt_path=file"], "file is damaged or no checkpoint"),
         ([*SMALL, "model=conv_cvae", "model.encoder.channels=[4,4,4,4,4,4,4]"], ""),
     ],
-    ids=["emnist", "fashion_mnist", "dogs", "outputs", "missing", "nonsense", "network"],
+    ids=["emnist", "fashion_mnist", "dogs", "outputs", "missing", "exported", "nonsense", "network"],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(arguments, message, tmp_path):
     (tmp_path / "file").write_text("not a folder, nor a checkpoint")

@@ -54,6 +54,8 @@ class Dataset(ABC):
         Raises UserError for missing or damaged files and for a cache that cannot be written.
         """
         sources = self.sources(split, Path(root).expanduser(), download)
+        if missing := [source for source in sources if not source.exists()]:
+            raise UserError(f"{type(self).__name__}: there is no {names(missing)}; put it there, or set data.root")
         facts = {"version": self.version, **vars(self), "split": split, "files": fingerprint(sources)}
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
         entry = cache_folder(cache) / f"{type(self).__name__.lower()}-{split}-{key}"

@@ -16,7 +16,12 @@ from ldg.evaluation.subject import Subject
 
 
 def folder_of(file: Path) -> Path:
-    """The run folder that a checkpoint lies in; where there is none, the folder it is in."""
+    """The run folder that a checkpoint lies in; where there is none, the folder it is in.
+
+    Exported weights may be part of a package: theirs is ``outputs/`` and their name.
+    """
+    if file.suffix == ".safetensors":
+        return Path("outputs") / file.stem
     return file.parent.parent if file.parent.name == "checkpoints" else file.parent
 
 
@@ -29,6 +34,7 @@ def publish(card: Scorecard, subject: Subject) -> Path:
         UserError: if it cannot be written to.
     """
     folder = folder_of(Path(card.checkpoint))
+    folder.mkdir(parents=True, exist_ok=True)
     card = replace(card, results=earlier(card, folder / "scorecard.json") | card.results)
     card.save(folder)
     write(folder / "scorecard.md", table.markdown([card]))
@@ -45,7 +51,7 @@ def earlier(card: Scorecard, path: Path) -> dict[str, Result]:
         return {}
     try:
         old = read(path)
-    except (ValueError, UserError):  # no JSON, or of another format: made anew
+    except UserError:  # damaged, or of another format: made anew
         return {}
     fresh = path.stat().st_mtime >= Path(card.checkpoint).stat().st_mtime
     return old.results if fresh and (old.checkpoint, old.seed) == (card.checkpoint, card.seed) else {}

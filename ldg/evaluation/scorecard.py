@@ -62,10 +62,16 @@ class Scorecard:
 
 
 def read(path: Path) -> Scorecard:
-    """A scorecard from its JSON file."""
-    content = json.loads(path.read_text())
-    if content.pop("schema", None) != SCHEMA:
-        raise UserError(f"{path} is not of the format {SCHEMA}; make it anew with evaluate.py")
+    """A scorecard from its JSON file; UserError if it is damaged or of another format."""
+    try:
+        return _from_dict(json.loads(path.read_text()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{path} is damaged or not of the format {SCHEMA}; make it anew with evaluate.py") from None
+
+
+def _from_dict(content: dict[str, Any]) -> Scorecard:
+    if content.pop("schema") != SCHEMA:
+        raise ValueError
     content.pop("problems")
     results = {
         name: Result(

@@ -161,6 +161,8 @@ def check(config: dict[str, Any]) -> None:
             known = [*TOP_LEVEL, *GROUPS]
             raise UserError(f"{key}: no such key{_suggest(key, known)}; see python train.py --cfg job")
     _check_node(config, "")
+    if not config["name"].strip() or {"", "..", "."} & set(config["name"].split("/")):
+        raise UserError(f"name={config['name']!r}: names a folder in outputs/, as in name=mine or name=study/mine")
     strategy = str(config["trainer"].get("strategy", ""))
     if "ddp" in strategy and config["trainer"].get("devices") == 1:
         raise UserError("trainer.devices=1: ddp is for several devices; give trainer.devices=2 or trainer=auto")
@@ -254,11 +256,17 @@ def accept(arguments: list[str], home: Path) -> None:
     except SystemExit as stop:  # argparse has said why
         raise SystemExit(2 if stop.code else 0) from None
     os.environ["LDG_HOME"] = str(home)  # where Hydra finds experiments
-    if asked.help or asked.hydra_help or asked.cfg or asked.info or asked.shell_completion:
+    if asked.help or asked.hydra_help or asked.info or asked.shell_completion:
         return
     fixed, varied = plan.split(asked.overrides)
     if varied and not asked.multirun:
         raise UserError(f"{varied[0].input_line}: several values need a sweep; add -m")
+    for override in plan.parse(asked.overrides):
+        if override.key_or_group == "sweep" and override.value() is not None:
+            if override in varied:
+                raise UserError(f"{override.input_line}: one sweep at a time")
+            if not asked.multirun:
+                raise UserError(f"{override.input_line}: a sweep needs -m")
     if not asked.multirun:
         trials = [fixed]
     else:

@@ -165,7 +165,7 @@ def make_trainer(
         os.environ["LDG_RUN_ID"] = folder.name  # the other processes of this run share its folder
     loggers = list(instantiate(config["logger"]).values())
     callbacks = [*filter(None, instantiate(config["callbacks"]).values()), *further]
-    if config["trainer"].get("max_time") is None:  # which brings its own
+    if config["trainer"]["max_time"] is None:  # which brings its own
         callbacks.append(Timer())
     own = {"logger": loggers, "callbacks": callbacks, "plugins": WholeFiles(), "default_root_dir": folder}
     try:

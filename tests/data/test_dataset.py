@@ -35,6 +35,11 @@ class Wrong(Counting):
         yield np.zeros((2, 1, 2, 2)), np.array([0, 2])
 
 
+class Elsewhere(Counting):
+    def sources(self, split, root, download):
+        return [root / "images.npz"]
+
+
 def entries(cache: Path) -> list[str]:
     return sorted(path.name for path in cache.iterdir() if path.is_dir())
 
@@ -49,6 +54,11 @@ def test_read_once_then_mapped(tmp_path):
     assert log.read_text() == "train\n"
     images[:] = 9  # reaches no file
     assert Counting(str(log)).load("train", cache=str(tmp_path / "cache")).images[1].max() == 1
+
+
+def test_a_missing_file_is_named_and_not_taken_for_an_empty_one(tmp_path):
+    with pytest.raises(UserError, match=r"there is no .*here/images\.npz; put it there, or set data\.root"):
+        Elsewhere(str(tmp_path / "log")).load("train", str(tmp_path / "here"), cache=str(tmp_path / "cache"))
 
 
 def test_arguments_and_split_key_the_entry(tmp_path):

@@ -18,6 +18,9 @@ def test_a_line_tells_a_run_in_the_units_of_its_time(tmp_path):
     status, out, err = call(tmp_path, str(folder), script="experiments/compare.py")
     assert (status, out) == (2, "") and "no scorecard.json" in err
     card, _ = scorecard.evaluate(folder, {"elbo": Elbo(), "latent": Latent(probe=60)}, 0, None)
+    (folder / "scorecard.json").write_text("{}")
+    status, out, err = call(tmp_path, str(folder), script="experiments/compare.py")
+    assert (status, out) == (2, "") and "scorecard.json is damaged" in err
     card.save(folder)
     arguments = [str(folder), "--pictures", "pictures"]
     status, out, err = call(tmp_path, *arguments, script="experiments/compare.py")
