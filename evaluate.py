@@ -35,7 +35,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """The arguments, checked as far as they can be without torch; raises UserError."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="run folders, .ckpt or .safetensors files, and MEASURE.KEY=VALUE settings")
+    add("runs", nargs="+", metavar="RUN", help="run folders, .ckpt or .safetensors files; MEASURE.KEY=VALUE settings")
     add("--only", metavar="A,B", help=f"some of the measures: {', '.join(MEASURES)}")
     add("--without", metavar="A,B", help="all but these: --without cas spares minutes")
     add("--seed", type=int, default=0, help="of all that is drawn (default: 0)")

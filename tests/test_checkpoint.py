@@ -202,7 +202,8 @@ def test_exported_weights_draw_the_same_and_name_no_place(run, tmp_path):
     assert file.stat().st_size < 2.2 * parameters + 20_000
     file.write_bytes(file.read_bytes()[:-100])
     assert "damaged" in complaint(file)
-    for name, message in {"nowhere/x.safetensors": "cannot write", "x.pt": "ends in", "small.safetensors": "exists"}.items():
+    wrong = {"nowhere/x.safetensors": "cannot write", "x.pt": "ends in", "small.safetensors": "exists"}
+    for name, message in wrong.items():
         with pytest.raises(UserError, match=message):
             export(run, tmp_path / name)
 
