@@ -45,8 +45,8 @@ class VAE(nn.Module):
     the networks, ``prior(latent_dim, condition_dim)`` what latents are drawn from; ``likelihood``, ``beta`` (a
     schedule) and ``free_bits`` (nats a dimension may cost at no charge, Kingma et al. 2016, eq. 15; with a learned
     prior, all of them together) make the objective. While it is trained, images are
-    :func:`~ldg.models.augmentation.augmented` as ``augment`` and ``mirror`` say. ``classes`` names the labels once a
-    data set or a checkpoint says.
+    :func:`~ldg.models.augmentation.augmented` by ``augment``. ``classes`` names the labels once a data set or a
+    checkpoint says.
     """
 
     reports = ("elbo", "log_likelihood", "kl")
@@ -63,7 +63,6 @@ class VAE(nn.Module):
         beta: Constant | None = None,
         free_bits: NonNegativeFloat = 0.0,
         augment: NonNegativeFloat = 0.0,
-        mirror: bool = False,
         prior: Callable[..., StandardNormal] = StandardNormal,
     ) -> None:
         super().__init__()
@@ -74,7 +73,7 @@ class VAE(nn.Module):
         self.conditioning = conditioning
         self.beta = beta or Constant()
         self.free_bits = free_bits
-        self.augment, self.mirror = augment, mirror
+        self.augment = augment
         self.classes: tuple[str, ...] = ()
         self.config: dict[str, Any] = {}
         self.likelihood = likelihood
@@ -131,9 +130,9 @@ class VAE(nn.Module):
     ) -> Loss:
         """-log p(x | z, c) + beta(epoch) KL, averaged over the batch, with one draw of z; see :class:`Loss`."""
         x = unit(x)
-        if self.training and (self.augment or self.mirror):
+        if self.training and self.augment:
             # grey levels stay those of bytes, which a discrete likelihood counts on
-            x = (augmented(x, self.augment, self.mirror, generator) * 255).round() / 255
+            x = (augmented(x, self.augment, generator=generator) * 255).round() / 255
         x = self.likelihood.target(x, generator)
         to_encoder, to_decoder = self.conditions(labels)
         posterior = self._posterior(x, to_encoder)

@@ -67,7 +67,7 @@ def test_free_bits_charge_at_least_their_price_and_only_in_the_loss():
 
 
 def test_training_images_alone_are_augmented():
-    plain, moved, mirrored = make(), make(augment=1.0), make(mirror=True)
+    plain, moved = make(), make(augment=1.0)
     images, labels = batch(plain)
 
     def losses(model, x):
@@ -76,11 +76,6 @@ def test_training_images_alone_are_augmented():
     same = losses(plain, images)
     assert (losses(moved, images) == same).sum() < len(images)
     torch.testing.assert_close(losses(moved.eval(), images), same)
-    seen = []
-    mirrored.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    losses(mirrored, images)
-    flipped, kept = ((seen[0] == expected).flatten(1).all(1) for expected in (images.flip(3) / 255, images / 255))
-    assert flipped.any() and kept.any() and (flipped ^ kept).all()
 
 
 class Linear(nn.Module):
