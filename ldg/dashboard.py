@@ -31,6 +31,7 @@ PICTURES = {
     "gallery/strings_moving": "text over the epochs",
     "gallery/reconstructions_val": "reconstructions, val images",
     "gallery/reconstructions_train": "reconstructions, train images",
+    "gallery/reconstructions_test": "reconstructions, test images",
     "gallery/interpolations": "between images",
     "gallery/interpolations_labels": "between labels",
     "gallery/latent_map": "latent map",

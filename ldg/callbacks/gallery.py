@@ -36,8 +36,7 @@ SHEET = 6 * MOST_CLASSES  # training images on the sheet of the data
 class Gallery(pl.Callback):
     """Draws the model every ``every_n_epochs`` and at the end.
 
-    ``folder/epoch_0003/NAME.png`` holds an epoch's pictures, ``folder/NAME.png`` the newest, ``folder/strings.gif`` the
-    written text over the epochs, ``folder/data.png`` training images. ``text`` may be None: one that the classes can
+    ``folder/epoch_0003/NAME.png`` holds an epoch's pictures, ``folder/NAME.png`` the newest, ` ``text`` may be None: one that the classes can
     write is chosen then. ``images`` is the number of examples in a row.
 
     Raises:
@@ -70,8 +69,7 @@ class Gallery(pl.Callback):
             self.folder.mkdir(parents=True, exist_ok=True)
             figure, caption = _data_sheet(module.model, *self.sheet)  # type: ignore[arg-type]
             save(figure, caption, path)
-            for logger in trainer.loggers:
-                log_figure(logger, "data", figure, caption, path, trainer.global_step)
+            log_figure(trainer, "data", figure, caption, path)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.epoch, self.is_drawn = trainer.current_epoch + 1, False
@@ -97,6 +95,15 @@ class Gallery(pl.Callback):
                 if isinstance(logger, WandbLogger):
                     logger.log_video("gallery/strings_moving", [str(path)], step=trainer.global_step, format=["gif"])
 
+    @torch.no_grad()
+    def on_test_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            examples = trainer.datamodule.examples("test", self.images)  # type: ignore[attr-defined]
+            figure, caption = _reconstructions(module.model, "test", *examples)  # type: ignore[arg-type]
+            path = self.folder / "reconstructions_test.png"
+            save(figure, caption, path)
+            log_figure(trainer, "reconstructions_test", figure, caption, path)
+
     def publish(self, trainer: pl.Trainer, module: pl.LightningModule, epoch: int) -> None:
         """Draw every picture, save it, and hand it to the loggers that take pictures."""
         folder = self.folder / f"epoch_{epoch:04d}"
@@ -108,8 +115,7 @@ class Gallery(pl.Callback):
             save(figure, f"{caption} – epoch {epoch}", folder / f"{name}.png")
             newest = self.folder / f"{name}.png"
             newest.write_bytes((folder / f"{name}.png").read_bytes())
-            for logger in trainer.loggers:
-                log_figure(logger, name, figure, caption, folder / f"{name}.png", trainer.global_step)
+            log_figure(trainer, name, figure, caption, folder / f"{name}.png")
         module.train(training)
 
     @torch.no_grad()
@@ -254,9 +260,11 @@ def save(figure: Figure, title: str, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def log_figure(logger: Any, name: str, figure: Figure, caption: str, path: Path, step: int) -> None:
-    """Give a picture to a logger, in that logger's way."""
-    if isinstance(logger, WandbLogger):
-        logger.log_image(f"gallery/{name}", [str(path)], step=step, caption=[f"{caption}, step {step}"])
-    elif isinstance(logger, TensorBoardLogger):
-        logger.experiment.add_figure(f"gallery/{name}", figure, step)
+def log_figure(trainer: pl.Trainer, name: str, figure: Figure, caption: str, path: Path) -> None:
+    """Give a picture to all loggers that take pictures, in each one's way."""
+    step = trainer.global_step
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_image(f"gallery/{name}", [str(path)], step=step, caption=[f"{caption}, step {step}"])
+        elif isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_figure(f"gallery/{name}", figure, step)

@@ -92,7 +92,7 @@ class Classifier(nn.Module):
         """Cross-entropy in nats, averaged over the batch; see :class:`Verdict`."""
         x = unit(x)
         if self.training:
-            x = augmented(x, self.augment, self.mirror, generator)
+            x, _ = augmented(x, self.augment, self.mirror, generator)
         logits = self(x).float()
         loss = F.cross_entropy(logits, labels, label_smoothing=self.smoothing if self.training else 0.0)
         return Verdict(loss, (logits.argmax(1) == labels).float())

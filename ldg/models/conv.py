@@ -41,7 +41,7 @@ class Block(nn.Module):
         return F.silu(x + h if self.skip else h)
 
 
-def _residual(channels: int, blocks: int, film_dim: int) -> list[Block]:
+def residual(channels: int, blocks: int, film_dim: int) -> list[Block]:
     return [
         Block(nn.Conv2d(channels, channels, 3, padding=1, bias=False), channels, film_dim, skip=True)
         for _ in range(blocks)
@@ -106,7 +106,7 @@ class ConvEncoder(nn.Module):
         layers: list[Block] = []
         for width, following in pairwise(widths):
             down = nn.Conv2d(width, following, 3, stride=2, padding=1, bias=False)
-            layers += [Block(down, following, film_dim), *_residual(following, blocks, film_dim)]
+            layers += [Block(down, following, film_dim), *residual(following, blocks, film_dim)]
         self.layers = nn.ModuleList(layers)
         height, width = size = stage_sizes(*image_shape[1:], len(channels))[-1]
         joined = condition_dim if condition == "concat" else 0
@@ -167,9 +167,9 @@ class ConvDecoder(nn.Module):
         for width, following in pairwise(widths):
             # kernel = stride: no overlap, so no checkerboard (Odena et al. 2016), and half the time of kernel 4
             up = nn.ConvTranspose2d(width, following, 2, stride=2, bias=False)
-            stage = [*_residual(width, blocks, film_dim), Block(up, following, film_dim)]
+            stage = [*residual(width, blocks, film_dim), Block(up, following, film_dim)]
             self.layers.append(nn.ModuleList(stage))
-        self.layers.append(nn.ModuleList(_residual(widths[-1], blocks, film_dim)))
+        self.layers.append(nn.ModuleList(residual(widths[-1], blocks, film_dim)))
         # the last doubling by pixel shuffle (Shi et al. 2016): one 3x3 convolution joins all neighbours
         self.head = nn.Sequential(nn.Conv2d(widths[-1], 4 * out_shape[0], 3, padding=1), nn.PixelShuffle(2))
 

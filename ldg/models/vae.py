@@ -8,7 +8,7 @@ import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from ldg.models.augmentation import augmented
+from ldg.models.augmentation import MOST, augmented
 from ldg.models.conditioning import label_vector
 from ldg.models.likelihoods import Likelihood
 from ldg.models.posterior import Posterior
@@ -34,6 +34,17 @@ class Loss(NamedTuple):
         return self.elbo, self.log_likelihood, self.kl
 
 
+class Explanation(NamedTuple):
+    """How a batch of images may have come about.
+
+    q(z | x, c), a draw ``z`` (B, D) of it, and the likelihood's ``params`` that the decoder gives for that.
+    """
+
+    posterior: Posterior
+    z: Tensor
+    params: Tensor
+
+
 class VAE(nn.Module):
     """A variational autoencoder that may be told the label.
 
@@ -45,8 +56,9 @@ class VAE(nn.Module):
     the networks, ``prior(latent_dim, condition_dim)`` what latents are drawn from; ``likelihood``, ``beta`` (a
     schedule) and ``free_bits`` (nats a dimension may cost at no charge, Kingma et al. 2016, eq. 15; with a learned
     prior, all of them together) make the objective. While it is trained, images are
-    :func:`~ldg.models.augmentation.augmented` by ``augment``. ``classes`` names the labels once a data set or a
-    checkpoint says.
+    :func:`~ldg.models.augmentation.augmented` by ``augment``; who is told the label is told as well what was done to
+    the image, so that no likelihood is spent on images nobody will show (Jun et al. 2020, Distribution augmentation).
+    ``classes`` names the labels once a data set or a checkpoint says.
     """
 
     reports = ("elbo", "log_likelihood", "kl")
@@ -77,31 +89,45 @@ class VAE(nn.Module):
         self.classes: tuple[str, ...] = ()
         self.config: dict[str, Any] = {}
         self.likelihood = likelihood
-        self.encoder = encoder(self.image_shape, num_classes if conditioning == "both" else 0, 2 * latent_dim)
+        told = num_classes + (len(MOST) if augment else 0)
+        self.encoder = encoder(self.image_shape, told if conditioning == "both" else 0, 2 * latent_dim)
         out_shape = (channels * likelihood.parameters_per_channel, height, width)
-        condition_dim = 0 if conditioning == "none" else num_classes
+        condition_dim = 0 if conditioning == "none" else told
         self.decoder = decoder(out_shape, condition_dim, latent_dim)
         self.prior = prior(latent_dim, condition_dim)
 
-    def conditions(self, labels: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """What the encoder and the decoder are told: (B, K) or None each."""
+    def conditions(self, labels: Tensor | None, change: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
+        """What the encoder and the decoder are told, (B, K) or None each, of images as they are or ``change``d."""
         if self.conditioning == "none":
             return None, None
         if labels is None:
             raise ValueError(f"a model with conditioning={self.conditioning!r} needs labels")
         c = label_vector(labels, self.num_classes)
+        if self.augment:
+            c = torch.cat([c, c.new_zeros(len(c), len(MOST)) if change is None else change], dim=1)
         return (c if self.conditioning == "both" else None), c
 
-    def _posterior(self, x: Tensor, c: Tensor | None) -> Posterior:
-        mean, log_var = self.encoder(x, c).float().chunk(2, dim=1)
+    @staticmethod
+    def _posterior(encoded: Tensor) -> Posterior:
+        mean, log_var = encoded.float().chunk(2, dim=1)
         # e^±15 is beyond any use, and keeps a wild first step from overflowing
         return Posterior(mean, log_var.clamp(-15.0, 15.0))
 
+    def _explain(self, encoded: Any, c: Tensor | None, generator: torch.Generator | None) -> Explanation:
+        """What the encoder gives of images, and what the decoder is told -> one draw of z and its decoding."""
+        posterior = self._posterior(encoded)
+        z = posterior.sample(generator)
+        return Explanation(posterior, z, self.decoder(z, c).float())
+
+    def explain(self, x: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Explanation:
+        """Images as the likelihood's target has them -> one :class:`Explanation` of each."""
+        to_encoder, to_decoder = self.conditions(labels)
+        return self._explain(self.encoder(unit(x), to_encoder), to_decoder, generator)
+
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
         """Images -> q(z | x, c); for ``conditioning`` decoder or none the labels may be left out."""
-        if self.conditioning == "decoder":
-            return self._posterior(unit(x), None)
-        return self._posterior(unit(x), self.conditions(labels)[0])
+        told = self.conditions(labels)[0] if self.conditioning == "both" else None
+        return self._posterior(self.encoder(unit(x), told))
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents (B, D) -> mean images (B, C, H, W) in [0, 1]."""
@@ -129,15 +155,14 @@ class VAE(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Loss:
         """-log p(x | z, c) + beta(epoch) KL, averaged over the batch, with one draw of z; see :class:`Loss`."""
-        x = unit(x)
+        x, change = unit(x), None
         if self.training and self.augment:
+            x, change = augmented(x, self.augment, generator=generator)
             # grey levels stay those of bytes, which a discrete likelihood counts on
-            x = (augmented(x, self.augment, generator=generator) * 255).round() / 255
+            x = (x * 255).round() / 255
         x = self.likelihood.target(x, generator)
-        to_encoder, to_decoder = self.conditions(labels)
-        posterior = self._posterior(x, to_encoder)
-        z = posterior.sample(generator)
-        params = self.decoder(z, to_decoder).float()
+        to_encoder, to_decoder = self.conditions(labels, change)
+        posterior, z, params = self._explain(self.encoder(x, to_encoder), to_decoder, generator)
         log_likelihood = self.likelihood.log_prob(params, x)
         kl = self.prior.kl(posterior, z, to_decoder)
         charged = kl.mean(0).clamp(min=self.free_bits).sum() if self.free_bits else kl.sum(1).mean()
@@ -158,12 +183,12 @@ class VAE(nn.Module):
         """log p(x | c) in nats, (B,), estimated from below by importance sampling (Burda et al. 2016, eq. 8)."""
         x = self.likelihood.target(unit(x), generator)
         to_encoder, to_decoder = self.conditions(labels)
-        posterior = self._posterior(x, to_encoder)
+        encoded = self.encoder(x, to_encoder)
         log_weights = []
         for _ in range(num_samples):
-            z = posterior.sample(generator)
-            log_p = self.likelihood.log_prob(self.decoder(z, to_decoder).float(), x)
-            log_weights.append(log_p + self.prior.log_prob(z, to_decoder) - posterior.log_prob(z))
+            posterior, z, params = self._explain(encoded, to_decoder, generator)
+            log_p = self.likelihood.log_prob(params, x) + self.prior.log_prob(z, to_decoder)
+            log_weights.append(log_p - posterior.log_prob(z))
         return torch.logsumexp(torch.stack(log_weights), 0) - math.log(num_samples)
 
 

@@ -75,7 +75,24 @@ def test_training_images_alone_are_augmented():
 
     same = losses(plain, images)
     assert (losses(moved, images) == same).sum() < len(images)
-    torch.testing.assert_close(losses(moved.eval(), images), same)
+    still = losses(moved.eval(), images)
+    torch.testing.assert_close(losses(moved, images), still)
+
+
+def test_who_is_told_the_label_is_told_how_an_image_was_changed():
+    model = make(augment=1.0).eval()
+    labels, change = torch.arange(3), torch.full((3, 5), 0.5)
+    kept, changed = model.conditions(labels), model.conditions(labels, change)
+    assert torch.equal(kept[1], torch.cat([torch.eye(3), torch.zeros(3, 5)], 1)) and torch.equal(kept[0], kept[1])
+    assert torch.equal(changed[1], torch.cat([torch.eye(3), change], 1))
+    z = torch.zeros(3, 4)
+    assert not torch.equal(model.decoder(z, kept[1]), model.decoder(z, changed[1]))
+    # in training it is what was done to each image: half of them are as they were
+    seen = []
+    model.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
+    model.train().loss(*batch(model, 200), generator=torch.Generator().manual_seed(0))
+    assert 60 < (seen[0][:, 3:] == 0).all(1).sum() < 140
+    assert make(augment=1.0, conditioning="none").conditions(labels) == (None, None)
 
 
 class Linear(nn.Module):

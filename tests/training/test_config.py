@@ -25,7 +25,7 @@ CHOICES += [f"experiment={name}" for name in EXPERIMENTS]
 
 def test_the_groups_are_there():
     assert GROUPS["data"] == ["emnist", "fashion_mnist", "stanford_dogs", "strokes"]
-    assert GROUPS["model"] == ["beta_vae", "conv_cvae", "judge", "reference", "vanilla_cvae"]
+    assert GROUPS["model"] == ["beta_vae", "conv_cvae", "judge", "ladder_cvae", "reference", "vanilla_cvae"]
     assert GROUPS["conditioning"] == ["both", "decoder", "none"]
     assert GROUPS["likelihood"] == ["bernoulli", "continuous_bernoulli", "discretized_logistic", "gaussian"]
 

@@ -63,7 +63,7 @@ def test_the_folder_holds_everything(finished):
     assert sorted(file.name for file in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     pictures = {"reconstructions_train", "reconstructions_val", "strings", "interpolations", "interpolations_labels"}
     pictures |= {"latent_map"}
-    assert {file.stem for file in (folder / "gallery").glob("*.png")} == pictures | {"data"}
+    assert {file.stem for file in (folder / "gallery").glob("*.png")} == pictures | {"data", "reconstructions_test"}
     for epoch in (1, 2):
         assert {file.stem for file in (folder / f"gallery/epoch_{epoch:04d}").iterdir()} == pictures
     assert Image.open(folder / "loss.png").size == (1500, 900)
