@@ -5,7 +5,6 @@ is as easy to look at. All latents and images are chosen once, so that pictures 
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -36,8 +35,10 @@ SHEET = 6 * MOST_CLASSES  # training images on the sheet of the data
 class Gallery(pl.Callback):
     """Draws the model every ``every_n_epochs`` and at the end.
 
-    ``folder/epoch_0003/NAME.png`` holds an epoch's pictures, ``folder/NAME.png`` the newest, ` ``text`` may be None: one that the classes can
-    write is chosen then. ``images`` is the number of examples in a row.
+    ``folder/epoch_0003/NAME.png`` holds an epoch's pictures, ``folder/NAME.png`` the newest, ``folder/strings.gif`` the
+    written text over the epochs, ``folder/data.png`` training images and, once all is done,
+    ``folder/reconstructions_test.png`` what the best weights make of test images. ``text`` may be None: one that the
+    classes can write is chosen then. ``images`` is the number of examples in a row.
 
     Raises:
         UserError: before training, if ``text`` has a character that no class stands for.
