@@ -23,9 +23,8 @@ def elbo_grey(model: VAE, images: Tensor, labels: Tensor, generator: torch.Gener
     found = []
     for x, c in zip(images.split(BATCH), labels.split(BATCH), strict=True):
         x = unit(x)
-        posterior = model.encode(x, c)
-        z = posterior.sample(generator)
-        logits = model.decode(z, c).clamp(DARKEST, 1 - DARKEST).logit()
+        posterior, z, params = model.explain(x, c, generator)
+        logits = model.likelihood.mean(params).clamp(DARKEST, 1 - DARKEST).logit()
         found.append(Bernoulli().log_prob(logits, x) - model.prior.kl(posterior, z, model.conditions(c)[1]).sum(1))
     return torch.cat(found)
 

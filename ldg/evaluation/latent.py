@@ -17,13 +17,16 @@ from ldg.models.vae import VAE, unit
 
 
 @torch.inference_mode()
-def codes(model: VAE, images: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Posterior:
-    """q(z | x, c) of all images, (N, D); ``generator`` decides a dynamic binarisation."""
+def codes(
+    model: VAE, images: Tensor, labels: Tensor, generator: torch.Generator | None = None
+) -> tuple[Posterior, Tensor]:
+    """q(z | x, c) of all images, and a draw (N, D) of it; ``generator`` decides a dynamic binarisation, too."""
     found = [
-        model.encode(model.likelihood.target(unit(x), generator), c)
+        model.explain(model.likelihood.target(unit(x), generator), c, generator)
         for x, c in zip(images.split(BATCH), labels.split(BATCH), strict=True)
     ]
-    return Posterior(torch.cat([p.mean for p in found]), torch.cat([p.log_var for p in found]))
+    posterior = Posterior(torch.cat([f.posterior.mean for f in found]), torch.cat([f.posterior.log_var for f in found]))
+    return posterior, torch.cat([f.z for f in found])
 
 
 def active_units(posterior: Posterior, threshold: float = 0.01) -> int:
@@ -100,8 +103,8 @@ class Latent(Measure):
         images, labels = subject.images("test")
         train_images, train_labels = subject.images("train", self.probe)
         noise = subject.generator("latent")
-        posterior, train = codes(model, images, labels, noise), codes(model, train_images, train_labels, noise)
-        z, train_z = posterior.sample(noise), train.sample(noise)
+        posterior, z = codes(model, images, labels, noise)
+        _, train_z = codes(model, train_images, train_labels, noise)
         information, error, entropy = label_information(train_z, train_labels, z, labels, subject.seed % 2**32)
         values = {"active_units": Value(active_units(posterior, self.threshold), None, f"of {model.latent_dim}")}
         if isinstance(model.prior, Flow):
