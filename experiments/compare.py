@@ -77,7 +77,7 @@ def line(folder: Path, pictures: Path | None) -> str:
         "–" if loss is None else f"{loss:.2f}",
         grey,
         shown("kl", 1),
-        f"{shown('active_units', 0)} / {config['model']['latent_dim']}",
+        f"{shown('active_units', 0)} / {card.model['latent_dim']}",
         shown("reads", 3),
         shown("fid", 2),
         shown("ssim", 3),
