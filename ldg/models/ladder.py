@@ -73,7 +73,8 @@ class Rung(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor, c: Tensor | None) -> Tensor:
         """The state (B, C, H, W) with latents (B, depth, H, W), each as strong as the state lets it be."""
-        return self.block(x + self.into(z * self.strength(x).exp()), c)
+        # without a bound a state far from all others grows exponentially from level to level, past any number
+        return self.block(x + self.into(z * self.strength(x).clamp(max=3.0).exp()), c)
 
 
 class LadderDecoder(nn.Module):
@@ -175,20 +176,20 @@ class LadderVAE(VAE):
         super().__init__(*networks, likelihood, latent_dim, *objective)
         self.latent_dim = self.decoder.latent_dim
 
-    def _climb_down(self, encoded: list[Tensor], c: Tensor | None, noise: Tensor) -> Explanation:
+    def _descend(self, encoded: list[Tensor], c: Tensor | None, noise: Tensor) -> Explanation:
         params, z, told = self.decoder(noise, c, encoded)
         assert told is not None
         return Explanation(Posterior(*told.chunk(2, dim=1)), z, params.float())
 
     def _explain(self, encoded: list[Tensor], c: Tensor | None, generator: torch.Generator | None) -> Explanation:
         size, device = (len(encoded[0]), self.latent_dim), encoded[0].device
-        return self._climb_down(encoded, c, torch.randn(size, device=device, generator=generator))
+        return self._descend(encoded, c, torch.randn(size, device=device, generator=generator))
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
         """Images -> q(z | x, c) on the way of the means; labels are needed wherever the decoder is told them."""
         to_encoder, to_decoder = self.conditions(labels)
         encoded = self.encoder(unit(x), to_encoder)
-        return self._climb_down(encoded, to_decoder, encoded[0].new_zeros(len(x), self.latent_dim)).posterior
+        return self._descend(encoded, to_decoder, encoded[0].new_zeros(len(x), self.latent_dim)).posterior
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.likelihood.mean(self.decoder(z, self.conditions(labels)[1])[0].float())

@@ -58,7 +58,7 @@ def test_what_explains_an_image_decodes_to_it():
 
 @torch.no_grad()
 def test_q_is_a_distribution_whatever_was_drawn_above():
-    model = ladder((1, 8, 8), told=0.5).eval()
+    model = ladder((1, 8, 8), told=1.0).eval()
     torch.nn.init.normal_(model.encoder.head.weight, std=0.05)
     for rung in (module for module in model.modules() if isinstance(module, Rung)):
         torch.nn.init.normal_(rung.into.weight)
@@ -82,6 +82,17 @@ def test_a_map_is_strong_where_the_levels_above_let_it():
     changes = images[1::2] - images[::2]
     assert (changes[:, :, :8, :8] == 0).all() and (changes[:, :, -2:, -2:] != 0).any()
     assert not torch.allclose(changes[0], changes[1], rtol=0.05, atol=0)
+
+
+@torch.no_grad()
+def test_no_state_makes_noise_grow_without_bound():
+    rung = Rung(4, 2, 0).eval()
+    x, z = torch.randn(3, 4, 5, 5), torch.randn(3, 2, 5, 5)
+    drawn = []
+    for strength in (2.0, 3.0, 1e4):
+        torch.nn.init.constant_(rung.strength.bias, strength)
+        drawn.append(rung(x, z, None))
+    assert torch.equal(drawn[1], drawn[2]) and not torch.allclose(drawn[0], drawn[1])
 
 
 @pytest.mark.parametrize("mode", ["both", "decoder", "none"])
