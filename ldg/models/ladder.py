@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Literal, cast
 
 import torch
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ldg.models.conv import Block, Hidden, residual, stage_sizes
@@ -171,9 +171,10 @@ class LadderVAE(VAE):
         beta: Constant | None = None,
         free_bits: NonNegativeFloat = 0.0,
         augment: NonNegativeFloat = 0.0,
+        augment_epochs: PositiveFloat | None = None,
     ) -> None:
-        networks, objective = (image_shape, num_classes, encoder, decoder), (conditioning, beta, free_bits, augment)
-        super().__init__(*networks, likelihood, latent_dim, *objective)
+        networks = (image_shape, num_classes, encoder, decoder, likelihood, latent_dim)
+        super().__init__(*networks, conditioning, beta, free_bits, augment, augment_epochs)
         self.latent_dim = self.decoder.latent_dim
 
     def _descend(self, encoded: list[Tensor], c: Tensor | None, noise: Tensor) -> Explanation:

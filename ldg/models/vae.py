@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ldg.models.augmentation import MOST, augmented
@@ -58,6 +58,7 @@ class VAE(nn.Module):
     prior, all of them together) make the objective. While it is trained, images are
     :func:`~ldg.models.augmentation.augmented` by ``augment``; who is told the label is told as well what was done to
     the image, so that no likelihood is spent on images nobody will show (Jun et al. 2020, Distribution augmentation).
+    After ``augment_epochs`` (None: never) they are left as they are, for the last touches to be of these.
     ``classes`` names the labels once a data set or a checkpoint says.
     """
 
@@ -75,6 +76,7 @@ class VAE(nn.Module):
         beta: Constant | None = None,
         free_bits: NonNegativeFloat = 0.0,
         augment: NonNegativeFloat = 0.0,
+        augment_epochs: PositiveFloat | None = None,
         prior: Callable[..., StandardNormal] = StandardNormal,
     ) -> None:
         super().__init__()
@@ -86,6 +88,7 @@ class VAE(nn.Module):
         self.beta = beta or Constant()
         self.free_bits = free_bits
         self.augment = augment
+        self.augment_epochs = augment_epochs
         self.classes: tuple[str, ...] = ()
         self.config: dict[str, Any] = {}
         self.likelihood = likelihood
@@ -156,7 +159,8 @@ class VAE(nn.Module):
     ) -> Loss:
         """-log p(x | z, c) + beta(epoch) KL, averaged over the batch, with one draw of z; see :class:`Loss`."""
         x, change = unit(x), None
-        if self.training and self.augment:
+        is_early = self.augment_epochs is None or epoch < self.augment_epochs
+        if self.training and self.augment and is_early:
             x, change = augmented(x, self.augment, generator=generator)
             # grey levels stay those of bytes, which a discrete likelihood counts on
             x = (x * 255).round() / 255

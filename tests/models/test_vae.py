@@ -67,14 +67,17 @@ def test_free_bits_charge_at_least_their_price_and_only_in_the_loss():
 
 
 def test_training_images_alone_are_augmented():
-    plain, moved = make(), make(augment=1.0)
+    plain, moved = make(), make(augment=1.0, augment_epochs=2.0)
     images, labels = batch(plain)
 
-    def losses(model, x):
-        return model.loss(x, labels, generator=torch.Generator().manual_seed(0)).log_likelihood
+    def losses(model, x, epoch=1.9):
+        return model.loss(x, labels, epoch, torch.Generator().manual_seed(0)).log_likelihood
 
     same = losses(plain, images)
     assert (losses(moved, images) == same).sum() < len(images)
+    forever = make(augment=1.0)
+    assert (losses(forever, images, 1e9) == losses(forever, images, 2.0)).all()
+    assert not torch.equal(losses(forever, images, 2.0), losses(moved, images, 2.0))
     still = losses(moved.eval(), images)
     torch.testing.assert_close(losses(moved, images), still)
 
