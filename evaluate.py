@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ldg import checkpoint
-from ldg.errors import UserError
+from ldg.errors import Interrupted, UserError
 
 HOME = Path(__file__).resolve().parent
 MEASURES = sorted(file.stem for file in (HOME / "configs" / "measure").glob("*.yaml"))
@@ -75,7 +75,11 @@ def main(arguments: list[str]) -> int:
         config = accept_measures(args.settings, HOME)
     except UserError as error:
         return say(error)
-    return measure(args, files, config)
+    try:
+        return measure(args, files, config)
+    except Interrupted as stopped:  # while a judge was trained
+        print("stopped; the same command goes on with the judge it was training", file=sys.stderr)
+        return 128 + stopped.signum
 
 
 def measure(args: argparse.Namespace, files: list[Path], config: dict) -> int:

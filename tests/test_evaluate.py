@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import evaluate
+from ldg.errors import Interrupted
 from ldg.export import export
 from tests.processes import call
 from tests.runs import BARE, CONV, STROKES, TINY, train
@@ -139,3 +140,13 @@ def test_training_can_end_with_a_scorecard_in_the_dashboard(tmp_path):
     summary = json.loads(inspect(log, "--summary"))["summary"]
     assert summary["test/reads"] == pytest.approx(reads)
     assert summary["scorecard"]["_type"] == "table-file" and summary["scorecard_picture"]["_type"] == "images/separated"
+
+
+def test_an_interrupt_while_a_judge_is_trained_is_one_line(evaluated, monkeypatch):
+    def stop(*_):
+        raise Interrupted(15, None)
+
+    monkeypatch.setattr("ldg.evaluation.scorecard.evaluate", stop)
+    status, out, err = evaluated("outputs/dense/1", *QUICK)
+    assert (status, out) == (128 + 15, "") and len(err.splitlines()) == 2
+    assert err.splitlines()[1].startswith("stopped; the same command goes on")
