@@ -12,6 +12,7 @@ from torch import Tensor
 from ldg.evaluation.measure import Measure, Result, Value
 from ldg.evaluation.subject import BATCH, Subject
 from ldg.models.posterior import Posterior
+from ldg.models.priors import Flow
 from ldg.models.vae import VAE, unit
 
 
@@ -106,7 +107,7 @@ class Latent(Measure):
         _, train_z = codes(model, train_images, train_labels, noise)
         information, error, entropy = label_information(train_z, train_labels, z, labels, subject.seed % 2**32)
         values = {"active_units": Value(active_units(posterior, self.threshold), None, f"of {model.latent_dim}")}
-        if model.prior.is_learned:
+        if isinstance(model.prior, Flow):
             with torch.inference_mode():
                 behind, _ = model.prior.inverse(z, model.conditions(labels)[1])
             prior_noise = Posterior(behind, torch.full_like(behind, -math.inf))
@@ -124,6 +125,6 @@ class Latent(Measure):
             f"{len(images):,} test images, one draw of z; active above variance {self.threshold:g}; "
             f"label probe (MLP) fitted to {len(train_z):,} training codes"
         )
-        if model.prior.is_learned:
+        if isinstance(model.prior, Flow):
             setting += "; learned prior: moments of the noise behind the codes, KL of dimensions to all codes' normal"
         return Result(setting, values, detail)

@@ -5,7 +5,6 @@ levels above decides where and how much its noise changes the picture, which is 
 shows is compared with it on the way down, so that q of every level knows what was drawn above.
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Literal, cast
 
@@ -16,7 +15,6 @@ from torch import Tensor, nn
 from ldg.models.conv import Block, Hidden, residual, stage_sizes
 from ldg.models.likelihoods import Likelihood
 from ldg.models.posterior import Posterior
-from ldg.models.priors import StandardNormal
 from ldg.models.schedules import Constant
 from ldg.models.vae import VAE, Explanation, unit
 
@@ -82,7 +80,7 @@ class Rung(nn.Module):
 class LadderDecoder(nn.Module):
     """Latents (B, D) and label (B, K) or None -> likelihood parameters (B, out_shape[0], H, W); see :meth:`forward`.
 
-    They are a vector of ``vector_dim`` and then the noise of the maps, from the smallest to the largest, each
+    They are the noise of a vector of ``vector_dim`` and then of the maps, from the smallest to the largest, each
     flattened. ``depths`` says how many latents lie at a place of the map of each stage, beginning, as ``channels``,
     with the largest; each stage has ``blocks`` such maps. ``latent_dim`` is how many there are of all.
     """
@@ -154,31 +152,10 @@ class LadderDecoder(nn.Module):
         return self.head(x)[:, :, :height, :width], torch.cat(latents, 1), told
 
 
-class OfVector(StandardNormal):
-    """A prior of the first ``latent_dim`` latents, a vector; the others are noise that the decoder makes use of."""
-
-    def __init__(self, prior: StandardNormal, latent_dim: int) -> None:
-        super().__init__(latent_dim, 0)
-        self.prior, self.cut, self.is_learned = prior, latent_dim, prior.is_learned
-
-    def forward(self, noise: Tensor, c: Tensor | None) -> Tensor:
-        return torch.cat([self.prior(noise[:, : self.cut], c), noise[:, self.cut :]], dim=1)
-
-    def inverse(self, z: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
-        noise, log_det = self.prior.inverse(z[:, : self.cut], c)
-        return torch.cat([noise, z[:, self.cut :]], dim=1), log_det
-
-    def kl(self, posterior: Posterior, z: Tensor, c: Tensor | None) -> Tensor:
-        vector = Posterior(posterior.mean[:, : self.cut], posterior.log_var[:, : self.cut])
-        of_vector = self.prior.kl(vector, z[:, : self.cut], c)
-        return torch.cat([of_vector, posterior.kl()[:, self.cut :]], dim=1)
-
-
 class LadderVAE(VAE):
     """A :class:`VAE` with a ladder of latents: ``latent_dim`` of them in the vector at its top, and those of the maps.
 
-    ``prior`` is that of the vector; of the maps z has the noise, standard normal under the prior. q of a level depends
-    on what was drawn above it.
+    z is the noise of all levels, standard normal under the prior; q of a level depends on what was drawn above it.
     """
 
     decoder: LadderDecoder
@@ -196,11 +173,9 @@ class LadderVAE(VAE):
         free_bits: NonNegativeFloat = 0.0,
         augment: NonNegativeFloat = 0.0,
         augment_epochs: PositiveFloat | None = None,
-        prior: Callable[..., StandardNormal] = StandardNormal,
     ) -> None:
         networks = (image_shape, num_classes, encoder, decoder, likelihood, latent_dim)
-        super().__init__(*networks, conditioning, beta, free_bits, augment, augment_epochs, prior)
-        self.prior = OfVector(self.prior, latent_dim)
+        super().__init__(*networks, conditioning, beta, free_bits, augment, augment_epochs)
         self.latent_dim = self.decoder.latent_dim
 
     def _descend(self, encoded: list[Tensor], c: Tensor | None, noise: Tensor) -> Explanation:

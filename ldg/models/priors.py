@@ -14,8 +14,6 @@ from ldg.models.posterior import Posterior, log_normal
 class StandardNormal(nn.Module):
     """N(0, 1) in every dimension, whatever the label: latents are the noise itself."""
 
-    is_learned = False
-
     def __init__(self, latent_dim: PositiveInt, condition_dim: int) -> None:
         super().__init__()
 
@@ -63,8 +61,6 @@ class Flow(StandardNormal):
     A prior as flexible as what the encoder makes of real images leaves no holes that samples could fall into (Chen et
     al. 2017, Variational lossy autoencoder, section 3.2).
     """
-
-    is_learned = True
 
     def __init__(
         self, latent_dim: PositiveInt, condition_dim: int, couplings: PositiveInt = 4, hidden: PositiveInt = 128
