@@ -97,7 +97,8 @@ class LadderDecoder(nn.Module):
     ) -> None:
         super().__init__()
         if len(depths) != len(channels):
-            raise ValueError(f"depths has {len(depths)} entries and channels {len(channels)}: one each a stage")
+            wanted = f"{len(channels)} numbers, one for each of model.encoder.channels"
+            raise ValueError(f"model.decoder.depths={depths}: give {wanted}")
         self.sizes = stage_sizes(*out_shape[1:], len(channels))[::-1]
         widths, depths = channels[::-1], depths[::-1]
         self.first = (widths[0], *self.sizes[0])
