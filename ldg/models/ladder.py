@@ -5,8 +5,9 @@ levels above decides where and how much its noise changes the picture, which is 
 shows is compared with it on the way down, so that q of every level knows what was drawn above.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -118,23 +119,21 @@ class LadderDecoder(nn.Module):
 
     def forward(
         self, noise: Tensor, c: Tensor | None, encoded: list[Tensor] | None = None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    ) -> tuple[Tensor, Tensor, Posterior | None]:
         """Likelihood parameters of latents ``noise`` (B, D), these, and None.
 
         Where ``encoded`` is what the encoder gives of images, the latents are those that q makes of the noise, and the
-        third is q's mean and log variance (B, 2 D).
+        third is that q.
         """
         pieces = noise.split(self.parts, dim=1)
         latents: list[Tensor] = []
-        statistics: list[tuple[Tensor, Tensor]] = []
+        found: list[Posterior] = []
 
         def settle(told: Tensor | None) -> Tensor:
             z = pieces[len(latents)]
             if told is not None:
-                mean, log_var = (part.flatten(1) for part in told.float().chunk(2, dim=1))
-                log_var = log_var.clamp(-15.0, 15.0)  # as in VAE
-                z = mean + z * (0.5 * log_var).exp()
-                statistics.append((mean, log_var))
+                found.append(Posterior.of(told.flatten(1)))
+                z = found[-1].at(z)
             latents.append(z)
             return z
 
@@ -149,8 +148,8 @@ class LadderDecoder(nn.Module):
                 else:
                     x = layer(x, c)
         height, width = self.sizes[-1]
-        told = torch.cat([part for parts in zip(*statistics, strict=True) for part in parts], 1) if encoded else None
-        return self.head(x)[:, :, :height, :width], torch.cat(latents, 1), told
+        posterior = Posterior(*(torch.cat(parts, 1) for parts in zip(*found, strict=True))) if encoded else None
+        return self.head(x)[:, :, :height, :width], torch.cat(latents, 1), posterior
 
 
 class LadderVAE(VAE):
@@ -165,8 +164,8 @@ class LadderVAE(VAE):
         self,
         image_shape: tuple[PositiveInt, PositiveInt, PositiveInt],
         num_classes: PositiveInt,
-        encoder: Any,
-        decoder: Any,
+        encoder: Callable[..., nn.Module],
+        decoder: Callable[..., nn.Module],
         likelihood: Likelihood,
         latent_dim: PositiveInt = 16,
         conditioning: Literal["both", "decoder", "none"] = "both",
@@ -180,9 +179,9 @@ class LadderVAE(VAE):
         self.latent_dim = self.decoder.latent_dim
 
     def _descend(self, encoded: list[Tensor], c: Tensor | None, noise: Tensor) -> Explanation:
-        params, z, told = self.decoder(noise, c, encoded)
-        assert told is not None
-        return Explanation(Posterior(*told.chunk(2, dim=1)), z, params.float())
+        params, z, posterior = self.decoder(noise, c, encoded)
+        assert posterior is not None
+        return Explanation(posterior, z, params.float())
 
     def _explain(self, encoded: list[Tensor], c: Tensor | None, generator: torch.Generator | None) -> Explanation:
         size, device = (len(encoded[0]), self.latent_dim), encoded[0].device

@@ -19,10 +19,21 @@ class Posterior(NamedTuple):
     mean: Tensor
     log_var: Tensor
 
+    @classmethod
+    def of(cls, encoded: Tensor) -> "Posterior":
+        """The one whose means and log variances a network gives, (B, 2 D) in any precision."""
+        mean, log_var = encoded.float().chunk(2, dim=1)
+        # e^±15 is beyond any use, and keeps a wild first step from overflowing
+        return cls(mean, log_var.clamp(-15.0, 15.0))
+
+    def at(self, noise: Tensor) -> Tensor:
+        """The draw (B, D) that standard normal noise (B, D) makes."""
+        return torch.addcmul(self.mean, noise, (0.5 * self.log_var).exp())
+
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """One reparametrised draw, (B, D)."""
         noise = torch.randn(self.mean.shape, dtype=self.mean.dtype, device=self.mean.device, generator=generator)
-        return torch.addcmul(self.mean, noise, (0.5 * self.log_var).exp())
+        return self.at(noise)
 
     def kl(self) -> Tensor:
         """KL(q || N(0, 1)) of each dimension in nats, (B, D), not negative (Kingma & Welling 2014, appendix B)."""

@@ -110,15 +110,9 @@ class VAE(nn.Module):
             c = torch.cat([c, c.new_zeros(len(c), len(MOST)) if change is None else change], dim=1)
         return (c if self.conditioning == "both" else None), c
 
-    @staticmethod
-    def _posterior(encoded: Tensor) -> Posterior:
-        mean, log_var = encoded.float().chunk(2, dim=1)
-        # e^±15 is beyond any use, and keeps a wild first step from overflowing
-        return Posterior(mean, log_var.clamp(-15.0, 15.0))
-
     def _explain(self, encoded: Any, c: Tensor | None, generator: torch.Generator | None) -> Explanation:
         """What the encoder gives of images, and what the decoder is told -> one draw of z and its decoding."""
-        posterior = self._posterior(encoded)
+        posterior = Posterior.of(encoded)
         z = posterior.sample(generator)
         return Explanation(posterior, z, self.decoder(z, c).float())
 
@@ -130,7 +124,7 @@ class VAE(nn.Module):
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
         """Images -> q(z | x, c); for ``conditioning`` decoder or none the labels may be left out."""
         told = self.conditions(labels)[0] if self.conditioning == "both" else None
-        return self._posterior(self.encoder(unit(x), told))
+        return Posterior.of(self.encoder(unit(x), told))
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents (B, D) -> mean images (B, C, H, W) in [0, 1]."""
