@@ -1,0 +1,1 @@
+"""Models and their parts: networks, likelihoods, priors, KL schedules."""

@@ -1,4 +1,4 @@
-"""A small residual network that tells classes apart: the judge of generated images."""
+"""A small residual classifier: the judge of generated images."""
 
 import math
 from typing import Annotated, Any, NamedTuple
@@ -8,24 +8,35 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ldg.models.augmentation import augmented
+from ldg.models.augmentation import AffineAugmentation
 from ldg.models.vae import unit
 
 
-class Verdict(NamedTuple):
-    """What a batch costs: ``loss`` is a scalar to minimise; ``accuracy`` is (B,), 1 where the class was found."""
+class ClassifierOutput(NamedTuple):
+    """The result of a training or evaluation step.
 
-    loss: Tensor
+    Attributes:
+        objective: Cross-entropy in nats, a scalar to minimise.
+        accuracy: (B,), 1 where the class was recognised.
+    """
+
+    objective: Tensor
     accuracy: Tensor
 
     @property
-    def parts(self) -> tuple[Tensor, ...]:
-        """What is averaged over an epoch, each (B,), as named by ``Classifier.reports``."""
-        return (self.accuracy,)
+    def metrics(self) -> dict[str, Tensor]:
+        """What is averaged over an epoch, (B,) each, in the order of ``Classifier.metric_names``."""
+        return {"accuracy": self.accuracy}
 
 
 class Residual(nn.Module):
-    """Two convolutions and a shortcut, (B, C, H, W) -> (B, channels, H / stride, W / stride) (He et al. 2016)."""
+    """Two convolutions and a shortcut (He et al. 2016).
+
+    Args:
+        in_channels: Of the input.
+        channels: Of the output.
+        stride: By which height and width are divided.
+    """
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -40,17 +51,29 @@ class Residual(nn.Module):
             self.shortcut = nn.Sequential(pool, nn.Conv2d(in_channels, channels, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the block: (B, in_channels, H, W) to (B, channels, H / stride, W / stride)."""
         return F.relu(self.shortcut(x) + self.second(self.first(x)))
 
 
 class Classifier(nn.Module):
-    """Images (B, C, H, W), float in [0, 1] or uint8, -> logits (B, num_classes).
+    """A residual network for classification.
 
-    ``channels`` has one entry a stage of ``blocks`` residual blocks; every stage halves the map. Training images are
-    :func:`~ldg.models.augmentation.augmented`; ``smoothing`` is that of the labels (Szegedy et al. 2016).
+    Args:
+        image_shape: (C, H, W).
+        num_classes: K.
+        channels: Of each stage; a stage halves the feature map.
+        blocks: Residual blocks of each stage.
+        dropout: Share of the last features dropped in training.
+        augment: Strength of the affine augmentation of training images; 0: none.
+        mirror: Also mirror training images at random.
+        smoothing: Label smoothing (Szegedy et al. 2016).
+
+    Attributes:
+        classes: Names of the labels, set by the data set or the checkpoint.
+        config: The resolved config of the run, set by the checkpoint.
     """
 
-    reports = ("accuracy",)
+    metric_names = ("accuracy",)
 
     def __init__(
         self,
@@ -66,7 +89,8 @@ class Classifier(nn.Module):
         super().__init__()
         self.image_shape = tuple(image_shape)
         self.num_classes = num_classes
-        self.augment, self.mirror, self.smoothing = augment, mirror, smoothing
+        self.augmentation = AffineAugmentation(augment, mirror=mirror)
+        self.smoothing = smoothing
         self.classes: tuple[str, ...] = ()
         self.config: dict[str, Any] = {}
         layers: list[nn.Module] = []
@@ -80,19 +104,37 @@ class Classifier(nn.Module):
         self.head = nn.Linear(width, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer sees: (B, C, H, W) -> (B, channels[-1])."""
+        """Compute the inputs of the last layer.
+
+        Args:
+            x: Images (B, C, H, W), float in [0, 1] or uint8.
+
+        Returns:
+            (B, ``channels[-1]``).
+        """
         return self.stages(unit(x) - 0.5).mean((2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute logits (B, K) of images (B, C, H, W), float in [0, 1] or uint8."""
         return self.head(self.dropout(self.features(x)))
 
     def loss(
         self, x: Tensor, labels: Tensor, epoch: float = math.inf, generator: torch.Generator | None = None
-    ) -> Verdict:
-        """Cross-entropy in nats, averaged over the batch; see :class:`Verdict`."""
+    ) -> ClassifierOutput:
+        """Compute the cross-entropy of a batch, on augmented images in training mode.
+
+        Args:
+            x: Images (B, C, H, W), float in [0, 1] or uint8.
+            labels: Class indices (B,).
+            epoch: Unused; the interface of :meth:`ldg.models.vae.VAE.loss`.
+            generator: Source of randomness of the augmentation.
+
+        Returns:
+            Objective and accuracy.
+        """
         x = unit(x)
         if self.training:
-            x, _ = augmented(x, self.augment, self.mirror, generator)
+            x, _ = self.augmentation(x, generator)
         logits = self(x).float()
         loss = F.cross_entropy(logits, labels, label_smoothing=self.smoothing if self.training else 0.0)
-        return Verdict(loss, (logits.argmax(1) == labels).float())
+        return ClassifierOutput(loss, (logits.argmax(1) == labels).float())

@@ -1,4 +1,4 @@
-"""Dense encoder and decoder: every pixel a feature, the label concatenated to the input."""
+"""Dense networks: every pixel is a feature, the condition is concatenated to the input."""
 
 import itertools
 import math
@@ -8,53 +8,42 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-
-def _hidden(sizes: Sequence[int]) -> list[nn.Module]:
-    layers: list[nn.Module] = []
-    for size, following in itertools.pairwise(sizes):
-        layers += [nn.Linear(size, following), nn.ReLU()]
-    return layers
+from ldg.models.network import Network, Sizes
 
 
-def _join(x: Tensor, c: Tensor | None) -> Tensor:
+def concatenate(x: Tensor, c: Tensor | None) -> Tensor:
+    """Join features (B, F) and a condition (B, K) or None: (B, F + K) or (B, F)."""
     return x if c is None else torch.cat([x, c], dim=1)
 
 
-class DenseEncoder(nn.Module):
-    """Image (B, C, H, W) and label (B, K) or None -> (B, out_features)."""
-
-    def __init__(
-        self,
-        image_shape: tuple[int, int, int],
-        condition_dim: int,
-        out_features: int,
-        hidden: list[PositiveInt] = [512, 256],  # noqa: B006
-    ) -> None:
-        super().__init__()
-        sizes = [math.prod(image_shape) + condition_dim, *hidden]
-        self.layers = nn.Sequential(*_hidden(sizes), nn.Linear(sizes[-1], out_features))
-
-    def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
-        return self.layers(_join(x.flatten(1), c))
+def _layers(sizes: Sequence[int]) -> nn.Sequential:
+    """Dense layers with ReLU between them."""
+    layers: list[nn.Module] = []
+    for size, following in itertools.pairwise(sizes):
+        layers += [nn.Linear(size, following), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
 
 
-class DenseDecoder(nn.Module):
-    """Latent (B, D) and label (B, K) or None -> likelihood parameters (B, out_shape[0], H, W).
+class DenseNetwork(Network):
+    """Multilayer perceptrons with ReLU as encoder and decoder.
 
-    The mirror of :class:`DenseEncoder`: the last of ``hidden`` comes first.
+    Args:
+        sizes: What it is built for.
+        hidden: Widths of the encoder's hidden layers; the decoder has them in reverse.
     """
 
-    def __init__(
-        self,
-        out_shape: tuple[int, int, int],
-        condition_dim: int,
-        latent_dim: int,
-        hidden: list[PositiveInt] = [512, 256],  # noqa: B006
-    ) -> None:
-        super().__init__()
-        self.out_shape = out_shape
-        sizes = [latent_dim + condition_dim, *hidden[::-1]]
-        self.layers = nn.Sequential(*_hidden(sizes), nn.Linear(sizes[-1], math.prod(out_shape)))
+    def __init__(self, sizes: Sizes, hidden: list[PositiveInt] = [512, 256]) -> None:  # noqa: B006
+        super().__init__(sizes)
+        self.out_shape = (sizes.out_channels, *sizes.image_shape[1:])
+        pixels = math.prod(sizes.image_shape)
+        self.encoder = _layers([pixels + sizes.encoder_condition_dim, *hidden, 2 * sizes.latent_dim])
+        decoder_in = sizes.latent_dim + sizes.decoder_condition_dim
+        self.decoder = _layers([decoder_in, *hidden[::-1], math.prod(self.out_shape)])
 
-    def forward(self, z: Tensor, c: Tensor | None) -> Tensor:
-        return self.layers(_join(z, c)).view(-1, *self.out_shape)
+    def encode(self, x: Tensor, c: Tensor | None) -> Tensor:
+        """As :meth:`Network.encode`."""
+        return self.encoder(concatenate(x.flatten(1), c))
+
+    def decode(self, z: Tensor, c: Tensor | None) -> Tensor:
+        """As :meth:`Network.decode`."""
+        return self.decoder(concatenate(z, c)).view(-1, *self.out_shape)

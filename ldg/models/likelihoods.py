@@ -1,14 +1,4 @@
-"""p(x | z): what the decoder's output means. Every likelihood answers in nats, summed over the pixels of an image.
-
-A likelihood is a small module with four things to know about it:
-
-- ``parameters_per_channel``: how many maps the decoder gives for each image channel;
-- ``target(x)``: the image the model is asked to explain (binarised, where that is asked for), in [0, 1];
-- ``log_prob(params, x)``: log p(x | z) of each image, shape (B,), nats;
-- ``mean(params)``: the expected image, in [0, 1].
-
-``discrete`` tells whether ``log_prob`` is a probability (bits per dimension make sense) or a density over x in [0, 1].
-"""
+"""p(x | z, c), the likelihood, in nats summed over the pixels of an image."""
 
 import math
 from typing import Annotated, Literal
@@ -24,27 +14,63 @@ def _per_image(log_prob: Tensor) -> Tensor:
 
 
 class Likelihood(nn.Module):
+    """Base class: a subclass implements :meth:`log_prob` and :meth:`mean`.
+
+    Attributes:
+        parameters_per_channel: Maps that the network decodes for each image channel.
+        discrete: Whether ``log_prob`` is a probability, so that bits per dimension make sense, or a density on [0, 1].
+        description: Its name and what it is a probability or density of; results of different kinds do not compare.
+    """
+
     parameters_per_channel = 1
     discrete = False
 
+    @property
+    def description(self) -> str:
+        """The name, and what it is a probability or density of."""
+        return f"{type(self).__name__}, a {'probability of grey levels' if self.discrete else 'density on [0, 1]'}"
+
     def target(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """x (B, C, H, W) in [0, 1] as the model is to see it."""
+        """Convert images to what the model is shown and has to explain.
+
+        Args:
+            x: (B, C, H, W) in [0, 1].
+            generator: Source of randomness, if there is any.
+
+        Returns:
+            (B, C, H, W) in [0, 1].
+        """
         return x
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        """log p(x | z) in nats: (B, C * parameters_per_channel, H, W) and (B, C, H, W) -> (B,)."""
+        """Compute log p(x | z, c).
+
+        Args:
+            params: The network's output (B, C * ``parameters_per_channel``, H, W).
+            x: Images (B, C, H, W), as :meth:`target` returns them.
+
+        Returns:
+            Nats (B,).
+        """
         raise NotImplementedError
 
     def mean(self, params: Tensor) -> Tensor:
-        """E[x | z]: (B, C * parameters_per_channel, H, W) -> (B, C, H, W) in [0, 1]."""
+        """Compute E[x | z, c].
+
+        Args:
+            params: The network's output (B, C * ``parameters_per_channel``, H, W).
+
+        Returns:
+            (B, C, H, W) in [0, 1].
+        """
         raise NotImplementedError
 
 
 def _pixel_noise(x: Tensor, seed: int) -> Tensor:
-    """Uniform noise in [0, 1) that depends on the image and the seed alone: (B, C, H, W) -> (B, C, H, W).
+    """Uniform noise in [0, 1) that depends on the image and the seed alone, (B, C, H, W) as the image.
 
     A hash (the 32-bit finaliser "lowbias32" of C. Wellons, 2018) of the pixel's place and the image's bytes, so that an
-    image meets the same noise in every epoch, batch order and process.
+    image gets the same noise in every epoch, batch order and process.
     """
     mask = 0xFFFFFFFF
 
@@ -60,11 +86,13 @@ def _pixel_noise(x: Tensor, seed: int) -> Tensor:
 
 
 class Bernoulli(Likelihood):
-    """Each pixel a coin with the decoder's logit.
+    """Independent Bernoulli per pixel, parameterised by logits.
 
-    With ``binarize=none`` grey values are used as they are, as the field does: x log p + (1 - x) log(1 - p), which is
-    no probability of a grey image, but can be compared between models of this kind. ``dynamic`` draws a new black and
-    white image at every look (Salakhutdinov & Murray 2008), ``static`` one for ever, given by ``seed``.
+    Args:
+        binarize: ``none`` uses grey values as they are, x log p + (1 - x) log(1 - p), which is not a probability of a
+            grey image but compares between models of this kind. ``dynamic`` draws a new binary image each time
+            (Salakhutdinov & Murray 2008), ``static`` the same one always.
+        seed: Of the static binarisation.
     """
 
     def __init__(self, binarize: Literal["none", "dynamic", "static"] = "none", seed: int = 0) -> None:
@@ -73,26 +101,39 @@ class Bernoulli(Likelihood):
         self.seed = seed
         self.discrete = binarize != "none"
 
+    @property
+    def description(self) -> str:
+        """The name, and how grey values are used."""
+        kinds = {"none": "grey values as they are", "dynamic": "dynamically binarised"}
+        return f"Bernoulli, {kinds.get(self.binarize, f'statically binarised, seed {self.seed}')}"
+
     def target(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """As :meth:`Likelihood.target`, binarised if ``binarize`` says so."""
         if self.binarize == "none":
             return x
         if self.binarize == "dynamic":
-            return torch.bernoulli(x, generator=generator)
+            source = x if generator is None else x.to(generator.device)
+            return torch.bernoulli(source, generator=generator).to(x.device)
         return (_pixel_noise(x, self.seed) < x).to(x.dtype)
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        """As :meth:`Likelihood.log_prob`."""
         return -_per_image(F.binary_cross_entropy_with_logits(params, x, reduction="none"))
 
     def mean(self, params: Tensor) -> Tensor:
+        """As :meth:`Likelihood.mean`."""
         return params.sigmoid()
 
 
 class Gaussian(Likelihood):
-    """Normal density around the decoder's image, on the [0, 1] scale.
+    """Normal density around the decoded image, on the [0, 1] scale.
 
-    ``variance`` is a number, or ``learned``: one for all pixels, fitted with the rest (Rybkin et al. 2021, sigma-VAE).
-    ``activation`` bounds the mean; tanh is mapped from [-1, 1] to [0, 1]. The squared error on [-1, 1] plus KL of older
-    code is ``activation=tanh variance=0.125``, up to the constant 392 log(pi / 4) for 28x28 pixels.
+    The squared error on [-1, 1] plus KL of older code is ``activation=tanh variance=0.125``, up to the constant
+    392 log(pi / 4) for 28x28 pixels.
+
+    Args:
+        variance: A number, or ``learned``: one for all pixels, fitted with the rest (Rybkin et al. 2021, sigma-VAE).
+        activation: Bounds the mean; ``tanh`` is mapped from [-1, 1] to [0, 1].
     """
 
     def __init__(
@@ -109,29 +150,33 @@ class Gaussian(Likelihood):
             self.register_buffer("log_variance", torch.tensor(start), persistent=False)
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        """As :meth:`Likelihood.log_prob`."""
         # below a grey level's own width (1/255) a density of 8-bit data has no bound: the floor keeps it honest
         log_variance = self.log_variance.clamp(min=-2 * math.log(255))
         squared = (x - self.mean(params)).square()
         return -0.5 * _per_image(squared * (-log_variance).exp() + (log_variance + math.log(2 * math.pi)))
 
     def mean(self, params: Tensor) -> Tensor:
+        """As :meth:`Likelihood.mean`."""
         return params.sigmoid() if self.activation == "sigmoid" else (params.tanh() + 1) / 2
 
 
 class ContinuousBernoulli(Likelihood):
-    """The normalised Bernoulli for grey values in [0, 1] (Loaiza-Ganem & Cunningham 2019, eq. 5), from torch."""
+    """The normalised Bernoulli for grey values in [0, 1] (Loaiza-Ganem & Cunningham 2019, eq. 5)."""
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        """As :meth:`Likelihood.log_prob`."""
         return _per_image(torch.distributions.ContinuousBernoulli(logits=params, validate_args=False).log_prob(x))
 
     def mean(self, params: Tensor) -> Tensor:
+        """As :meth:`Likelihood.mean`."""
         return torch.distributions.ContinuousBernoulli(logits=params, validate_args=False).mean.clamp(0, 1)
 
 
 class DiscretizedLogistic(Likelihood):
-    """A logistic distribution cut into the 256 grey levels (Salimans et al. 2017, eq. 2, with one component).
+    """A logistic distribution discretised to the 256 grey levels (Salimans et al. 2017, eq. 2, with one component).
 
-    The decoder gives a place and a log scale for each channel of each pixel.
+    The network decodes a location and a log scale for each channel of each pixel.
     """
 
     parameters_per_channel = 2
@@ -143,6 +188,7 @@ class DiscretizedLogistic(Likelihood):
         return location * 0.5 + 0.5, (log_scale - 1.6).clamp(min=-10.0, max=1.0)
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        """As :meth:`Likelihood.log_prob`."""
         location, log_scale = self._split(params)
         inverse = (-log_scale).exp()
         upper = (x - location + 0.5 / 255) * inverse
@@ -153,6 +199,7 @@ class DiscretizedLogistic(Likelihood):
         return _per_image(torch.where(x > 254.5 / 255, F.logsigmoid(-lower), log_prob))
 
     def mean(self, params: Tensor) -> Tensor:
+        """As :meth:`Likelihood.mean`."""
         # E[x] = sum_k P(x >= k / 255) / 255 is the midpoint rule for the integral over t in [0, 1] of
         # sigmoid((location - t) / scale), which has a closed form
         location, log_scale = self._split(params)

@@ -1,8 +1,4 @@
-"""The networks of older Keras systems, layer by layer, so that they can be measured beside ldg's own.
-
-All layers start from N(0, ``std``) with zero biases and batch norm gains from N(1, ``std``), or as Keras would have it
-(Glorot & Bengio 2010) where ``std`` is null; the latent heads always start that way.
-"""
+"""The networks of older Keras systems, layer by layer, as baselines."""
 
 import math
 from collections.abc import Sequence
@@ -13,6 +9,8 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ldg.models.conv import stage_sizes
+from ldg.models.dense import concatenate
+from ldg.models.network import Network, Sizes
 
 
 def _norm(kind: type[nn.Module], features: int) -> nn.Module:
@@ -35,27 +33,24 @@ def _initialise(network: nn.Module, std: float | None) -> None:
 
 
 class ReferenceEncoder(nn.Module):
-    """Image (B, C, H, W) and label (B, K) or None -> (B, out_features), the means and log variances.
+    """Image (B, C, H, W) and condition (B, K) or None -> means and log variances of z, (B, 2 D).
 
-    ``channels`` and ``strides`` have an entry for each convolution, ``hidden`` for each dense layer after them. A label
-    reaches convolutions through a dense layer from pixels and label to an image. ``signed`` scales images to [-1, 1];
-    ``norm_heads`` puts batch norm behind the latent heads.
+    The condition reaches convolutions through a dense layer from pixels and condition to an image.
     """
 
     def __init__(
         self,
-        image_shape: tuple[int, int, int],
-        condition_dim: int,
-        out_features: int,
-        channels: list[PositiveInt] = [],  # noqa: B006
-        strides: list[PositiveInt] = [],  # noqa: B006
-        hidden: list[PositiveInt] = [],  # noqa: B006
-        kernel: PositiveInt = 3,
-        signed: bool = False,
-        norm_heads: bool = False,
-        std: PositiveFloat | None = 0.02,
+        sizes: Sizes,
+        channels: list[int],
+        strides: list[int],
+        hidden: list[int],
+        kernel: int,
+        signed: bool,
+        norm_heads: bool,
+        std: float | None,
     ) -> None:
         super().__init__()
+        image_shape, condition_dim, out_features = sizes.image_shape, sizes.encoder_condition_dim, 2 * sizes.latent_dim
         self.image_shape, self.signed = image_shape, signed
         pixels, (_, height, width) = math.prod(image_shape), image_shape
         self.front = nn.Sequential(*_dense([pixels + condition_dim, pixels])) if channels and condition_dim else None
@@ -66,16 +61,17 @@ class ReferenceEncoder(nn.Module):
             height, width = -(-height // stride), -(-width // stride)
         self.maps = nn.Sequential(*maps)
         features = channels[-1] * height * width if channels else pixels + condition_dim
-        sizes = [features, *hidden]
-        self.hidden = nn.Sequential(*_dense(sizes))
+        widths = [features, *hidden]
+        self.hidden = nn.Sequential(*_dense(widths))
         _initialise(self, std)
-        self.heads = nn.Linear(sizes[-1], out_features)
+        self.heads = nn.Linear(widths[-1], out_features)
         for head in self.heads.weight.chunk(2):  # one for the means, one for the log variances
             nn.init.xavier_uniform_(head)
         nn.init.zeros_(self.heads.bias)
         self.norm = _norm(nn.BatchNorm1d, out_features) if norm_heads else nn.Identity()
 
     def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
+        """Compute the parameters of q(z | x, c)."""
         x = 2 * x - 1 if self.signed else x
         if c is not None:
             x = torch.cat([x.flatten(1), c], dim=1)
@@ -85,36 +81,30 @@ class ReferenceEncoder(nn.Module):
 
 
 class ReferenceDecoder(nn.Module):
-    """Latent (B, D) and label (B, K) or None -> likelihood parameters (B, out_shape[0], H, W).
-
-    ``hidden`` are dense layers; then ``first`` channels of a small map, and a transposed convolution for each of
-    ``channels`` and ``strides``, the last of them to the image; without ``first`` a dense layer to the pixels.
-    ``norm_first`` puts batch norm behind the small map; ``norm_last`` behind the last but one convolution too.
-    """
+    """Latents (B, D) and condition (B, K) or None -> likelihood parameters (B, out_channels, H, W)."""
 
     def __init__(
         self,
-        out_shape: tuple[int, int, int],
-        condition_dim: int,
-        latent_dim: int,
-        first: PositiveInt | None = None,
-        channels: list[PositiveInt] = [],  # noqa: B006
-        strides: list[PositiveInt] = [],  # noqa: B006
-        hidden: list[PositiveInt] = [],  # noqa: B006
-        kernel: PositiveInt = 3,
-        norm_first: bool = False,
-        norm_last: bool = True,
-        std: PositiveFloat | None = 0.02,
+        sizes: Sizes,
+        first: int | None,
+        channels: list[int],
+        strides: list[int],
+        hidden: list[int],
+        kernel: int,
+        norm_first: bool,
+        norm_last: bool,
+        std: float | None,
     ) -> None:
         super().__init__()
-        sizes = [latent_dim + condition_dim, *hidden]
+        out_shape = (sizes.out_channels, *sizes.image_shape[1:])
+        widths = [sizes.latent_dim + sizes.decoder_condition_dim, *hidden]
         self.maps = nn.Sequential()
         if first is None:
-            self.hidden = nn.Sequential(*_dense(sizes), nn.Linear(sizes[-1], math.prod(out_shape)))
+            self.hidden = nn.Sequential(*_dense(widths), nn.Linear(widths[-1], math.prod(out_shape)))
             self.shape = out_shape
         else:
             self.shape = (first, *stage_sizes(*out_shape[1:], sum(stride == 2 for stride in strides))[-1])
-            self.hidden = nn.Sequential(*_dense([*sizes, math.prod(self.shape)]))
+            self.hidden = nn.Sequential(*_dense([*widths, math.prod(self.shape)]))
             if norm_first:
                 self.maps.append(_norm(nn.BatchNorm2d, first))
             for place, ((before, after), stride) in enumerate(zip(pairwise([first, *channels]), strides, strict=False)):
@@ -126,5 +116,59 @@ class ReferenceDecoder(nn.Module):
         _initialise(self, std)
 
     def forward(self, z: Tensor, c: Tensor | None) -> Tensor:
-        z = z if c is None else torch.cat([z, c], dim=1)
-        return self.maps(self.hidden(z).view(-1, *self.shape))
+        """Compute the parameters of p(x | z, c)."""
+        return self.maps(self.hidden(concatenate(z, c)).view(-1, *self.shape))
+
+
+class ReferenceNetwork(Network):
+    """The encoder and decoder of an older system.
+
+    All layers start from N(0, ``std``) with zero biases and batch norm gains from N(1, ``std``), or with Keras's
+    initialisation (Glorot & Bengio 2010) where ``std`` is None; the latent heads always start that way.
+
+    Args:
+        sizes: What it is built for.
+        channels: Of each convolution of the encoder.
+        strides: Of each convolution of the encoder.
+        hidden: Widths of the dense layers after them.
+        kernel: Size of all convolutions.
+        signed: Scale images to [-1, 1].
+        norm_heads: Batch norm after the latent heads.
+        decoder_hidden: Widths of the decoder's dense layers.
+        decoder_first: Channels of the small map after them; None: a dense layer to the pixels.
+        decoder_channels: Of each transposed convolution after the small map, the last of them before the image.
+        decoder_strides: Of each transposed convolution.
+        decoder_norm_first: Batch norm after the small map.
+        decoder_norm_last: Batch norm after the last transposed convolution before the image.
+        std: Standard deviation of the initial weights.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        channels: list[PositiveInt] = [],  # noqa: B006
+        strides: list[PositiveInt] = [],  # noqa: B006
+        hidden: list[PositiveInt] = [],  # noqa: B006
+        kernel: PositiveInt = 3,
+        signed: bool = False,
+        norm_heads: bool = False,
+        decoder_hidden: list[PositiveInt] = [],  # noqa: B006
+        decoder_first: PositiveInt | None = None,
+        decoder_channels: list[PositiveInt] = [],  # noqa: B006
+        decoder_strides: list[PositiveInt] = [],  # noqa: B006
+        decoder_norm_first: bool = False,
+        decoder_norm_last: bool = True,
+        std: PositiveFloat | None = 0.02,
+    ) -> None:
+        super().__init__(sizes)
+        self.encoder = ReferenceEncoder(sizes, channels, strides, hidden, kernel, signed, norm_heads, std)
+        maps = (decoder_first, decoder_channels, decoder_strides, decoder_hidden, kernel)
+        self.decoder = ReferenceDecoder(sizes, *maps, decoder_norm_first, decoder_norm_last, std)
+
+    def encode(self, x: Tensor, c: Tensor | None) -> Tensor:
+        """As :meth:`Network.encode`."""
+        return self.encoder(x, c)
+
+    def decode(self, z: Tensor, c: Tensor | None) -> Tensor:
+        """As :meth:`Network.decode`."""
+        return self.decoder(z, c)

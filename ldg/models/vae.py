@@ -1,148 +1,163 @@
-"""The one model: a conditional VAE (Kingma & Welling 2014; Sohn et al. 2015) made of exchangeable parts."""
+"""The conditional variational autoencoder (Kingma & Welling 2014; Sohn et al. 2015), made of exchangeable parts.
+
+Images x and labels c pass through it in one way, :meth:`VAE.forward`::
+
+    x       bytes or floats -> [0, 1] -> the likelihood's target: what encoder and likelihood are given
+    c       label -> class weights, and the parameters of the augmentation if there is one
+    network encode(x, c) -> features; infer(features, c, noise) -> q(z | x, c), z; decode(z, c) -> likelihood parameters
+    (1)     log p(x | z, c)          likelihood
+    (2)     KL(q(z | x, c) || p(z | c))  prior
+    ELBO    (1) - (2), nats per image
+"""
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from ldg.models.augmentation import MOST, augmented
+from ldg.models.augmentation import AffineAugmentation
 from ldg.models.conditioning import label_vector
+from ldg.models.inference import Inference, Loss
 from ldg.models.likelihoods import Likelihood
+from ldg.models.network import Network, Sizes
+from ldg.models.objective import Objective
 from ldg.models.posterior import Posterior
-from ldg.models.priors import StandardNormal
-from ldg.models.schedules import Constant
-
-
-class Loss(NamedTuple):
-    """What a batch costs. ``loss`` is a scalar to minimise; the others are (B,), in nats per image."""
-
-    loss: Tensor
-    log_likelihood: Tensor
-    kl: Tensor
-    posterior: Posterior
-
-    @property
-    def elbo(self) -> Tensor:
-        return self.log_likelihood - self.kl
-
-    @property
-    def parts(self) -> tuple[Tensor, ...]:
-        """What is averaged over an epoch, each (B,), as named by ``VAE.reports``."""
-        return self.elbo, self.log_likelihood, self.kl
-
-
-class Explanation(NamedTuple):
-    """How a batch of images may have come about.
-
-    q(z | x, c), a draw ``z`` (B, D) of it, and the likelihood's ``params`` that the decoder gives for that.
-    """
-
-    posterior: Posterior
-    z: Tensor
-    params: Tensor
+from ldg.models.priors import Prior, StandardNormal
+from ldg.models.schedules import Constant, Schedule
 
 
 class VAE(nn.Module):
-    """A variational autoencoder that may be told the label.
+    """A variational autoencoder, conditional or not.
 
-    ``conditioning`` says who is told: ``both`` encoder and decoder, the ``decoder`` alone, or ``none``. Labels are
-    class indices, int64 (B,), or mixtures of classes, float (B, num_classes) with rows that sum to one; a model
-    without conditioning ignores them. Images are float (B, C, H, W) in [0, 1] or uint8 in [0, 255].
+    Labels are class indices, int (B,), or mixtures of classes, float (B, K) with rows that sum to 1; an unconditional
+    model ignores them. Images are (B, C, H, W), uint8 or float in [0, 1]. A likelihood that binarises its images does
+    so for the encoder as well: in training, reconstruction, interpolation and every measure, the model is shown
+    :meth:`target`.
 
-    ``encoder(image_shape, condition_dim, 2 * latent_dim)`` and ``decoder(out_shape, condition_dim, latent_dim)`` build
-    the networks, ``prior(latent_dim, condition_dim)`` what latents are drawn from; ``likelihood``, ``beta`` (a
-    schedule) and ``free_bits`` (nats a dimension may cost at no charge, Kingma et al. 2016, eq. 15; with a learned
-    prior, all of them together) make the objective. While it is trained, images are
-    :func:`~ldg.models.augmentation.augmented` by ``augment``; who is told the label is told as well what was done to
-    the image, so that no likelihood is spent on images nobody will show (Jun et al. 2020, Distribution augmentation).
-    After ``augment_epochs`` (None: never) they are left as they are, for the last touches to be of these.
-    ``classes`` names the labels once a data set or a checkpoint says.
+    Args:
+        image_shape: (C, H, W).
+        num_classes: K.
+        network: Makes the network from :class:`~ldg.models.network.Sizes`.
+        likelihood: p(x | z, c).
+        latent_dim: Width of z; of a hierarchical network, of its vector.
+        conditioning: What is given the label: encoder and decoder (``both``), the ``decoder`` alone, or ``none``.
+        kl: Schedule of the KL term's weight; None: a constant 1.
+        free_bits: KL below this many nats per dimension is not penalised; needs a standard normal prior.
+        augment: Strength of random affine augmentation, applied to half of each training batch; 0: none. The networks
+            are conditioned on its parameters.
+        augment_epochs: Augment in the first so many epochs; None: in all.
+        prior: Makes the prior from the width of z and that of the condition.
+
+    Attributes:
+        latent_dim: D, the width of z.
+        classes: Names of the labels, set by the data set or the checkpoint.
+        config: The resolved config of the run, set by the checkpoint.
+
+    Raises:
+        ValueError: If the network breaks its contract or the parts do not fit together.
     """
 
-    reports = ("elbo", "log_likelihood", "kl")
+    metric_names = ("elbo", "log_likelihood", "kl")
 
     def __init__(
         self,
         image_shape: tuple[PositiveInt, PositiveInt, PositiveInt],
         num_classes: PositiveInt,
-        encoder: Callable[..., nn.Module],
-        decoder: Callable[..., nn.Module],
+        network: Callable[[Sizes], Network],
         likelihood: Likelihood,
         latent_dim: PositiveInt = 32,
         conditioning: Literal["both", "decoder", "none"] = "both",
-        beta: Constant | None = None,
+        kl: Schedule | None = None,
         free_bits: NonNegativeFloat = 0.0,
         augment: NonNegativeFloat = 0.0,
         augment_epochs: PositiveFloat | None = None,
-        prior: Callable[..., StandardNormal] = StandardNormal,
+        prior: Callable[[int, int], Prior] = StandardNormal,
     ) -> None:
         super().__init__()
         channels, height, width = image_shape
         self.image_shape = (channels, height, width)
         self.num_classes = num_classes
-        self.latent_dim = latent_dim
         self.conditioning = conditioning
-        self.beta = beta or Constant()
-        self.free_bits = free_bits
-        self.augment = augment
-        self.augment_epochs = augment_epochs
+        self.objective = Objective(kl or Constant(), free_bits)
+        self.augmentation = AffineAugmentation(augment, augment_epochs) if augment else None
         self.classes: tuple[str, ...] = ()
         self.config: dict[str, Any] = {}
         self.likelihood = likelihood
-        told = num_classes + (len(MOST) if augment else 0)
-        self.encoder = encoder(self.image_shape, told if conditioning == "both" else 0, 2 * latent_dim)
-        out_shape = (channels * likelihood.parameters_per_channel, height, width)
-        condition_dim = 0 if conditioning == "none" else told
-        self.decoder = decoder(out_shape, condition_dim, latent_dim)
-        self.prior = prior(latent_dim, condition_dim)
+        condition_dim = num_classes + (self.augmentation.condition_dim if self.augmentation else 0)
+        encoder_dim = condition_dim if conditioning == "both" else 0
+        decoder_dim = 0 if conditioning == "none" else condition_dim
+        out_channels = channels * likelihood.parameters_per_channel
+        self.network = network(Sizes(self.image_shape, out_channels, latent_dim, encoder_dim, decoder_dim))
+        self.network.check()
+        self.latent_dim = self.network.latent_dim
+        self.prior = prior(self.latent_dim, decoder_dim)
+        if free_bits and self.prior.is_learned:
+            raise ValueError(
+                f"model.free_bits={free_bits} needs model/prior=normal: "
+                "a learned prior does not give the KL of single dimensions"
+            )
 
-    def conditions(self, labels: Tensor | None, change: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
-        """What the encoder and the decoder are told, (B, K) or None each, of images as they are or ``change``d."""
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    def _conditions(
+        self, labels: Tensor | None, augmentation: Tensor | None = None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The conditions of encoder and decoder, (B, K') or None each."""
         if self.conditioning == "none":
             return None, None
         if labels is None:
             raise ValueError(f"a model with conditioning={self.conditioning!r} needs labels")
         c = label_vector(labels, self.num_classes)
-        if self.augment:
-            c = torch.cat([c, c.new_zeros(len(c), len(MOST)) if change is None else change], dim=1)
+        if self.augmentation is not None:
+            if augmentation is None:
+                augmentation = c.new_zeros(len(c), self.augmentation.condition_dim)
+            c = torch.cat([c, augmentation], dim=1)
         return (c if self.conditioning == "both" else None), c
 
-    def _explain(self, encoded: Any, c: Tensor | None, generator: torch.Generator | None) -> Explanation:
-        """What the encoder gives of images, and what the decoder is told -> one draw of z and its decoding."""
-        posterior = Posterior.of(encoded)
-        z = posterior.sample(generator)
-        return Explanation(posterior, z, self.decoder(z, c).float())
+    def target(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Convert images to what the model is shown and has to explain.
 
-    def explain(self, x: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Explanation:
-        """Images as the likelihood's target has them -> one :class:`Explanation` of each."""
-        to_encoder, to_decoder = self.conditions(labels)
-        return self._explain(self.encoder(unit(x), to_encoder), to_decoder, generator)
+        Args:
+            x: Images (B, C, H, W), uint8 or float in [0, 1].
+            generator: Source of randomness of a dynamic binarisation; None: torch's global one.
 
-    def encode(self, x: Tensor, labels: Tensor | None = None) -> Posterior:
-        """Images -> q(z | x, c); for ``conditioning`` decoder or none the labels may be left out."""
-        told = self.conditions(labels)[0] if self.conditioning == "both" else None
-        return Posterior.of(self.encoder(unit(x), told))
+        Returns:
+            Float (B, C, H, W) in [0, 1], binarised if the likelihood says so.
+        """
+        return self.likelihood.target(unit(x), generator)
 
-    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents (B, D) -> mean images (B, C, H, W) in [0, 1]."""
-        return self.likelihood.mean(self.decoder(z, self.conditions(labels)[1]).float())
+    def _infer(self, features: Any, c: Tensor | None, noise: Tensor) -> tuple[Posterior, Tensor, Tensor]:
+        """Posterior, draw and likelihood parameters."""
+        posterior, z, params = self.network.infer(features, c, noise)
+        return posterior, z, (self.network.decode(z, c) if params is None else params).float()
 
-    def draw(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Standard normal noise (B, D) -> mean images (B, C, H, W) in [0, 1] of the latents the prior makes of it."""
-        return self.decode(self.prior(noise, self.conditions(labels)[1]), labels)
+    def _explain(
+        self, x: Tensor, labels: Tensor | None, augmentation: Tensor | None, generator: torch.Generator | None
+    ) -> Inference:
+        """Infer targets ``x``."""
+        encoder_c, c = self._conditions(labels, augmentation)
+        features = self.network.encode(x, encoder_c)
+        posterior, z, params = self._infer(features, c, draw_noise(len(x), self.latent_dim, x.device, generator))
+        return Inference(posterior, z, params, self.likelihood.log_prob(params, x), self.prior.kl(posterior, z, c))
 
-    def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images decoded from their posterior means, (B, C, H, W) in [0, 1]."""
-        return self.decode(self.encode(x, labels).mean, labels)
+    def forward(self, x: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Inference:
+        """Infer a batch with one draw of z.
 
-    def sample(self, labels: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-        """One mean image for each label from the prior, (B, C, H, W); ``temperature`` scales its standard deviation."""
-        device = next(self.parameters()).device
-        noise = torch.randn(len(labels), self.latent_dim, generator=generator).to(device)
-        return self.draw(temperature * noise, labels.to(device))
+        Args:
+            x: Images (B, C, H, W), uint8 or float in [0, 1].
+            labels: Class indices (B,) or mixtures (B, K); may be None for an unconditional model.
+            generator: Source of randomness; None: torch's global one.
+
+        Returns:
+            Posterior, draw, likelihood parameters, log likelihood and KL.
+        """
+        return self._explain(self.target(x, generator), labels, None, generator)
 
     def loss(
         self,
@@ -151,24 +166,94 @@ class VAE(nn.Module):
         epoch: float = math.inf,
         generator: torch.Generator | None = None,
     ) -> Loss:
-        """-log p(x | z, c) + beta(epoch) KL, averaged over the batch, with one draw of z; see :class:`Loss`."""
-        x, change = unit(x), None
-        is_early = self.augment_epochs is None or epoch < self.augment_epochs
-        if self.training and self.augment and is_early:
-            x, change = augmented(x, self.augment, generator=generator)
+        """Compute the objective of a batch, on augmented images in training mode.
+
+        Args:
+            x: Images (B, C, H, W), uint8 or float in [0, 1].
+            labels: As in :meth:`forward`.
+            epoch: Epochs done, as a float; ``math.inf`` for the end of training.
+            generator: Source of randomness; None: torch's global one.
+
+        Returns:
+            The objective and the :class:`Inference` it was computed from.
+        """
+        x, parameters = unit(x), None
+        if self.training and self.augmentation is not None and self.augmentation.is_active(epoch):
+            x, parameters = self.augmentation(x, generator)
             # grey levels stay those of bytes, which a discrete likelihood counts on
             x = (x * 255).round() / 255
-        x = self.likelihood.target(x, generator)
-        to_encoder, to_decoder = self.conditions(labels, change)
-        posterior, z, params = self._explain(self.encoder(x, to_encoder), to_decoder, generator)
-        log_likelihood = self.likelihood.log_prob(params, x)
-        kl = self.prior.kl(posterior, z, to_decoder)
-        charged = kl.mean(0).clamp(min=self.free_bits).sum() if self.free_bits else kl.sum(1).mean()
-        loss = self.beta.penalty(charged, epoch) - log_likelihood.mean()
-        return Loss(loss, log_likelihood, kl.sum(1), posterior)
+        inference = self._explain(self.likelihood.target(x, generator), labels, parameters, generator)
+        return Loss(self.objective(inference, epoch), inference)
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Loss:
-        return self.loss(x, labels)
+    def encode(self, x: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Posterior:
+        """Compute q(z | x, c); of a hierarchical network, along the means of the levels above.
+
+        Args:
+            x: Images (B, C, H, W), uint8 or float in [0, 1].
+            labels: As in :meth:`forward`; may be None where the encoder is not conditioned and z is not hierarchical.
+            generator: Source of randomness of a dynamic binarisation; None: torch's global one.
+
+        Returns:
+            Means and log variances (B, D).
+        """
+        if labels is None and self.conditioning == "decoder" and not self.network.is_hierarchical:
+            encoder_c = c = None
+        else:
+            encoder_c, c = self._conditions(labels)
+        features = self.network.encode(self.target(x, generator), encoder_c)
+        return self.network.infer(features, c, torch.zeros(len(x), self.latent_dim, device=x.device))[0]
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Compute E[x | z, c].
+
+        Args:
+            z: Latents (B, D).
+            labels: As in :meth:`forward`.
+
+        Returns:
+            Mean images (B, C, H, W) in [0, 1].
+        """
+        return self.likelihood.mean(self.network.decode(z, self._conditions(labels)[1]).float())
+
+    def from_noise(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Turn standard normal noise (B, D) into latents (B, D) of the prior."""
+        return self.prior(noise, self._conditions(labels)[1])
+
+    def to_noise(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Recover the noise (B, D) that the prior turns into latents ``z`` (B, D)."""
+        return self.prior.inverse(z, self._conditions(labels)[1])[0]
+
+    def decode_noise(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Decode the latents of noise (B, D): mean images (B, C, H, W) in [0, 1]."""
+        return self.decode(self.from_noise(noise, labels), labels)
+
+    def reconstruct(self, x: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Decode images from their posterior means.
+
+        Args:
+            x: Images (B, C, H, W), uint8 or float in [0, 1].
+            labels: As in :meth:`forward`.
+            generator: Source of randomness of a dynamic binarisation; None: torch's global one.
+
+        Returns:
+            Mean images (B, C, H, W) in [0, 1].
+        """
+        return self.decode(self.encode(x, labels, generator).mean, labels)
+
+    def sample(self, labels: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+        """Draw one mean image for each label from the prior.
+
+        Args:
+            labels: Class indices (B,) or mixtures (B, K).
+            temperature: Scale of the noise's standard deviation.
+            generator: Source of randomness, of the CPU; None: torch's global one.
+
+        Returns:
+            Mean images (B, C, H, W) in [0, 1].
+        """
+        # noise of the CPU, whatever the device: the same seed gives the same image everywhere
+        noise = draw_noise(len(labels), self.latent_dim, torch.device("cpu"), generator).to(self.device)
+        return self.decode_noise(temperature * noise, labels.to(self.device))
 
     @torch.no_grad()
     def log_likelihood(
@@ -178,18 +263,50 @@ class VAE(nn.Module):
         num_samples: int = 100,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """log p(x | c) in nats, (B,), estimated from below by importance sampling (Burda et al. 2016, eq. 8)."""
-        x = self.likelihood.target(unit(x), generator)
-        to_encoder, to_decoder = self.conditions(labels)
-        encoded = self.encoder(x, to_encoder)
+        """Estimate log p(x | c) from below by importance sampling (Burda et al. 2016, eq. 8).
+
+        Args:
+            x: Images (B, C, H, W), uint8 or float in [0, 1].
+            labels: As in :meth:`forward`.
+            num_samples: Draws of z for each image.
+            generator: Source of randomness; None: torch's global one.
+
+        Returns:
+            Nats (B,).
+        """
+        x = self.target(x, generator)
+        encoder_c, c = self._conditions(labels)
+        features = self.network.encode(x, encoder_c)
         log_weights = []
         for _ in range(num_samples):
-            posterior, z, params = self._explain(encoded, to_decoder, generator)
-            log_p = self.likelihood.log_prob(params, x) + self.prior.log_prob(z, to_decoder)
+            noise = draw_noise(len(x), self.latent_dim, x.device, generator)
+            posterior, z, params = self._infer(features, c, noise)
+            log_p = self.likelihood.log_prob(params, x) + self.prior.log_prob(z, c)
             log_weights.append(log_p - posterior.log_prob(z))
         return torch.logsumexp(torch.stack(log_weights), 0) - math.log(num_samples)
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile encoder and decoder in place, so that the names in a checkpoint stay the same."""
+        for part in self.network.children():
+            part.compile(*args, **kwargs)
+
+
+def draw_noise(count: int, dim: int, device: torch.device, generator: torch.Generator | None) -> Tensor:
+    """Draw standard normal noise on the generator's device and move it.
+
+    Args:
+        count: B.
+        dim: D.
+        device: Where the noise is needed.
+        generator: Source of randomness; None: torch's global one on ``device``.
+
+    Returns:
+        Float (B, D) on ``device``.
+    """
+    source = device if generator is None else generator.device
+    return torch.randn(count, dim, device=source, generator=generator).to(device)
+
 
 def unit(x: Tensor) -> Tensor:
-    """Bytes [0, 255] as floats [0, 1]; floats as they are."""
+    """Convert bytes in [0, 255] to floats in [0, 1]; floats stay as they are."""
     return x.float() / 255 if x.dtype == torch.uint8 else x
