@@ -1,0 +1,47 @@
+"""Names that users may still type from older versions, and what they are called now."""
+
+import re
+import sys
+
+# a key, or the beginning of one
+KEYS = {
+    "model.encoder.depth": "model.network.latent_channels",
+    "model.decoder.depths": "model.network.latent_channels",
+    "model.encoder": "model.network",
+    "model.decoder": "model.network",
+    "model/beta": "model/kl",
+    "model.beta": "model.kl",
+    "scheduler.scheduler": "scheduler",
+    "reads": "class_accuracy",
+}
+# choices of a group
+CHOICES = {("model", "ladder_cvae"): "hierarchical_cvae"}
+
+
+def new_key(key: str) -> str | None:
+    """The present name of a key.
+
+    Args:
+        key: as on a command line, with or without ``+``, ``++`` or ``~`` before it
+
+    Returns:
+        The key's new name; None if the key has not been renamed.
+    """
+    key = key.lstrip("+~")
+    for old, new in KEYS.items():  # the longest come first
+        if key == old or key.startswith((f"{old}.", f"{old}@")):
+            return new + key[len(old) :]
+    return None
+
+
+def replace_choices(arguments: list[str]) -> list[str]:
+    """A command line in which old choices of groups are replaced, a sweep's values too; each is told on stderr."""
+    replaced = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        for (group, old), new in CHOICES.items():
+            if key == group and re.search(pattern := rf"(?<![\w.-]){old}(?![\w.-])", value):
+                value = re.sub(pattern, new, value)
+                print(f"{group}={old} is now {group}={new}", file=sys.stderr)
+        replaced.append(f"{key}{equals}{value}")
+    return replaced
