@@ -21,6 +21,8 @@ import pydantic
 
 @dataclass(frozen=True)
 class Parameter:
+    """A parameter's type, and whether it has no default."""
+
     annotation: Any
     required: bool
 
@@ -42,9 +44,9 @@ class _Names(dict[str, Any]):
         self.module = module
 
     def __missing__(self, name: str) -> Any:
-        found = _find(self.module, name)
-        if found and isinstance(found[1], ast.Assign):
-            return _evaluate(found[1].value, found[0])
+        definition = _find(self.module, name)
+        if definition and isinstance(definition[1], ast.Assign):
+            return _evaluate(definition[1].value, definition[0])
         return Any
 
 
@@ -106,16 +108,20 @@ def _find(module: str, name: str) -> tuple[str, ast.stmt] | None:
 
 
 @cache
-def read(target: str) -> Signature | None:
-    """The signature of a class or function by its dotted path, or None if there is no such thing.
+def read_signature(target: str) -> Signature | None:
+    """Read the signature of a class or function; a class without a constructor has that of its first base.
 
-    A class without a constructor has that of its first base.
+    Args:
+        target: its dotted path, ``torch.optim.Adam``
+
+    Returns:
+        The signature, None if there is no such class or function.
     """
     module, _, name = target.rpartition(".")
-    found = _find(module, name)
-    if found is None:
+    definition = _find(module, name)
+    if definition is None:
         return None
-    where, node = found
+    where, node = definition
     if isinstance(node, ast.ClassDef):
         constructor = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
         if constructor is None:
@@ -123,7 +129,7 @@ def read(target: str) -> Signature | None:
             inherited = _find(where, base) if base else None
             if inherited is None or not isinstance(inherited[1], ast.ClassDef):
                 return Signature({}, open=False)
-            return read(f"{inherited[0]}.{inherited[1].name}")
+            return read_signature(f"{inherited[0]}.{inherited[1].name}")
         return _signature(constructor, where, skip=1)
     return _signature(node, where, skip=0) if isinstance(node, ast.FunctionDef) else None
 
