@@ -1,22 +1,42 @@
-"""The one exception a user is meant to read."""
+"""Exceptions that users are meant to read."""
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 
 class UserError(Exception):
-    """Something the user can put right. The message is one line: what was wrong, and what would be right.
+    """Something the user can put right. The message is one line: what is wrong, and what would be right.
 
-    The scripts print it as ``error: <message>`` and exit with status 2; anything else is a bug and keeps its traceback.
+    Commands print it as ``error: <message>`` and exit with status 2; anything else is a bug and keeps its traceback.
     """
 
 
 class Interrupted(BaseException):
-    """The run was told to stop by ``signum``; ``checkpoint`` is what it can go on from, None if there is nothing yet.
+    """A signal has stopped the run.
 
-    Like KeyboardInterrupt no Exception, so that nothing on the way takes it for a failure.
+    Like KeyboardInterrupt, it is no Exception, so that no handler on the way takes it for a failure.
+
+    Args:
+        signum: the number of the signal
+        checkpoint: the file the run can go on from; None if nothing has been saved yet
     """
 
     def __init__(self, signum: int, checkpoint: Path | None) -> None:
         super().__init__(signum, checkpoint)
         self.signum = signum
         self.checkpoint = checkpoint
+
+
+def suggestion(word: str, choices: Iterable[str]) -> str:
+    """The end of a message about an unknown word.
+
+    Args:
+        word: what the user typed
+        choices: what would have been valid
+
+    Returns:
+        ``", did you mean X?"`` with the closest choice, or an empty string if none is close.
+    """
+    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    return f", did you mean {close[0]}?" if close else ""

@@ -1,4 +1,4 @@
-"""What a data set is: files turned into uint8 arrays once, and mapped into memory from then on."""
+"""The base class of data sets: their files are decoded to uint8 arrays once and memory-mapped afterwards."""
 
 import hashlib
 import json
@@ -18,7 +18,12 @@ Split = Literal["train", "test"]
 
 
 class Arrays(NamedTuple):
-    """Images uint8 (N, C, H, W), upright, mapped from the cache (writes reach no file), and labels int64 (N,)."""
+    """The images and labels of a split.
+
+    Attributes:
+        images: uint8 (N, C, H, W), upright, mapped from the cache; changes are not written to the file
+        labels: int64 (N,)
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -28,36 +33,67 @@ class Dataset(ABC):
     """A labelled set of images. A subclass keeps its arguments as attributes, names its classes and reads its files.
 
     Attributes:
-        classes: the name of each label, in order, without ``+`` and ``,``, which mean something to the writer
-        version: to be raised when the same files and arguments come to give other arrays
+        classes: the name of each label, in order, without ``+`` and ``,``, which are syntax in generated text
+        version: to be increased when the same files and arguments give other arrays than before
     """
 
     classes: tuple[str, ...]
     version: ClassVar[int] = 1
 
     def sources(self, split: Split, root: Path, download: bool) -> list[Path]:
-        """The files or folders under ``root`` that ``split`` is made from; missing ones are downloaded if allowed.
+        """List the files that a split is read from; none for a data set that needs no files.
 
-        Raises UserError, saying which file to put where, if one is missing.
+        Args:
+            split: ``train`` or ``test``
+            root: folder of the data sets' files
+            download: whether missing files are downloaded into ``root``
+
+        Returns:
+            Files or folders under ``root``.
+
+        Raises:
+            UserError: if a file is missing; the message names the file and the folder it belongs in.
         """
         return []
 
     @abstractmethod
     def read(self, split: Split, sources: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the images in chunks: uint8 (n, C, H, W), upright, with labels (n,) counted from 0."""
+        """Read the images of a split in chunks.
+
+        Args:
+            split: ``train`` or ``test``
+            sources: as ``sources`` returns them
+
+        Yields:
+            Images uint8 (n, C, H, W), upright, and labels (n,), 0 to ``len(classes)`` - 1.
+
+        Raises:
+            UserError: if a file is damaged.
+        """
 
     def load(self, split: Split, root: str = "data", cache: str | None = None, download: bool = True) -> Arrays:
-        """The arrays of one split: read from ``root`` the first time, mapped from ``cache`` afterwards.
+        """Load the arrays of a split: read from ``root`` the first time, mapped from ``cache`` afterwards.
 
-        ``cache`` is a folder (None: the user's cache folder). An entry in it is keyed by the arguments of the data set
-        and by name, size and time of its files, is complete or absent, and several processes may ask for it at once.
-        Raises UserError for missing or damaged files and for a cache that cannot be written.
+        A cache entry is keyed by the arguments of the data set and by the names, sizes and times of its files. It is
+        complete or absent, and several processes may load it at once.
+
+        Args:
+            split: ``train`` or ``test``
+            root: folder of the data sets' files
+            cache: folder for decoded arrays; None: the user's cache folder
+            download: whether missing files are downloaded into ``root``
+
+        Returns:
+            The images and labels.
+
+        Raises:
+            UserError: if files are missing or damaged, or the cache cannot be written.
         """
         sources = self.sources(split, Path(root).expanduser(), download)
         if missing := [source for source in sources if not source.exists()]:
-            raise UserError(f"{type(self).__name__}: there is no {names(missing)}; put it there, or set data.root")
-        facts = {"version": self.version, **vars(self), "split": split, "files": fingerprint(sources)}
-        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+            raise UserError(f"{type(self).__name__}: there is no {join_paths(missing)}; put it there, or set data.root")
+        identity = {"version": self.version, **vars(self), "split": split, "files": fingerprint(sources)}
+        key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
         entry = cache_folder(cache) / f"{type(self).__name__.lower()}-{split}-{key}"
         if not entry.exists():
             try:
@@ -94,35 +130,74 @@ class Dataset(ABC):
                 labels.append(np.asarray(numbers, dtype=np.int64))
                 shape = images.shape[1:]
         if shape is None:
-            raise UserError(f"{type(self).__name__}: the {split} split holds no images in {names(sources)}")
+            raise UserError(f"{type(self).__name__}: the {split} split holds no images in {join_paths(sources)}")
         every = np.concatenate(labels)
         if every.min() < 0 or every.max() >= len(self.classes):
-            found, right = f"{every.min()} to {every.max()}", f"0 to {len(self.classes) - 1}"
-            raise UserError(f"{names(sources)}: labels run from {found} instead of {right}")
+            span, expected = f"{every.min()} to {every.max()}", f"0 to {len(self.classes) - 1}"
+            raise UserError(f"{join_paths(sources)}: labels run from {span} instead of {expected}")
         np.save(folder / "labels.npy", every)
         (folder / "shape.json").write_text(json.dumps(shape))
 
 
 def cache_folder(cache: str | None) -> Path:
+    """The folder of decoded arrays.
+
+    Args:
+        cache: its path; None: the user's cache folder
+
+    Returns:
+        The path with ``~`` expanded; the folder may not exist.
+    """
     from platformdirs import user_cache_dir
 
     return Path(cache or user_cache_dir("ldg")).expanduser()
 
 
 def fingerprint(paths: list[Path]) -> list[tuple[str, int, int]]:
-    """Name, size in bytes and time of change in ns of every file, folders searched."""
-    files = [file for path in paths for file in ([path] if path.is_file() else files_in(path))]
+    """Describe files by what changes when they are replaced.
+
+    Args:
+        paths: files or folders; folders are searched
+
+    Returns:
+        Name, size in bytes and time of modification in ns of each file.
+    """
+    files = [file for path in paths for file in ([path] if path.is_file() else list_files(path))]
     return [(file.name, stat.st_size, stat.st_mtime_ns) for file in files for stat in [file.stat()]]
 
 
-def files_in(folder: Path) -> list[Path]:
-    return sorted(Path(parent, name) for parent, _, found in os.walk(folder) for name in found)
+def list_files(folder: Path) -> list[Path]:
+    """List all files in a folder and the folders below it.
+
+    Args:
+        folder: where to search
+
+    Returns:
+        The files, sorted by path.
+    """
+    return sorted(Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
 
 
-def names(paths: list[Path]) -> str:
+def join_paths(paths: list[Path]) -> str:
+    """Join paths with commas, for messages.
+
+    Args:
+        paths: at least one
+
+    Returns:
+        The text.
+    """
     return ", ".join(map(str, paths))
 
 
 def progress(total: int, what: str) -> Any:
-    """A progress bar over ``total`` images, silent where there is no terminal or less than a second to wait."""
+    """A progress bar, silent without a terminal and for what takes less than a second.
+
+    Args:
+        total: number of images
+        what: text before the bar
+
+    Returns:
+        A tqdm bar.
+    """
     return tqdm(total=total, desc=what, unit=" images", unit_scale=True, delay=1, disable=None, leave=False)

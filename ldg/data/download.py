@@ -1,4 +1,4 @@
-"""Getting files from the network, or saying plainly which file to put where."""
+"""Downloads of data sets' files, and the messages about files that are missing."""
 
 import hashlib
 import urllib.error
@@ -17,14 +17,31 @@ BLOCK = 1 << 20
 TIMEOUT = 30  # seconds without an answer
 
 
-def missing(path: Path, folder: str) -> NoReturn:
-    """Raise the UserError for a file that is not there."""
+def raise_missing(path: Path, folder: str) -> NoReturn:
+    """Report a missing file.
+
+    Args:
+        path: of the file
+        folder: name of the data set's folder, which is part of the path
+
+    Raises:
+        UserError: always.
+    """
     raise UserError(f"missing {path}; put it there, or set data.root (or LDG_DATA) to the folder that holds {folder}/")
 
 
 @contextmanager
-def guard(folder: Path, wanted: list[str], what: str) -> Iterator[None]:
-    """Download into ``folder`` one process at a time; a failure becomes a UserError that says what to put there."""
+def guard_download(folder: Path, wanted: list[str], what: str) -> Iterator[None]:
+    """Download into a folder in one process at a time, and report failures in one line.
+
+    Args:
+        folder: where the files belong; it is made if it is missing
+        wanted: names of the missing files
+        what: name of the data set's folder
+
+    Raises:
+        UserError: if the download fails; the message names the files and the folder.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".download.lock"):
@@ -38,10 +55,19 @@ def guard(folder: Path, wanted: list[str], what: str) -> Iterator[None]:
         ) from error
 
 
-def resume(url: str, path: Path, size: int, sha256: str) -> None:
-    """Download ``url`` to ``path``, going on where an earlier attempt stopped; it appears when size and checksum agree.
+def resume_download(url: str, path: Path, size: int, sha256: str) -> None:
+    """Download a file, continuing where an earlier attempt stopped.
 
-    Raises OSError if the network fails (what came stays in ``<path>.part``) or the file is not the published one.
+    The file is written to ``<path>.part`` and renamed when its size and checksum are right.
+
+    Args:
+        url: of the published file
+        path: of the local file
+        size: in bytes
+        sha256: checksum in hexadecimal digits
+
+    Raises:
+        OSError: if the network fails (the next attempt continues there) or the file is not the published one.
     """
     part = path.with_name(path.name + ".part")
     have = part.stat().st_size if part.exists() else 0
@@ -54,15 +80,23 @@ def resume(url: str, path: Path, size: int, sha256: str) -> None:
                 while block := answer.read(BLOCK):
                     file.write(block)
                     bar.update(len(block))
-    found = part.stat().st_size
-    if found < size:
-        raise OSError(f"{url} stopped after {found} of {size} bytes; the next attempt goes on from there")
-    if found != size or digest(part) != sha256:
+    received = part.stat().st_size
+    if received < size:
+        raise OSError(f"{url} stopped after {received} of {size} bytes; the next attempt goes on from there")
+    if received != size or compute_sha256(part) != sha256:
         part.unlink()
         raise OSError(f"{url} does not have the published size and SHA-256")
     part.replace(path)
 
 
-def digest(path: Path) -> str:
+def compute_sha256(path: Path) -> str:
+    """The SHA-256 of a file.
+
+    Args:
+        path: of the file
+
+    Returns:
+        64 hexadecimal digits.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

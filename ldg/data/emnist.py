@@ -9,7 +9,7 @@ import numpy as np
 
 from ldg.data import idx
 from ldg.data.dataset import Dataset, Split
-from ldg.data.download import guard, missing
+from ldg.data.download import guard_download, raise_missing
 
 BYCLASS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 # small letters that look like their capitals share the capital's class
@@ -26,10 +26,14 @@ CHARACTERS: dict[str, str] = {
 
 
 class EMNIST(Dataset):
-    """One of EMNIST's six splits, 28x28 grey, ink 255 on 0, turned upright.
+    """One of EMNIST's six splits: 28x28 grey images, ink 255 on 0, upright.
 
-    Read from torchvision's layout ``EMNIST/raw/emnist-<split>-{train,test}-{images-idx3,labels-idx1}-ubyte[.gz]``, or
-    downloaded there. Classes are characters, from NIST's mapping.
+    The files have torchvision's names, ``EMNIST/raw/emnist-<split>-{train,test}-{images-idx3,labels-idx1}-ubyte[.gz]``;
+    missing ones are downloaded. Classes are characters, from NIST's mapping.
+
+    Args:
+        split: 62 classes in ``byclass``, 47 in ``bymerge`` and ``balanced``, 26 in ``letters``, 10 in ``digits`` and
+            ``mnist``
     """
 
     def __init__(
@@ -39,22 +43,32 @@ class EMNIST(Dataset):
         self.classes = tuple(CHARACTERS[split])
 
     def sources(self, split: Split, root: Path, download: bool) -> list[Path]:
+        """As :meth:`ldg.data.dataset.Dataset.sources`: the files of images and of labels."""
         folder = root / "EMNIST" / "raw"
         wanted = [f"emnist-{self.split}-{split}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
-        if download and not all(idx.find(folder, name) for name in wanted):
-            fetch(folder, wanted)
-        return [idx.find(folder, name) or missing(folder / f"{name}.gz", "EMNIST") for name in wanted]
+        if download and not all(idx.find_file(folder, name) for name in wanted):
+            download_archive(folder, wanted)
+        return [idx.find_file(folder, name) or raise_missing(folder / f"{name}.gz", "EMNIST") for name in wanted]
 
     def read(self, split: Split, sources: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """As :meth:`ldg.data.dataset.Dataset.read`."""
         first = 1 if self.split == "letters" else 0  # the only split that counts from 1
-        for images, labels in idx.read(*sources):
+        for images, labels in idx.read_chunks(*sources):
             yield images.swapaxes(1, 2)[:, None], labels.astype(np.int64) - first  # NIST stores columns as rows
 
 
-def fetch(folder: Path, wanted: list[str]) -> None:
-    """Download the archive of all splits through torchvision (MD5 checked); its ``.gz`` files end up in ``folder``."""
-    with guard(folder, wanted, "EMNIST"):
-        if all(idx.find(folder, name) for name in wanted):  # another process fetched it while this one waited
+def download_archive(folder: Path, wanted: list[str]) -> None:
+    """Download the archive of all splits with torchvision, which checks its MD5, and extract it.
+
+    Args:
+        folder: where the ``.gz`` files belong
+        wanted: names of the missing files, without ``.gz``
+
+    Raises:
+        UserError: if the download fails.
+    """
+    with guard_download(folder, wanted, "EMNIST"):
+        if all(idx.find_file(folder, name) for name in wanted):  # another process downloaded it while this one waited
             return
         from torchvision.datasets import EMNIST as Published
         from torchvision.datasets.utils import download_and_extract_archive

@@ -1,4 +1,4 @@
-"""Which images come in which batch: index tensors, in an order that seed and epoch alone decide."""
+"""The indices of the images in each batch, in an order that depends on seed and epoch alone."""
 
 from collections.abc import Iterator
 
@@ -9,15 +9,25 @@ from torch.utils.data import DistributedSampler
 
 
 class BatchIndexSampler(DistributedSampler):
-    """Yields the indices of one batch after the other, int64 (B,), as slices of one permutation.
+    """Yields the indices of each batch, int64 (B,), as slices of one permutation.
 
-    Every rank gets the same number of batches: the permutation is padded from its own beginning to a multiple of
-    ``world_size``, and a rank takes every ``world_size``-th index. A DistributedSampler by descent, so that Lightning
-    does not divide the data among ranks a second time. With ``weights`` (size,) the order is as many draws with
-    replacement, as probable as these say.
+    Every rank gets the same number of batches: the permutation is padded with its first indices to a multiple of
+    ``world_size``, and a rank takes every ``world_size``-th index. It is a DistributedSampler, so that Lightning does
+    not divide the data among ranks a second time.
+
+    Args:
+        size: number of images
+        batch_size: images per batch and rank
+        shuffle: False: the order of the images is that of the data set
+        seed: with the epoch, determines the permutation
+        rank: of this process, 0 to ``world_size`` - 1
+        world_size: number of processes
+        device: of the indices
+        weights: None, or (size,), >= 0: instead of a permutation, ``size`` indices are sampled with replacement, with
+            probabilities proportional to the weights
 
     Attributes:
-        start: the batch the next pass begins with, 0 again after it: for going on in the middle of an epoch
+        start: the first batch of the next epoch, afterwards 0 again; for resuming in the middle of an epoch
     """
 
     def __init__(
@@ -41,12 +51,12 @@ class BatchIndexSampler(DistributedSampler):
         return -(-self.num_samples // self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
-        # a generator, so that all this happens when the first batch is wanted, after the epoch was set
-        batches = self.order().split(self.batch_size)[self.start :]
+        # a generator: the order is computed with the first batch, after the epoch was set
+        batches = self.compute_order().split(self.batch_size)[self.start :]
         self.start = 0
         yield from batches
 
-    def order(self) -> Tensor:
+    def compute_order(self) -> Tensor:
         """The indices of this rank in this epoch, int64 (num_samples,)."""
         size = len(self.dataset)  # type: ignore[arg-type]
         # neighbouring seeds and epochs must not meet in one sum
@@ -61,9 +71,16 @@ class BatchIndexSampler(DistributedSampler):
 
 
 def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the larger and the smaller part of ``labels`` (N,), each sorted.
+    """Divide items in two parts, with the same share of every class.
 
-    The smaller part holds, of each class with more than one item, ``round(fraction * count)``, at least one, not all.
+    Args:
+        labels: of all items, (N,)
+        fraction: of each class in the second part, between 0 and 1. The second part has ``round(fraction * count)``
+            items of a class, but at least one and not all; a class of one item is in the first part.
+        seed: chooses the items
+
+    Returns:
+        Indices of the first and of the second part, int64, each ascending.
     """
     rng = np.random.default_rng(seed)
     chosen = [np.empty(0, dtype=np.int64)]
@@ -76,9 +93,14 @@ def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarr
 
 
 def spread(labels: np.ndarray, count: int) -> np.ndarray:
-    """Indices of up to ``count`` items of ``labels`` (N,), as evenly over the classes as can be, class after class.
+    """Choose items as evenly over the classes as possible, without randomness.
 
-    Fewer items than classes are taken from classes at even distances. No randomness.
+    Args:
+        labels: of all items, (N,)
+        count: at most so many items; if there are more classes, the items are of classes at even distances
+
+    Returns:
+        Indices: the first item of each class, then the second of each, and so on.
     """
     by_class = np.argsort(labels, kind="stable")
     _, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)

@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 import numpy as np
 from pydantic import Field
 
-from ldg.data.dataset import Dataset, Split, files_in, progress
-from ldg.data.download import guard, missing, resume
+from ldg.data.dataset import Dataset, Split, list_files, progress
+from ldg.data.download import guard_download, raise_missing, resume_download
 from ldg.errors import UserError
 
 URL = "http://vision.stanford.edu/aditya86/ImageNetDogs/"
@@ -50,64 +50,90 @@ BREEDS = tuple(name.replace("_", " ") for name in FOLDERS)
 
 
 class StanfordDogs(Dataset):
-    """20,580 dogs in colour, cut out along their annotated box and resized to a square; the official train/test lists.
+    """20,580 RGB images of dogs, cropped to the annotated box and resized to a square; with the official split.
 
-    Read from ``stanford_dogs/{images,annotation,lists}.tar`` or, unpacked, ``stanford_dogs/Images``, ``Annotation`` and
-    ``*_list.mat``; or downloaded there. Resizing is Pillow's bicubic with antialiasing, from the box alone; the aspect
-    ratio is not kept. Breeds are named as in the archive, with spaces for underscores and hyphens kept: ``Shih-Tzu``,
-    ``Maltese dog``.
+    The files are ``stanford_dogs/{images,annotation,lists}.tar`` or, unpacked, ``stanford_dogs/Images``, ``Annotation``
+    and ``*_list.mat``; missing ones are downloaded. Resizing is Pillow's bicubic with antialiasing; pixels outside the
+    box are not used, and the aspect ratio is not kept. Breeds are named as in the archive, with spaces for underscores:
+    ``Shih-Tzu``, ``Maltese dog``.
 
     Args:
-        image_size: height and width in pixels
-        breeds: keep only these, labelled in the order given; None keeps all 120
+        image_size: height and width in pixels, 16 to 128
+        breeds: the classes, in this order; None: all 120. Case and underscores do not matter.
 
-    Raises UserError for a breed that is not there, suggesting the closest.
+    Raises:
+        UserError: for a breed that does not exist (the message suggests a similar name) or is repeated, or none at all.
     """
 
     def __init__(self, image_size: Annotated[int, Field(ge=16, le=128)] = 64, breeds: list[str] | None = None) -> None:
         self.image_size = image_size
-        self.classes = BREEDS if breeds is None else tuple(map(breed, breeds))
+        self.classes = BREEDS if breeds is None else tuple(map(match_breed, breeds))
         if not self.classes or len(set(self.classes)) < len(self.classes):
             raise UserError(f"breeds: {', '.join(self.classes) or 'none'}: name at least one, each once")
 
     def sources(self, split: Split, root: Path, download: bool) -> list[Path]:
+        """As :meth:`ldg.data.dataset.Dataset.sources`: images, annotations and the list of the split."""
         folder = root / "stanford_dogs"
         unpacked = {"images.tar": "Images", "annotation.tar": "Annotation", "lists.tar": f"{split}_list.mat"}
-        found = {tar: find(folder, tar, other) for tar, other in unpacked.items()}
-        if download and None in found.values():
-            fetch(folder, [tar for tar, path in found.items() if path is None])
-            found = {tar: find(folder, tar, other) for tar, other in unpacked.items()}
-        return [path or missing(folder / tar, "stanford_dogs") for tar, path in found.items()]
+        paths = {tar: find_source(folder, tar, other) for tar, other in unpacked.items()}
+        if download and None in paths.values():
+            download_archives(folder, [tar for tar, path in paths.items() if path is None])
+            paths = {tar: find_source(folder, tar, other) for tar, other in unpacked.items()}
+        return [path or raise_missing(folder / tar, "stanford_dogs") for tar, path in paths.items()]
 
     def read(self, split: Split, sources: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """As :meth:`ldg.data.dataset.Dataset.read`."""
         images, annotations, lists = map(Archive, sources)
-        files = [(name, label) for name in listed(lists, split) if (label := self.label(name, lists)) is not None]
-        random.Random(0).shuffle(files)  # the lists go breed by breed; any stretch of ours stands for the whole
+        files = [
+            (name, label) for name in read_list(lists, split) if (label := self.find_label(name, lists)) is not None
+        ]
+        random.Random(0).shuffle(files)  # the lists are sorted by breed
 
-        def cut_out(name: str) -> np.ndarray:
+        def read_dog(name: str) -> np.ndarray:
             stem = name.rsplit(".", 1)[0]
-            return crop(images, f"Images/{name}", box(annotations, f"Annotation/{stem}"), self.image_size)
+            return read_image(images, f"Images/{name}", read_box(annotations, f"Annotation/{stem}"), self.image_size)
 
         # Pillow decodes and resizes outside the interpreter lock, so that threads use every core
         with ThreadPoolExecutor(os.cpu_count()) as pool, progress(len(files), f"decoding {split} dogs") as bar:
             for start in range(0, len(files), CHUNK):
                 names, labels = zip(*files[start : start + CHUNK], strict=True)
-                yield np.stack(list(pool.map(cut_out, names))), np.array(labels)
+                yield np.stack(list(pool.map(read_dog, names))), np.array(labels)
                 bar.update(len(names))
 
-    def label(self, name: str, lists: "Archive") -> int | None:
-        """The label of ``n02086240-Shih-Tzu/n02086240_1011.jpg``; None if the breed was left out."""
+    def find_label(self, name: str, lists: "Archive") -> int | None:
+        """Find the label of an image.
+
+        Args:
+            name: breed folder and file, ``n02086240-Shih-Tzu/n02086240_1011.jpg``
+            lists: where the name is listed, for messages
+
+        Returns:
+            The label; None if the breed is not among the classes.
+
+        Raises:
+            UserError: if the folder is none of the 120 breeds.
+        """
         folder = name.split("/")[0].split("-", 1)[-1]
         if folder not in FOLDERS:
             raise UserError(
                 f"{lists.path} lists {name}, which is none of the 120 breeds; put the official file in its place"
             )
-        found = folder.replace("_", " ")
-        return self.classes.index(found) if found in self.classes else None
+        breed = folder.replace("_", " ")
+        return self.classes.index(breed) if breed in self.classes else None
 
 
-def breed(name: str) -> str:
-    """The breed's name as in BREEDS; case and underscores do not matter."""
+def match_breed(name: str) -> str:
+    """Find a breed by its name.
+
+    Args:
+        name: case and underscores do not matter
+
+    Returns:
+        The name as in ``BREEDS``.
+
+    Raises:
+        UserError: if there is no such breed; the message suggests a similar name.
+    """
     wanted = name.replace("_", " ").lower()
     spelling = {known.lower(): known for known in BREEDS}
     if wanted in spelling:
@@ -116,21 +142,46 @@ def breed(name: str) -> str:
     raise UserError(f"breeds: no breed {name!r}; did you mean {spelling[close[0]]!r}?")
 
 
-def find(folder: Path, tar: str, unpacked: str) -> Path | None:
+def find_source(folder: Path, tar: str, unpacked: str) -> Path | None:
+    """Find an archive or what was unpacked from it.
+
+    Args:
+        folder: where to look
+        tar: name of the archive
+        unpacked: name of the file or folder
+
+    Returns:
+        The path of the first that exists, None if none does.
+    """
     return next((path for path in (folder / tar, folder / unpacked) if path.exists()), None)
 
 
-def fetch(folder: Path, tars: list[str]) -> None:
-    with guard(folder, tars, "stanford_dogs"):
+def download_archives(folder: Path, tars: list[str]) -> None:
+    """Download missing archives.
+
+    Args:
+        folder: where they belong
+        tars: names of the archives, keys of ``ARCHIVES``
+
+    Raises:
+        UserError: if the download fails.
+    """
+    with guard_download(folder, tars, "stanford_dogs"):
         for tar in tars:
             if not (folder / tar).exists():
-                resume(URL + tar, folder / tar, *ARCHIVES[tar])
+                resume_download(URL + tar, folder / tar, *ARCHIVES[tar])
 
 
 class Archive:
-    """Files by their name in the official layout, from a tar file (uncompressed) or from what was unpacked beside it.
+    """Files by their name in the archive, read from an uncompressed tar file or from what was unpacked from it.
 
-    Reading is safe from several threads.
+    Several threads may read at once.
+
+    Args:
+        path: of the tar file, or of the unpacked file or folder
+
+    Raises:
+        UserError: if the tar file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -139,7 +190,7 @@ class Archive:
         if path.suffix == ".tar":
             self._index_tar()
         else:
-            files = [path] if path.is_file() else files_in(path)
+            files = [path] if path.is_file() else list_files(path)
             self.places = {file.relative_to(path.parent).as_posix(): (file, 0, -1) for file in files}
 
     def _index_tar(self) -> None:
@@ -153,8 +204,18 @@ class Archive:
                 f"{self.path} is truncated or no tar file ({error}); put a fresh copy in its place"
             ) from error
 
-    def read(self, name: str) -> bytes:
-        """Raises UserError if the file is not there or not all there."""
+    def read_file(self, name: str) -> bytes:
+        """Read a whole file.
+
+        Args:
+            name: in the archive
+
+        Returns:
+            Its content.
+
+        Raises:
+            UserError: if the file is missing or truncated.
+        """
         if name not in self.places:
             raise UserError(f"{self.path} holds no {name}; is it complete? Put a fresh copy in its place")
         path, offset, size = self.places[name]
@@ -165,47 +226,91 @@ class Archive:
             raise UserError(f"{self.path} is truncated in {name}; put a fresh copy in its place")
         return data
 
-    def damaged(self, name: str, error: Exception) -> NoReturn:
+    def raise_damaged(self, name: str, error: Exception) -> NoReturn:
+        """Report a damaged file.
+
+        Args:
+            name: in the archive
+            error: what reading it raised
+
+        Raises:
+            UserError: always.
+        """
         raise UserError(f"{self.path}: {name} is damaged ({error}); put a fresh copy in its place") from error
 
 
-def listed(lists: Archive, split: Split) -> list[str]:
-    """The names in ``<split>_list.mat``: breed folder and file."""
+def read_list(lists: Archive, split: Split) -> list[str]:
+    """Read the names of the images in a split.
+
+    Args:
+        lists: has ``<split>_list.mat``
+        split: ``train`` or ``test``
+
+    Returns:
+        Breed folder and file of each image.
+
+    Raises:
+        UserError: if the list is missing or damaged.
+    """
     from scipy.io import loadmat
 
     name = f"{split}_list.mat"
-    data = lists.read(name)
+    data = lists.read_file(name)
     try:
         return [entry.item() for entry in loadmat(io.BytesIO(data))["file_list"].ravel()]
-    # a damaged file makes scipy raise whatever its parser stumbles over
+    # for a damaged file scipy raises errors of any type
     except Exception as error:
-        lists.damaged(name, error)
+        lists.raise_damaged(name, error)
 
 
-def box(annotations: Archive, name: str) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the first box in an annotation, in pixels."""
-    text = annotations.read(name)
+def read_box(annotations: Archive, name: str) -> tuple[int, int, int, int]:
+    """Read the first bounding box of an annotation.
+
+    Args:
+        annotations: where to read
+        name: of the annotation
+
+    Returns:
+        Left, top, right and bottom in pixels.
+
+    Raises:
+        UserError: if the annotation is missing or damaged.
+    """
+    text = annotations.read_file(name)
     try:
         corners = ElementTree.fromstring(text).find("object/bndbox")
         if corners is None:
             raise ValueError("no object/bndbox")
         left, top, right, bottom = (int(corners.findtext(key, "")) for key in ("xmin", "ymin", "xmax", "ymax"))
     except (ElementTree.ParseError, ValueError) as error:
-        annotations.damaged(name, error)
+        annotations.raise_damaged(name, error)
     return left, top, right, bottom
 
 
-def crop(images: Archive, name: str, box: tuple[int, int, int, int], size: int) -> np.ndarray:
-    """The part of a picture in ``box``, resized to uint8 (3, size, size)."""
+def read_image(images: Archive, name: str, box: tuple[int, int, int, int], size: int) -> np.ndarray:
+    """Read an image, crop it to a box and resize it.
+
+    Args:
+        images: where to read
+        name: of the image
+        box: left, top, right and bottom in pixels
+        size: height and width of the result in pixels
+
+    Returns:
+        RGB, uint8 (3, size, size).
+
+    Raises:
+        UserError: if the image is missing or damaged.
+    """
     from PIL import Image
 
-    data = images.read(name)
+    data = images.read_file(name)
     try:
         with Image.open(io.BytesIO(data)) as picture:
             left, top, right, bottom = box
             inside = (max(left, 0), max(top, 0), min(right, picture.width), min(bottom, picture.height))
-            # not resize(box=...), whose filter reaches for pixels outside the box
+            # not resize(box=...), whose filter uses pixels outside the box
             square = picture.convert("RGB").crop(inside).resize((size, size), Image.Resampling.BICUBIC)
     except (OSError, ValueError) as error:
-        images.damaged(name, error)
+        images.raise_damaged(name, error)
     return np.asarray(square).transpose(2, 0, 1)
