@@ -3,7 +3,9 @@
 import csv
 import os
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
@@ -13,44 +15,49 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
+from ldg.errors import Interrupted, UserError
+from ldg.files import read_csv, whole
+
 
 class MetricsFile(Logger):
-    """``path``, a CSV file with a row for each step logged; rewritten as a whole, so that it is never half a row.
+    """A CSV file with a row for each step logged. It is rewritten as a whole, so that it never ends in half a row.
 
     What a resumed run repeats replaces the old values.
+
+    Args:
+        path: of the file
     """
 
     def __init__(self, path: str) -> None:
         super().__init__()
         self.path = Path(path)
-        self.rows: list[dict[str, Any]] = []
-        if self.path.exists():
-            with self.path.open(newline="") as file:
-                self.rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+        rows = read_csv(self.path) if self.path.exists() else []
+        self.rows: list[dict[str, Any]] = [{key: value for key, value in row.items() if value} for row in rows]
 
     @property
     def name(self) -> str:
+        """``csv``."""
         return "csv"
 
     @property
     def version(self) -> str:
+        """Empty: there is one file a run."""
         return ""
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: config.yaml in the run folder has it all."""
+        """Do nothing: ``config.yaml`` in the run's folder has the config."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Add metrics to the row of a step."""
         earlier = [row for row in self.rows if int(row["step"]) < int(step or 0)]
         same = [row for row in self.rows if int(row["step"]) == int(step or 0)]
         self.rows = [*earlier, {"step": step, **{k: v for row in same for k, v in row.items()}, **metrics}]
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
-        partial = self.path.with_suffix(".part")
-        with partial.open("w", newline="") as file:
+        with whole(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.rows)
-        partial.replace(self.path)
 
 
 def has_credentials() -> bool:
@@ -84,11 +91,20 @@ def _dotted(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 class WandbRun(WandbLogger):
-    """Lightning's WandbLogger, which never asks and never stops training.
+    """Lightning's WandbLogger, but it never prompts for a login.
 
-    ``mode=auto`` is online where there are credentials and the server answers, offline otherwise; WANDB_MODE, where
-    it is set, decides. ``gradients`` logs histograms of them, ``log_model`` the best checkpoint as an artifact.
-    ``choices`` become columns beside the config's.
+    Args:
+        project: in W&B
+        name: of the run in W&B
+        group: of runs in W&B
+        tags: of the run in W&B
+        choices: values that become columns beside the config's
+        mode: ``auto`` is online with credentials and a server that answers, offline otherwise; the environment variable
+            WANDB_MODE overrides it
+        save_dir: folder of offline runs
+        log_model: whether the best checkpoint is logged as an artifact
+        gradients: whether histograms of gradients are logged
+        id: of the W&B run to resume
     """
 
     def __init__(
@@ -105,16 +121,15 @@ class WandbRun(WandbLogger):
         id: str | None = None,
     ) -> None:
         if mode == "auto":
-            asked = os.environ.get("WANDB_MODE")
-            mode = asked or ("online" if has_credentials() and reachable() else "offline")  # type: ignore[assignment]
+            detected = "online" if has_credentials() and reachable() else "offline"
+            mode = os.environ.get("WANDB_MODE") or detected  # type: ignore[assignment]
         import wandb
 
         self.gradients = gradients
         self.choices = dict(choices or {})  # W&B would write what Hydra gives as text
+        # absolute, because W&B's service writes the files and may have another working folder
+        save_dir = str(Path(save_dir).resolve())
         Path(save_dir).mkdir(parents=True, exist_ok=True)
-        save_dir = str(
-            Path(save_dir).resolve()
-        )  # W&B's service, which writes the file, may have another working folder
         super().__init__(
             project=project,
             name=name,
@@ -151,15 +166,66 @@ class WandbRun(WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        first = self._experiment is None
+        """W&B's run, which is started when it is first needed."""
+        is_new = not self.is_open
         run = super().experiment
-        if first:
+        if is_new:
             run.define_metric("val/elbo", summary="max,last", step_metric="trainer/global_step")
             run.define_metric("val/loss", summary="min,last", step_metric="trainer/global_step")
         return run
 
     @property
+    def is_open(self) -> bool:
+        """Whether a run has been started in W&B, by this process."""
+        return self._experiment is not None
+
+    @property
     def folder(self) -> str | None:
         """Where an offline run lies, for ``wandb sync``; None if there is nothing to sync."""
-        run = self._experiment
-        return str(Path(run.dir).parent) if run is not None and run.settings.mode == "offline" else None
+        if not self.is_open or self.experiment.settings.mode != "offline":
+            return None
+        return str(Path(self.experiment.dir).parent)
+
+
+def wandb_run(loggers: Sequence[Logger]) -> WandbRun | None:
+    """The W&B logger among some loggers, if there is one that has been used."""
+    return next((logger for logger in loggers if isinstance(logger, WandbRun) and logger.is_open), None)
+
+
+def sync_command(loggers: Sequence[Logger]) -> str | None:
+    """A line with the command that sends an offline W&B run, if there is one."""
+    logger = wandb_run(loggers)
+    if logger is None or logger.folder is None:
+        return None
+    return f"send it to W&B:                 wandb sync {os.path.relpath(logger.folder)}"
+
+
+@contextmanager
+def closed(loggers: list[Logger]) -> Iterator[list[Logger]]:
+    """End the W&B run however the training ends.
+
+    W&B is given the exit status: 0 for success, 2 for a mistake of the user's, 128 + N for signal N, 1 for anything
+    else. If the run is interrupted or breaks, the command that sends it is printed.
+
+    Args:
+        loggers: of the training
+
+    Yields:
+        The same loggers.
+    """
+    status = 1
+    try:
+        yield loggers
+        status = 0
+    except UserError:
+        status = 2
+        raise
+    except Interrupted as stopped:
+        status = 128 + stopped.signum
+        raise
+    finally:
+        command = sync_command(loggers)
+        if logger := wandb_run(loggers):
+            logger.experiment.finish(exit_code=status)
+        if command and status not in (0, 2):
+            print(command, file=sys.stderr)

@@ -1,47 +1,70 @@
 """The LightningModules: one step, one epoch's averages, and what a checkpoint needs to stand alone."""
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.utils import instantiate
 from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 
-from ldg.checkpoint import VERSION
+from ldg.checkpoint import build
+from ldg.config.run_config import RunConfig
 from ldg.errors import UserError
-from ldg.models.classifier import Classifier, Verdict
-from ldg.models.vae import VAE, Loss
+from ldg.migration import FORMAT
+from ldg.models.classifier import Classifier, ClassifierOutput
+from ldg.models.inference import Loss
+from ldg.models.vae import VAE
 from ldg.training.resume import relocate
 
 ACTIVE = 0.01  # a latent is active if its posterior mean varies more than this over the images (Burda et al. 2016)
 
 
 class Averages:
-    """A loss and its parts over an epoch, kept on the device: a step costs no synchronisation, nor arithmetic."""
+    """Averages of the objective and the model's metrics over an epoch.
+
+    Batches are kept on the device until the epoch ends, so that a step costs neither synchronisation nor arithmetic.
+    """
 
     def __init__(self) -> None:
-        self.kept: list[tuple[Tensor, ...]] = []
+        self.batches: list[tuple[Tensor, ...]] = []
         self.sums: Tensor | None = None
 
-    def add(self, loss: Loss | Verdict) -> None:
-        self.kept.append(tuple(part.detach() for part in (loss.loss, *loss.parts)))
+    def add(self, loss: Loss | ClassifierOutput) -> None:
+        """Add a batch."""
+        self.batches.append(tuple(part.detach() for part in (loss.objective, *loss.metrics.values())))
 
     def fold(self) -> Tensor | None:
-        """The sums so far of the loss, its parts and the number of images, float64; None before the first."""
-        if self.kept:
-            losses, *parts = zip(*self.kept, strict=True)
+        """Reduce the batches to sums.
+
+        Returns:
+            The sums so far of the objective and of each metric, and the number of images, float64; None before the
+            first batch.
+        """
+        if self.batches:
+            losses, *parts = zip(*self.batches, strict=True)
             counts = torch.tensor([len(part) for part in parts[0]], dtype=torch.float64, device=losses[0].device)
             sums = [torch.stack(losses).double() @ counts, *(torch.cat(part).double().sum() for part in parts)]
             new = torch.stack([*sums, counts.sum()])
             self.sums = new if self.sums is None else self.sums + new
-            self.kept.clear()
+            self.batches.clear()
         return self.sums
 
     def compute(self, names: list[str], trainer: pl.Trainer) -> dict[str, float]:
-        """The averages so far, per image, over all processes; the sums begin anew."""
+        """Average over the images of all processes, and start again.
+
+        Args:
+            names: of the objective and the metrics
+            trainer: whose strategy sums over processes
+
+        Returns:
+            The averages by name; none if there was no batch.
+        """
         if (sums := self.fold()) is None:
             return {}
         sums = trainer.strategy.reduce(sums, reduce_op="sum")
@@ -51,41 +74,39 @@ class Averages:
 
 
 class TrainingModule(pl.LightningModule):
-    """Trains a model whose ``loss(images, labels, epoch, generator)`` has a ``loss`` and the ``parts`` it ``reports``.
+    """Trains a model whose ``loss(images, labels, epoch, generator)`` returns an ``objective`` and ``metrics``.
 
-    ``optimizer`` takes parameters, ``scheduler`` is Lightning's scheduler config whose ``scheduler`` takes an optimizer
-    (and ``total_steps``, if it asks for it), ``config`` is the resolved run config that goes into the checkpoint.
+    Args:
+        model: what is trained
+        optimizer: a torch optimizer that lacks its parameters
+        scheduler: a scheduler that lacks its optimizer, and ``total_steps`` if it has such an argument; None for a
+            constant rate. Its attribute ``interval`` says when it steps, ``epoch`` (default) or ``step``, its attribute
+            ``monitor`` which metric it is given
+        config: of the run; it goes into the checkpoint
     """
 
     def __init__(
         self,
         model: VAE | Classifier,
         optimizer: Callable[..., torch.optim.Optimizer],
-        scheduler: dict[str, Any],
-        config: dict[str, Any],
+        scheduler: Callable[..., LRScheduler] | None,
+        config: RunConfig,
     ) -> None:
         super().__init__()
         self.model = model
         self.make_optimizer = optimizer
-        self.scheduler = scheduler
+        self.make_scheduler = scheduler
         self.run_config = config
         self.averages = {"train": Averages(), "val": Averages(), "test": Averages()}
         self.metrics: dict[str, float] = {}  # of the validation, until the epoch ends
         self.reported: dict[str, float] = {}  # of the last whole epoch
         self._noise: torch.Generator | None = None
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning notes the running hook dozens of times a step; nn.Module's way to set an attribute takes 10 us each
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
-
     def _generator(self, *key: int) -> torch.Generator:
         """Noise that depends on the seed and ``key`` alone: a resumed run draws what an uninterrupted one would."""
         if self._noise is None or self._noise.device != self.device:
             self._noise = torch.Generator(self.device)
-        seed = self.run_config["seed"]
+        seed = self.run_config.seed
         for number in (*key, self.global_rank):
             seed = (seed * 0x9E3779B1 + number + 0x7F4A7C15) & 0xFFFFFFFF
         return self._noise.manual_seed(seed)
@@ -96,30 +117,32 @@ class TrainingModule(pl.LightningModule):
         return self.trainer.global_step / max(1, int(self.trainer.num_training_batches))
 
     def names(self, split: str) -> list[str]:
-        """What an epoch reports of a split."""
-        return [f"{split}/{name}" for name in ("loss", *self.model.reports)]
+        """The names of what an epoch reports of a split: ``val/loss`` and the model's metrics."""
+        return [f"{split}/{name}" for name in ("loss", *self.model.metric_names)]
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Compute the objective of a batch of images and labels."""
         images, labels = batch
         loss = self.model.loss(images, labels, self.epoch, self._generator(1, self.trainer.global_step))
         self.averages["train"].add(loss)
-        return loss.loss
+        return loss.objective
 
     def on_train_epoch_end(self) -> None:
+        """Log the metrics of training and validation, one record an epoch."""
         metrics = self.averages["train"].compute(self.names("train"), self.trainer) | self.metrics
         self.metrics = {}
         metrics |= self.settings()
         self.reported = metrics
         self.log_dict(metrics, logger=False)
         for logger in self.loggers:
-            # one record an epoch, instead of Lightning's two
             logger.log_metrics({"epoch": self.current_epoch + 1, **metrics}, step=self.trainer.global_step)
 
     def settings(self) -> dict[str, float]:
-        """What changes while it trains."""
+        """Values that change during training and are logged with the metrics."""
         return {"lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
 
-    def evaluation_step(self, split: str, batch: tuple[Tensor, Tensor], batch_idx: int) -> Loss | Verdict:
+    def evaluation_step(self, split: str, batch: tuple[Tensor, Tensor], batch_idx: int) -> Loss | ClassifierOutput:
+        """Compute the objective of a batch of ``val`` or ``test``, and add it to the split's averages."""
         images, labels = batch
         # the same noise every epoch: a difference between epochs is the model's
         loss = self.model.loss(images, labels, self.epoch, self._generator(2, batch_idx))
@@ -127,20 +150,24 @@ class TrainingModule(pl.LightningModule):
         return loss
 
     def evaluation_end(self, split: str) -> dict[str, float]:
-        """The averages of an evaluation, and what else it tells."""
+        """The averages of an evaluation of a split, and further metrics, by name."""
         return self.averages[split].compute(self.names(split), self.trainer)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """As :meth:`evaluation_step`."""
         self.evaluation_step("val", batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
+        """Keep the metrics until the epoch ends; callbacks get them now."""
         self.metrics = self.evaluation_end("val")
         self.log_dict(self.metrics, logger=False)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """As :meth:`evaluation_step`."""
         self.evaluation_step("test", batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:
+        """Log the metrics of the test."""
         metrics = self.evaluation_end("test")
         self.log_dict(metrics, logger=False)
         self.reported = self.reported | metrics
@@ -148,17 +175,20 @@ class TrainingModule(pl.LightningModule):
             logger.log_metrics(metrics, step=self.trainer.global_step)
 
     def configure_optimizers(self) -> Any:
+        """The optimizer, and the scheduler with the interval and the metric that its class names."""
         optimizer = self.make_optimizer(self.parameters())
-        if self.scheduler.get("scheduler") is None:
+        if self.make_scheduler is None:
             return optimizer
-        make = self.scheduler["scheduler"]
-        needs_length = "total_steps" in make.func.__init__.__code__.co_varnames
+        needs_length = "total_steps" in inspect.signature(self.make_scheduler).parameters
         length = {"total_steps": self._total_steps()} if needs_length else {}
-        return {"optimizer": optimizer, "lr_scheduler": {**self.scheduler, "scheduler": make(optimizer, **length)}}
+        scheduler = self.make_scheduler(optimizer, **length)
+        when = {"interval": getattr(scheduler, "interval", "epoch"), "monitor": getattr(scheduler, "monitor", None)}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **when}}
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
+        """Clip gradients, those of a fused optimizer in bfloat16 too."""
         plugin = self.trainer.precision_plugin
         if isinstance(plugin, MixedPrecision) and plugin.scaler is None and gradient_clip_val:
             # Lightning clips no fused optimizer's gradients in any mixed precision, though bfloat16's are not scaled
@@ -182,19 +212,25 @@ class TrainingModule(pl.LightningModule):
         return max(1, steps if trainer.max_steps < 0 else min(steps, trainer.max_steps))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        facts = {"config": self.run_config, "classes": list(self.model.classes), "metrics": self.reported}
-        checkpoint["ldg"] = {"version": VERSION, **facts}
+        """Add the config, the classes and the metrics, and the averages of an epoch that is not over."""
+        checkpoint["ldg"] = {
+            "version": FORMAT,
+            "config": self.run_config.to_dict(),
+            "classes": list(self.model.classes),
+            "metrics": self.reported,
+        }
         # a run stopped in mid-epoch goes on with the epoch's average so far
         checkpoint["ldg_averages"] = self.averages["train"].fold()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the averages and the metrics."""
         self.averages["train"].sums = checkpoint["ldg_averages"]
         self.reported = checkpoint["ldg"]["metrics"]
-        relocate(checkpoint, self.run_config["folder"])
+        relocate(checkpoint, self.run_config.folder)
 
 
 class VAEModule(TrainingModule):
-    """Trains a :class:`VAE`; reports its active units and the weight of its KL term besides."""
+    """Trains a :class:`VAE`; reports its active units and the weight of its KL term as well."""
 
     model: VAE
 
@@ -203,17 +239,45 @@ class VAEModule(TrainingModule):
         self._means: list[Tensor] = []
 
     def settings(self) -> dict[str, float]:
-        return {"beta": self.model.beta.weight(self.epoch)} | super().settings()
+        """The weight of the KL term and the learning rate."""
+        return {"beta": self.model.objective.schedule.weight(self.epoch)} | super().settings()
 
-    def evaluation_step(self, split: str, batch: tuple[Tensor, Tensor], batch_idx: int) -> Loss | Verdict:
+    def evaluation_step(self, split: str, batch: tuple[Tensor, Tensor], batch_idx: int) -> Loss | ClassifierOutput:
+        """As :meth:`TrainingModule.evaluation_step`; posterior means are kept for the active units."""
         loss = super().evaluation_step(split, batch, batch_idx)
         assert isinstance(loss, Loss)
-        self._means.append(loss.posterior.mean)
+        self._means.append(loss.inference.posterior.mean)
         return loss
 
     def evaluation_end(self, split: str) -> dict[str, float]:
+        """The averages and the number of active units."""
         gathered = self.all_gather(torch.cat(self._means))
         assert isinstance(gathered, Tensor)
         self._means.clear()
         active = gathered.flatten(0, -2).double().var(0) > ACTIVE
         return super().evaluation_end(split) | {f"{split}/active_units": float(active.sum())}
+
+
+def make_module(config: RunConfig, classes: tuple[str, ...]) -> TrainingModule:
+    """Build the model and the module that trains it.
+
+    The layout in memory is channels-last, the faster one for convolutions on CPU and GPU.
+
+    Args:
+        config: of the run
+        classes: the name of each label, in order
+
+    Raises:
+        UserError: if the model or the optimizer refuses its arguments.
+    """
+    try:
+        model = build(config.model).to(memory_format=torch.channels_last)
+        model.classes = classes
+        optimizer = instantiate(config.optimizer)
+        scheduler = instantiate(config.scheduler) if config.scheduler else None
+        optimizer(model.parameters())  # a rate that it does not take is an error now
+    except (ValueError, TypeError) as error:
+        raise UserError(" ".join(str(error).split())) from None
+    if config.compile:
+        model.compile()
+    return (VAEModule if isinstance(model, VAE) else TrainingModule)(model, optimizer, scheduler, config)

@@ -10,8 +10,10 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from ldg.checkpoint import find, read
+from ldg.config.check import check_config
+from ldg.config.compose import replace_folder
+from ldg.config.run_config import RunConfig
 from ldg.errors import UserError
-from ldg.training.config import check, moved
 
 # what a run is: another one is another run
 KEPT = ("data", "model", "conditioning", "likelihood", "optimizer", "scheduler", "experiment", "debug")
@@ -26,28 +28,33 @@ DEVICES = ("accelerator", "devices", "strategy")
 _TRUSTED_ROOTS = ("ldg.", "torch.optim.", "pytorch_lightning.")
 
 
-def resumed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """The config of the run that ``config["ckpt_path"]`` (a checkpoint or run folder) belongs to.
+def resume_config(config: RunConfig, overrides: list[str]) -> RunConfig:
+    """The config with which a run goes on in its folder.
 
-    Of ``config``, composed of ``overrides``, it takes only what these name: single values, or a logger or callbacks
-    group in place of the run's own, or the devices of another trainer. It goes on in the run's folder.
+    Args:
+        config: composed of ``overrides``; ``config.ckpt_path`` is a checkpoint or run folder
+        overrides: of the command line. Only what they name is taken from ``config``: single values, a logger or
+            callbacks group in place of the run's, or the devices of another trainer
+
+    Returns:
+        The config in the checkpoint with these changes.
 
     Raises:
         UserError: for an unusable checkpoint, an override that would change what is trained, or a run that is finished.
     """
-    path = Path(config["ckpt_path"])
+    path = Path(str(config.ckpt_path))
     if path.is_dir() and (path / "checkpoints" / "last.ckpt").is_file():
         path = path / "checkpoints" / "last.ckpt"
     path = find(path)
     content = read(path)
-    result = copy.deepcopy(content["ldg"]["config"])
     if path.suffix == ".safetensors":
         raise UserError(f"ckpt_path={path}: exported weights cannot be trained on; name a run folder or its last.ckpt")
-    _refuse_foreign(result)
+    saved = copy.deepcopy(content["ldg"]["config"])
+    _refuse_foreign(saved)
     home = path.parent.parent
-    folder = str(home if path.parent.name == "checkpoints" else config["folder"])
-    result = moved(result, result["folder"], folder)
-    given = moved(config, config["folder"], folder)
+    folder = str(home if path.parent.name == "checkpoints" else config.folder)
+    result = replace_folder(saved, saved["folder"], folder)
+    given = replace_folder(config.to_dict(), config.folder, folder)
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.key_or_group
         if re.split(r"[./@]", key)[0] in KEPT + IDENTITY and key not in MOVABLE:
@@ -55,18 +62,18 @@ def resumed(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
                 f"{override.input_line}: a resumed run keeps its own {key}; leave it out, or start a new run"
             )
         if key in REPLACEABLE:
-            result[key] = _group(key, given.get(key) or {}, result)
+            result[key] = _fit_group(key, given.get(key) or {}, result)
         elif override.is_delete():
             _delete(result, key.split("."))
         elif key != "ckpt_path" and not key.startswith("hydra"):
             _take(result, given, key.split("."))
     result["ckpt_path"] = str(path)
-    check(result)
+    check_config(result)
     epochs = result["trainer"].get("max_epochs") or -1
-    finished = (Path(result["folder"]) / "summary.json").exists()  # one stopped after its last epoch has its test to do
-    if finished and 0 <= epochs <= _finished_epochs(content, path):
+    is_finished = (Path(folder) / "summary.json").exists()  # one stopped after its last epoch has its test to do
+    if is_finished and 0 <= epochs <= _finished_epochs(content, path):
         raise UserError(f"{path} has trained its {epochs} epochs; go on with trainer.max_epochs={2 * epochs}")
-    return result
+    return RunConfig.from_dict(result)
 
 
 def _finished_epochs(content: dict[str, Any], path: Path) -> int:
@@ -77,12 +84,17 @@ def _finished_epochs(content: dict[str, Any], path: Path) -> int:
 
 
 def relocate(checkpoint: dict[str, Any], folder: str) -> None:
-    """Let the callbacks of a checkpoint find the files they wrote after their run's folder was moved or renamed."""
+    """Let the callbacks of a checkpoint find their files after the run's folder was moved or renamed.
+
+    Args:
+        checkpoint: its content, which is changed in place
+        folder: where the run's folder is now
+    """
     new = os.path.realpath(folder)
     for key, state in checkpoint.get("callbacks", {}).items():
         old = str(state.get("dirpath") or "")
         if Path(old).name == "checkpoints":
-            checkpoint["callbacks"][key] = moved(state, str(Path(old).parent), new)
+            checkpoint["callbacks"][key] = replace_folder(state, str(Path(old).parent), new)
 
 
 def _refuse_foreign(node: Any) -> None:
@@ -96,10 +108,10 @@ def _refuse_foreign(node: Any) -> None:
         target = str(node["_target_"])
         module, _, name = target.rpartition(".")
         try:
-            found = getattr(importlib.import_module(module), name) if target.startswith(_TRUSTED_ROOTS) else None
+            made = getattr(importlib.import_module(module), name) if target.startswith(_TRUSTED_ROOTS) else None
         except (ImportError, AttributeError):
-            found = None
-        if not (isinstance(found, type) and f"{found.__module__}.".startswith(_TRUSTED_ROOTS)):
+            made = None
+        if not (isinstance(made, type) and f"{made.__module__}.".startswith(_TRUSTED_ROOTS)):
             raise UserError(
                 f"the checkpoint's config names {target!r} as a target, which ldg does not make from a file"
             )
@@ -107,14 +119,14 @@ def _refuse_foreign(node: Any) -> None:
         _refuse_foreign(value)
 
 
-def _group(name: str, new: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+def _fit_group(name: str, new: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
     """A group named on the command line, fitted to the run."""
     if name == "trainer":
         return {k: v for k, v in run["trainer"].items() if k not in DEVICES} | {k: new[k] for k in DEVICES if k in new}
     if "wandb" in new:
         new["wandb"] |= {"name": run["name"], "tags": run["tags"], "save_dir": run["outputs"]}
-        own = run["logger"].get("wandb", {})
-        new["wandb"] |= {"group": own.get("group") or run["tags"][0], "choices": own.get("choices")}
+        earlier = run["logger"].get("wandb", {})
+        new["wandb"] |= {"group": earlier.get("group") or run["tags"][0], "choices": earlier.get("choices")}
     return new
 
 

@@ -1,21 +1,26 @@
-"""Checkpoint files that are there as a whole or not at all."""
+"""Checkpoint files that exist as a whole or not at all, and are read in today's format."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from ldg.files import whole
+from ldg.migration import migrate
+
 
 class WholeFiles(TorchCheckpointIO):
-    """Writes beside the file and then renames: whatever happens meanwhile, the checkpoint before stays as it was."""
+    """Writes checkpoints whole: whatever happens meanwhile, the checkpoint before stays as it was."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        try:
-            torch.save(checkpoint, partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        """Write a checkpoint.
+
+        Raises:
+            UserError: if the file cannot be written.
+        """
+        with whole(path) as temporary:
+            torch.save(checkpoint, temporary)
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Read a checkpoint of any format."""
+        return migrate(super().load_checkpoint(*args, **kwargs))

@@ -1,0 +1,63 @@
+"""The summary of a finished run, of its best weights."""
+
+import os
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint, Timer
+
+from ldg.checkpoint import read
+from ldg.config.run_config import RunConfig
+from ldg.figures.strings import writable
+from ldg.generation.alphabet import is_written
+from ldg.models.vae import VAE
+from ldg.training.loggers import wandb_run
+from ldg.training.module import TrainingModule
+
+
+def best_checkpoint(trainer: pl.Trainer) -> str | None:
+    """The path of the checkpoint with the best value of the metric that models are chosen by; None without one."""
+    callbacks = trainer.checkpoint_callbacks
+    best = next((c for c in callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
+    return (best and best.best_model_path) or None
+
+
+def load_best(trainer: pl.Trainer, module: TrainingModule) -> None:
+    """Put the weights of the best epoch into a module, and its metrics, so that all numbers are of the same epoch."""
+    if path := best_checkpoint(trainer):
+        content = read(path)
+        module.load_state_dict(content["state_dict"])
+        module.reported = content["ldg"]["metrics"]
+
+
+def summarise(config: RunConfig, trainer: pl.Trainer, module: TrainingModule) -> dict[str, Any]:
+    """The content of ``summary.json``.
+
+    Returns:
+        name, number of epochs and steps, seconds of training (of a resumed run since its very start), number of
+        parameters, path of the best checkpoint in the run's folder, id of the W&B run, the arguments of generate.py
+        that show what the model draws, and the metrics by split and name.
+    """
+    timer = next(c for c in trainer.callbacks if isinstance(c, Timer))  # type: ignore[attr-defined]
+    best = best_checkpoint(trainer)
+    wandb = wandb_run(trainer.loggers)
+    return {
+        "name": config.name,
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+        "seconds": round(timer.time_elapsed("train"), 1),
+        "parameters": sum(p.numel() for p in module.model.parameters()),
+        "checkpoint": os.path.relpath(best, config.folder) if best else None,
+        "wandb": str(wandb.version) if wandb else None,
+        "example": _example(module.model) if isinstance(module.model, VAE) else None,
+        "metrics": {key: value for key, value in module.reported.items() if "/" in key},
+    }
+
+
+def _example(model: VAE) -> str:
+    """Arguments of generate.py that this model can carry out."""
+    if model.conditioning == "none":
+        return "--rows 4 --columns 8"
+    if is_written(model.classes):
+        return f'"{writable(model.classes, "Hello World")}"'
+    return f'"{", ".join(model.classes[:2])}"'
