@@ -1,0 +1,1 @@
+"""Lightning callbacks: the gallery, averaged weights, a progress bar, and saving when a signal arrives."""

@@ -3,15 +3,20 @@
 from typing import Annotated
 
 from pydantic import Field, PositiveInt
+from pytorch_lightning import LightningModule
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
 
 class Averaging(WeightAveraging):
-    """Validates, keeps and draws with averaged weights: Lightning's WeightAveraging with a warm-up.
+    """Validates, saves and draws averaged weights: Lightning's WeightAveraging with a warm-up.
 
-    Every ``every_n_steps`` steps the average moves by 1 - ``decay`` of the way to the weights; in the beginning, where
-    it would still be the first weights, by 9 / (10 + updates), as TensorFlow's ExponentialMovingAverage does.
+    An update moves the average by the fraction 1 - ``decay`` towards the weights. The first updates move it further, by
+    9 / (10 + updates), as TensorFlow's ExponentialMovingAverage does: it would otherwise stay near the initial weights.
+
+    Args:
+        decay: fraction of the average that an update keeps, 0 up to but not including 1
+        every_n_steps: optimizer steps from one update to the next
     """
 
     def __init__(self, decay: Annotated[float, Field(ge=0, lt=1)] = 0.99, every_n_steps: PositiveInt = 10) -> None:
@@ -21,5 +26,11 @@ class Averaging(WeightAveraging):
         super().__init__(avg_fn=towards)
         self.every_n_steps = every_n_steps
 
+    @property
+    def averaged_module(self) -> LightningModule | None:
+        """The module with the averaged weights; None before training."""
+        return self._average_model.module if self._average_model is not None else None  # type: ignore[return-value]
+
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """Update the average every ``every_n_steps`` steps, and never at the end of an epoch."""
         return step_idx is not None and step_idx % self.every_n_steps == 0

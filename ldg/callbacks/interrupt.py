@@ -13,15 +13,18 @@ from pytorch_lightning.callbacks import Checkpoint
 from ldg.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-AGREE_EVERY = 10  # steps; the processes of a DDP run ask each other so often
+AGREE_EVERY = 10  # steps: how often the processes of a DDP run compare whether one received a signal
 
 
 class SaveOnSignal(Checkpoint):
-    """As a context manager around a run and a callback in it: after a signal, save ``last.ckpt`` and raise Interrupted.
+    """Saves ``last.ckpt`` after a signal, then raises Interrupted: a context manager around a run, and its callback.
 
-    In training this happens after the step, or at the end of the epoch if its last step is done (validation and gallery
-    are waited for); before and after training, and at a second signal, at once. Lightning calls a Checkpoint after all
-    other callbacks: what is saved at the end of an epoch is complete.
+    In training this happens after the current step, or at the end of the epoch if its last step is done (validation and
+    gallery are completed). Before and after training, and at a second signal, Interrupted is raised at once. Lightning
+    calls a Checkpoint after all other callbacks, so what is saved at the end of an epoch is complete.
+
+    Args:
+        folder: of the run
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,45 +34,51 @@ class SaveOnSignal(Checkpoint):
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # only there may handlers be set
-            self._before = {signum: signal.signal(signum, self._note) for signum in SIGNALS}
+        if threading.current_thread() is threading.main_thread():  # handlers can be set there only
+            self._before = {signum: signal.signal(signum, self._receive) for signum in SIGNALS}
         return self
 
     def __exit__(self, *args: object) -> None:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
 
-    def _note(self, signum: int, frame: FrameType | None) -> None:
+    def _receive(self, signum: int, frame: FrameType | None) -> None:
         if not self.training or self.received is not None:
             raise Interrupted(signum, self.checkpoint if self.checkpoint.exists() else None)
         self.received = signum
-        os.write(2, b"\nstopping after this step or epoch; once more to stop at once\n")  # print is not for handlers
+        # print is not safe in a handler
+        os.write(2, b"\nstopping after this step or epoch; once more to stop at once\n")
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Set the handlers again: Lightning has replaced them."""
         for signum in self._before:
-            signal.signal(signum, self._note)  # Lightning has put its own in between
+            signal.signal(signum, self._receive)
         self.training = True
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Stop after the step if a signal has arrived."""
         # a checkpoint of an epoch's last step would be taken for one of a finished epoch
         if not trainer.is_last_batch and (trainer.world_size == 1 or trainer.global_step % AGREE_EVERY == 0):
-            self._stop_if_told(trainer)
+            self._stop_if_signalled(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._stop_if_told(trainer)
+        """Stop after the epoch if a signal has arrived."""
+        self._stop_if_signalled(trainer)
 
-    def _stop_if_told(self, trainer: pl.Trainer) -> None:
-        told = self.received is not None
+    def _stop_if_signalled(self, trainer: pl.Trainer) -> None:
+        is_signalled = self.received is not None
         if trainer.world_size > 1:
-            told = trainer.strategy.reduce_boolean_decision(told, all=False)
-        if told:
+            is_signalled = trainer.strategy.reduce_boolean_decision(is_signalled, all=False)
+        if is_signalled:
             trainer.save_checkpoint(self.checkpoint)
             raise Interrupted(self.received or signal.SIGTERM, self.checkpoint)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Stop if a signal has arrived while the last pictures were drawn."""
         self.training = False
-        if self.received is not None:  # while the last pictures were drawn
+        if self.received is not None:
             raise Interrupted(self.received, self.checkpoint if self.checkpoint.exists() else None)
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        """Let the next signal raise Interrupted at once."""
         self.training = False

@@ -1,4 +1,4 @@
-"""One line that moves: the epoch, the batches, and the latest value of what models are chosen by."""
+"""A progress bar: epoch, batches, and the latest value of the metric that selects the best model."""
 
 import sys
 from typing import Any
@@ -9,7 +9,11 @@ from tqdm import tqdm
 
 
 class Progress(ProgressBar):
-    """A single bar over the whole training; nothing where the output is not a terminal but one line an epoch."""
+    """A single bar over the whole training; one line per epoch where stderr is not a terminal.
+
+    Args:
+        enabled: whether it prints anything
+    """
 
     def __init__(self, enabled: bool = True) -> None:
         super().__init__()
@@ -17,12 +21,15 @@ class Progress(ProgressBar):
         self.enabled = enabled
 
     def disable(self) -> None:
+        """Print nothing from now on."""
         self.enabled = False
 
     def enable(self) -> None:
+        """Print from now on."""
         self.enabled = True
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Open the bar."""
         if not self.enabled:
             return
         total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
@@ -41,14 +48,17 @@ class Progress(ProgressBar):
         return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Name the epoch."""
         if self.bar is not None:
             self.bar.set_description(self._epoch(trainer), refresh=False)
 
     def on_train_batch_end(self, *args: Any) -> None:
+        """Move the bar by one batch."""
         if self.bar is not None:
             self.bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Show the monitored metric."""
         if self.bar is None:
             return
         monitors = [getattr(callback, "monitor", None) for callback in trainer.checkpoint_callbacks]
@@ -60,12 +70,14 @@ class Progress(ProgressBar):
             print(f"{self._epoch(trainer)}  {text}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Leave the terminal's line."""
+        """End the terminal's line."""
         if self.bar is not None:
             self.bar.close()
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Close the bar."""
         self.close()
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        """Close the bar."""
         self.close()

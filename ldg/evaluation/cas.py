@@ -1,4 +1,4 @@
-"""Classification Accuracy Score: what a classifier learns from generated images alone (Ravuri & Vinyals 2019)."""
+"""Classification accuracy score (Ravuri & Vinyals 2019)."""
 
 import shutil
 import tempfile
@@ -7,56 +7,67 @@ from pathlib import Path
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
 
-from ldg.evaluation import judge
-from ldg.evaluation.measure import Measure, Result, Value
-from ldg.evaluation.reads import judge_name, macro, read
-from ldg.evaluation.subject import BATCH, Subject, data_config, progress
-from ldg.training import config as configs
-from ldg.training.run import instantiate_data, run
+from ldg.checkpoint import data_config
+from ldg.config.compose import replace_folder
+from ldg.config.run_config import RunConfig
+from ldg.data.dataset import progress
+from ldg.evaluation.class_accuracy import count_predictions, describe_judge, weighted_accuracy
+from ldg.evaluation.context import BATCH, EvaluationContext
+from ldg.evaluation.judge import compose_judge_config, find_judge, load_judge
+from ldg.evaluation.measure import Measure, Quantity, Result
+from ldg.training.run import make_data, run
 
 
 class Cas(Measure):
-    """Accuracy on real test images of a fresh judge trained on generated images only.
+    """Accuracy on real test images of a classifier trained only on generated ones, by frequency of the classes.
 
-    There is one generated image for each of the train and val splits, of the same class; the training is the judge's
-    own, or as long as ``epochs`` says, and one of the same length on the real images gives the reference.
+    The training set holds one generated image for each image of the train and val splits, of the same class. The
+    reference is a classifier trained as long on the real images.
+
+    Args:
+        epochs: of the classifier's training; None: as many as the judge's
+        temperature: factor of the prior's standard deviation
     """
+
+    quantities = (Quantity("cas", "classification accuracy score", "", "higher", "bar"),)
 
     def __init__(self, epochs: PositiveInt | None = None, temperature: NonNegativeFloat = 1.0) -> None:
         self.epochs = epochs
         self.temperature = temperature
 
-    def __call__(self, subject: Subject) -> Result:
-        subject.require_labels()
-        real, labels = subject.images("test")
-        config = judge.recipe(data_config(subject.model), self.epochs)
-        data = instantiate_data(config)
-        bar = progress(len(data.train_labels), "drawing a training set")
-        images = torch.empty(len(data.train_labels), *subject.model.image_shape, dtype=torch.uint8)
+    def __call__(self, context: EvaluationContext) -> Result:
+        """As :meth:`Measure.__call__`."""
+        context.require_labels()
+        real, labels = context.images("test")
+        config = compose_judge_config(data_config(context.model), self.epochs)
+        data = make_data(config["data"])
+        bar = progress(len(data.train_labels), "generating a training set")
+        images = torch.empty(len(data.train_labels), *context.model.image_shape, dtype=torch.uint8)
         done = 0
-        for batch in subject.draw(data.train_labels, "cas", self.temperature):
+        for batch in context.sample(data.train_labels, "cas", self.temperature):
             images[done : done + len(batch)] = (255 * batch).round().byte()
             done += len(batch)
             bar.update(len(batch))
         bar.close()
         folder = Path(tempfile.mkdtemp())
         try:
-            run(configs.moved(config, config["folder"], str(folder / "run")), data.with_training_images(images))
-            student = judge.load_judge(folder / "run")
+            placed = RunConfig.from_dict(replace_folder(config, config["folder"], str(folder / "run")))
+            run(placed, data.with_training_images(images))
+            student = load_judge(folder / "run").to(context.device)
         finally:
             shutil.rmtree(folder)
-        teacher = judge.find(data, data_config(subject.model), self.epochs)
-        learnt = read(student, real.split(BATCH), labels)
-        own = read(teacher, real.split(BATCH), labels)
-        frequencies = own.sum(1)
-        (score, error), (reference, _) = macro(learnt, frequencies), macro(own, frequencies)
+        teacher = find_judge(data, data_config(context.model), self.epochs).to(context.device)
+        of_student = count_predictions(student, real.split(BATCH), labels, "classifying test images")
+        of_teacher = count_predictions(teacher, real.split(BATCH), labels, "classifying test images")
+        frequencies = of_teacher.sum(1)
+        reference, _ = weighted_accuracy(of_teacher, frequencies)
         epochs = config["trainer"]["max_epochs"]
         return Result(
             f"{len(images):,} generated images, temperature {self.temperature:g}, {epochs} epochs; "
-            f"reference: {judge_name(teacher)} trained alike on as many real ones",
-            {"cas": Value(score, error, "", "higher", reference)},
+            f"reference: {describe_judge(teacher)} trained on as many real ones, by the same recipe",
+            {"cas": self.value("cas", *weighted_accuracy(of_student, frequencies), reference=reference)},
             {
-                "classes": list(subject.model.classes),
-                "per_class": (learnt.diag() / learnt.sum(1).clamp(min=1)).tolist(),
+                "classes": list(context.model.classes),
+                "per_class": (of_student.diag() / of_student.sum(1).clamp(min=1)).tolist(),
             },
         )

@@ -1,4 +1,4 @@
-"""How far generated images are from real ones, in the features of the judge."""
+"""Distances between generated and real images, in the features of the judge."""
 
 import warnings
 from collections.abc import Callable
@@ -10,61 +10,98 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from ldg.evaluation.measure import Measure, Result, Value
-from ldg.evaluation.reads import judge_name
-from ldg.evaluation.subject import BATCH, Subject
+from ldg.evaluation.class_accuracy import describe_judge
+from ldg.evaluation.context import BATCH, EvaluationContext
+from ldg.evaluation.measure import Measure, Quantity, Result
 
 CHUNK = 1000  # rows of a distance matrix at a time
 
 
-class Given(nn.Identity):
-    """Stands where torchmetrics would compute features: they are computed already."""
+class PrecomputedFeatures(nn.Identity):
+    """Takes the place of the network in which torchmetrics computes features: they are its input already."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
         self.num_features = num_features
 
 
-def frechet(real: Tensor, drawn: Tensor) -> float:
-    """Fréchet distance between features (N, F) and (M, F) (Heusel et al. 2017, eq. 6), by torchmetrics."""
-    return float(_compared(FrechetInceptionDistance(Given(real.shape[1])), real, drawn).compute())
+def frechet_distance(real: Tensor, generated: Tensor) -> float:
+    """Fréchet distance (FID; Heusel et al. 2017, eq. 6), by torchmetrics.
+
+    Args:
+        real: features (N, F)
+        generated: features (M, F)
+
+    Returns:
+        The distance, at least 0 up to rounding.
+    """
+    return float(_compute(FrechetInceptionDistance(PrecomputedFeatures(real.shape[1])), real, generated))
 
 
-def kernel(real: Tensor, drawn: Tensor, seed: int = 0) -> float:
-    """Squared maximum mean discrepancy, cubic kernel, 100 subsets of up to 1000 (Bińkowski et al. 2018, section 4)."""
-    size = min(1000, len(real), len(drawn))
+def kernel_distance(real: Tensor, generated: Tensor, seed: int = 0) -> float:
+    """Squared maximum mean discrepancy with a cubic kernel (KID; Bińkowski et al. 2018, section 4), by torchmetrics.
+
+    Args:
+        real: features (N, F)
+        generated: features (M, F)
+        seed: of the 100 subsets of up to 1000 images
+
+    Returns:
+        The unbiased estimate, which may be negative.
+    """
+    size = min(1000, len(real), len(generated))
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it keeps all features
         torch.manual_seed(seed)
-        metric = KernelInceptionDistance(Given(real.shape[1]), subsets=100, subset_size=size)
-        return float(_compared(metric, real, drawn).compute()[0])
+        metric = KernelInceptionDistance(PrecomputedFeatures(real.shape[1]), subsets=100, subset_size=size)
+        return float(_compute(metric, real, generated)[0])
 
 
-def _compared(metric: Any, real: Tensor, drawn: Tensor) -> Any:
+def _compute(metric: Any, real: Tensor, generated: Tensor) -> Any:
     metric.update(real, real=True)
-    metric.update(drawn, real=False)
-    return metric
+    metric.update(generated, real=False)
+    return metric.compute()
 
 
-def covered(points: Tensor, support: Tensor, neighbours: int = 3) -> float:
-    """The share of ``points`` (N, F) that lie within reach of ``support`` (M, F).
+def coverage(points: Tensor, support: Tensor, neighbours: int = 3) -> float:
+    """The share of points within reach of a support, where each of its points reaches to its k-th neighbour in it.
 
-    A point of the support reaches as far as its k-th neighbour in it. Precision is the share of generated points that
-    the real ones cover, recall the reverse (Kynkäänniemi et al. 2019, eq. 1 to 3). Written here because torchmetrics
-    has no such metric.
+    Precision is the share of generated points that the real ones cover, recall the reverse (Kynkäänniemi et al. 2019,
+    eq. 1 to 3). torchmetrics has no such metric.
+
+    Args:
+        points: (N, F)
+        support: (M, F)
+        neighbours: k
+
+    Returns:
+        A share in [0, 1].
     """
-    nearest = [torch.cdist(some, support).topk(neighbours + 1, largest=False).values for some in support.split(CHUNK)]
+    nearest = [torch.cdist(rows, support).topk(neighbours + 1, largest=False).values for rows in support.split(CHUNK)]
     reach = torch.cat(nearest)[:, -1]
-    inside = [(torch.cdist(some, support) <= reach).any(1) for some in points.split(CHUNK)]
+    inside = [(torch.cdist(rows, support) <= reach).any(1) for rows in points.split(CHUNK)]
     return float(torch.cat(inside).double().mean())
 
 
 class Distance(Measure):
     """FID, KID, precision and recall of as many generated images as there are test images, of the same classes.
 
-    Each is the mean over ``rounds`` sets of generated images, its error the spread of the rounds over their root. The
-    reference is the same distance from the test images to as many training images: no generator can be asked for less.
+    Each is the mean over several sets of generated images; its standard error comes from their spread. The reference is
+    the distance between the test images and as many training images: the least that a generator can be expected to
+    reach.
+
+    Args:
+        rounds: sets of generated images
+        neighbours: k of precision and recall
+        temperature: factor of the prior's standard deviation
     """
+
+    quantities = (
+        Quantity("fid", "FID", "", "lower", "headline", in_report=True),
+        Quantity("kid", "KID", "", "lower", "headline"),
+        Quantity("precision", "precision", "", "higher", "bar"),
+        Quantity("recall", "recall", "", "higher", "bar"),
+    )
 
     def __init__(
         self, rounds: PositiveInt = 3, neighbours: PositiveInt = 3, temperature: NonNegativeFloat = 1.0
@@ -73,30 +110,31 @@ class Distance(Measure):
         self.neighbours = neighbours
         self.temperature = temperature
 
-    def __call__(self, subject: Subject) -> Result:
-        real = subject.test_features
-        _, labels = subject.images("test")
-        floor, _ = subject.images("train", len(real))
-        seen = subject.features(iter(floor.split(BATCH)), len(floor), "reading training images")
+    def __call__(self, context: EvaluationContext) -> Result:
+        """As :meth:`Measure.__call__`."""
+        real = context.test_features
+        _, labels = context.images("test")
+        train_images, _ = context.images("train", len(real))
+        train = context.features(train_images.split(BATCH), len(train_images), "features of training images")
         rounds = []
         for number in range(self.rounds):
-            drawn = subject.draw(labels, f"distance {number}", self.temperature)
-            rounds.append(subject.features(drawn, len(real), f"reading generated images, round {number + 1}"))
+            samples = context.sample(labels, f"distance {number}", self.temperature)
+            rounds.append(context.features(samples, len(real), f"features of generated images, round {number + 1}"))
         # the sizes must agree: these distances depend on them
-        size = min(len(real), len(seen))
-        measures: dict[str, tuple[Callable[[Tensor], float], Any]] = {
-            "fid": (lambda other: frechet(real[:size], other[:size]), "lower"),
-            "kid": (lambda other: kernel(real[:size], other[:size], subject.seed), "lower"),
-            "precision": (lambda other: covered(other[:size], real[:size], self.neighbours), "higher"),
-            "recall": (lambda other: covered(real[:size], other[:size], self.neighbours), "higher"),
+        size = min(len(real), len(train))
+        distances: dict[str, Callable[[Tensor], float]] = {
+            "fid": lambda other: frechet_distance(real[:size], other[:size]),
+            "kid": lambda other: kernel_distance(real[:size], other[:size], context.seed),
+            "precision": lambda other: coverage(other[:size], real[:size], self.neighbours),
+            "recall": lambda other: coverage(real[:size], other[:size], self.neighbours),
         }
         values = {}
-        for name, (measure, better) in measures.items():
-            found = torch.tensor([measure(drawn) for drawn in rounds], dtype=torch.float64)
-            error = float(found.std() / len(found) ** 0.5) if len(found) > 1 else None
-            values[name] = Value(float(found.mean()), error, "", better, measure(seen))
+        for name, distance in distances.items():
+            by_round = torch.tensor([distance(generated) for generated in rounds], dtype=torch.float64)
+            error = float(by_round.std() / len(by_round) ** 0.5) if len(by_round) > 1 else None
+            values[name] = self.value(name, float(by_round.mean()), error, reference=distance(train))
         setting = (
             f"{self.rounds} x {size:,} generated and {size:,} test images, temperature {self.temperature:g}, "
-            f"{self.neighbours} neighbours; features of {judge_name(subject.judge)}"
+            f"{self.neighbours} neighbours; features of {describe_judge(context.judge)}"
         )
         return Result(setting, values)

@@ -6,9 +6,9 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor
 
-from ldg.evaluation.measure import Measure, Result, mean
-from ldg.evaluation.subject import BATCH, Subject, progress
-from ldg.models.likelihoods import Bernoulli, Likelihood
+from ldg.evaluation.context import EvaluationContext, batches
+from ldg.evaluation.measure import Measure, Quantity, Result
+from ldg.models.likelihoods import Bernoulli
 from ldg.models.vae import VAE, unit
 
 DARKEST = 1 / 512  # half a grey level: no mean image is surer of a pixel
@@ -16,70 +16,85 @@ DARKEST = 1 / 512  # half a grey level: no mean image is surer of a pixel
 
 @torch.inference_mode()
 def elbo_grey(model: VAE, images: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """The ELBO of each image, (N,) nats, were the mean image the coins of a grey :class:`Bernoulli`.
+    """The ELBO with the decoded mean image as the probabilities of a :class:`Bernoulli` of grey values.
 
-    It compares models of other likelihoods, with half a grey level as the least doubt of a pixel.
+    It compares models with different likelihoods. Probabilities stay half a grey level away from 0 and 1.
+
+    Args:
+        model: in eval mode
+        images: (N, C, H, W)
+        labels: (N,)
+        generator: of the noise
+
+    Returns:
+        Nats per image, (N,), on the CPU.
     """
-    found = []
-    for x, c in zip(images.split(BATCH), labels.split(BATCH), strict=True):
-        x = unit(x)
-        posterior, z, params = model.explain(x, c, generator)
-        logits = model.likelihood.mean(params).clamp(DARKEST, 1 - DARKEST).logit()
-        found.append(Bernoulli().log_prob(logits, x) - model.prior.kl(posterior, z, model.conditions(c)[1]).sum(1))
-    return torch.cat(found)
+    bounds = []
+    for x, c in batches(model, images, labels, "ELBO of a grey Bernoulli"):
+        inference = model(x, c, generator)
+        logits = model.likelihood.mean(inference.params).clamp(DARKEST, 1 - DARKEST).logit()
+        bounds.append((Bernoulli().log_prob(logits, unit(x)) - inference.kl).cpu())
+    return torch.cat(bounds)
 
 
 @torch.inference_mode()
 def elbo(
     model: VAE, images: Tensor, labels: Tensor, samples: int = 1, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """E_q[log p(x | z, c)] and KL(q || p) of each image, (N,) nats, the first averaged over ``samples`` draws of z."""
-    bar = progress(samples * len(images), "ELBO")
+    """The two parts of the ELBO, with beta = 1.
+
+    Args:
+        model: in eval mode
+        images: (N, C, H, W)
+        labels: (N,)
+        samples: draws of z per image, over which both are averaged
+        generator: of the noise
+
+    Returns:
+        E_q[log p(x | z, c)] and KL(q || p) in nats per image, (N,) each, on the CPU.
+    """
     log_likelihoods, kls = [], []
-    for x, c in zip(images.split(BATCH), labels.split(BATCH), strict=True):
-        parts = [model.loss(x, c, generator=generator) for _ in range(samples)]
-        log_likelihoods.append(torch.stack([part.log_likelihood for part in parts]).mean(0))
-        kls.append(torch.stack([part.kl for part in parts]).mean(0))
-        bar.update(samples * len(x))
-    bar.close()
+    for x, c in batches(model, images, labels, "ELBO"):
+        parts = [model(x, c, generator) for _ in range(samples)]
+        log_likelihoods.append(torch.stack([part.log_likelihood for part in parts]).mean(0).cpu())
+        kls.append(torch.stack([part.kl for part in parts]).mean(0).cpu())
     return torch.cat(log_likelihoods), torch.cat(kls)
 
 
 class Elbo(Measure):
-    """ELBO, expected log-likelihood and KL in nats per image; bits per dimension where the likelihood is discrete.
+    """ELBO, expected log-likelihood and KL; bits per dimension where the likelihood is discrete.
 
-    Where it is no Bernoulli, also the ELBO as a grey Bernoulli's, by which models of other likelihoods compare.
+    For likelihoods other than Bernoulli also :func:`elbo_grey`.
+
+    Args:
+        samples: draws of z per image
     """
+
+    quantities = (
+        Quantity("elbo", "ELBO", "nats", "higher", "headline", in_report=True),
+        Quantity("elbo_grey", "ELBO as of a grey Bernoulli", "nats", "higher"),
+        Quantity("log_likelihood", "log-likelihood of the image", "nats", "higher"),
+        Quantity("kl", "KL", "nats", display="headline"),
+        Quantity("bits_per_dim", "bits per dimension", "bits", "lower", "headline"),
+    )
 
     def __init__(self, samples: PositiveInt = 1) -> None:
         self.samples = samples
 
-    def __call__(self, subject: Subject) -> Result:
-        model = subject.model
-        images, labels = subject.images("test")
-        log_likelihood, kl = elbo(model, images, labels, self.samples, subject.generator("elbo"))
+    def __call__(self, context: EvaluationContext) -> Result:
+        """As :meth:`Measure.__call__`."""
+        model = context.model
+        images, labels = context.images("test")
+        log_likelihood, kl = elbo(model, images, labels, self.samples, context.generator("elbo"))
         values = {
-            "elbo": mean(log_likelihood - kl, "nats", "higher"),
-            "log_likelihood": mean(log_likelihood, "nats", "higher"),
-            "kl": mean(kl, "nats"),
+            "elbo": self.mean("elbo", log_likelihood - kl),
+            "log_likelihood": self.mean("log_likelihood", log_likelihood),
+            "kl": self.mean("kl", kl),
         }
         if model.likelihood.discrete:
             bits = (kl - log_likelihood) / (math.log(2) * math.prod(model.image_shape))
-            values["bits_per_dim"] = mean(bits, "bits", "lower")
+            values["bits_per_dim"] = self.mean("bits_per_dim", bits)
         if not isinstance(model.likelihood, Bernoulli):
-            values["elbo_grey"] = mean(elbo_grey(model, images, labels, subject.generator("grey")), "nats", "higher")
+            values["elbo_grey"] = self.mean("elbo_grey", elbo_grey(model, images, labels, context.generator("grey")))
         draws = f"{self.samples} draw{'s' if self.samples > 1 else ''} of z"
-        return Result(f"{len(images):,} test images, {draws}; {targets(model.likelihood)}", values)
-
-
-def targets(likelihood: Likelihood) -> str:
-    """What the likelihood is of: results of different kinds cannot be compared."""
-    name = type(likelihood).__name__
-    if isinstance(likelihood, Bernoulli):
-        kind = {
-            "none": "grey values as they are",
-            "dynamic": "binarised anew at each look",
-            "static": f"binarised once, seed {likelihood.seed}",
-        }[likelihood.binarize]
-        return f"{name}, {kind}"
-    return f"{name}, a {'probability of grey levels' if likelihood.discrete else 'density on [0, 1]'}"
+        return Result(f"{len(images):,} test images, {draws}; {model.likelihood.description}", values)

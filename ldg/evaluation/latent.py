@@ -1,4 +1,4 @@
-"""What the latent space is used for: which dimensions are, how like the prior it is, and whether it holds the label."""
+"""The use of the latent space: active dimensions, distance from the prior, and information about the label."""
 
 import math
 import warnings
@@ -9,124 +9,179 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from ldg.evaluation.measure import Measure, Result, Value
-from ldg.evaluation.subject import BATCH, Subject
+from ldg.evaluation.context import EvaluationContext, batches
+from ldg.evaluation.measure import Measure, Quantity, Result
 from ldg.models.posterior import Posterior
-from ldg.models.priors import Flow
-from ldg.models.vae import VAE, unit
+from ldg.models.vae import VAE
 
 
 @torch.inference_mode()
-def codes(
+def encode_images(
     model: VAE, images: Tensor, labels: Tensor, generator: torch.Generator | None = None
 ) -> tuple[Posterior, Tensor]:
-    """q(z | x, c) of all images, and a draw (N, D) of it; ``generator`` decides a dynamic binarisation, too."""
-    found = [
-        model.explain(model.likelihood.target(unit(x), generator), c, generator)
-        for x, c in zip(images.split(BATCH), labels.split(BATCH), strict=True)
-    ]
-    posterior = Posterior(torch.cat([f.posterior.mean for f in found]), torch.cat([f.posterior.log_var for f in found]))
-    return posterior, torch.cat([f.z for f in found])
+    """The posteriors of images and a draw from each.
+
+    Args:
+        model: in eval mode
+        images: (N, C, H, W)
+        labels: (N,)
+        generator: of the noise, that of a dynamic binarisation included
+
+    Returns:
+        q(z | x, c) with mean and log variance (N, D), and z (N, D), on the CPU.
+    """
+    inferences = [model(x, c, generator) for x, c in batches(model, images, labels, "posteriors")]
+    mean, log_var = (torch.cat([getattr(i.posterior, part).cpu() for i in inferences]) for part in ("mean", "log_var"))
+    return Posterior(mean, log_var), torch.cat([i.z.cpu() for i in inferences])
 
 
 def active_units(posterior: Posterior, threshold: float = 0.01) -> int:
-    """Dimensions whose posterior mean has a variance above ``threshold`` over the images (Burda et al. 2016, 5)."""
+    """The number of active dimensions (Burda et al. 2016, section 5).
+
+    Args:
+        posterior: of N images
+        threshold: variance of the posterior mean over the images, above which a dimension is active
+
+    Returns:
+        0 to D.
+    """
     return int((posterior.mean.double().var(0) > threshold).sum())
 
 
 def aggregate_kl(posterior: Posterior, draws: Tensor) -> Tensor:
-    """KL(q(z_j) || N(0, 1)) in nats of each dimension, (D,), q(z_j) being the mixture of all images' posteriors.
+    """KL(q(z_j) || N(0, 1)) of each dimension, q(z_j) being the mixture of all images' posteriors.
 
-    Estimated with ``draws`` (M, D) from the aggregate posterior (Hoffman & Johnson 2016); a dimension at a time, since
-    the mixture of N posteriors over all dimensions at once cannot tell more than log N nats. It is no more than the
-    mean KL of the posteriors (which is convex), and stands for a dimension where that is next to nothing.
+    Estimated with draws from the aggregate posterior (Hoffman & Johnson 2016); one dimension at a time, since the
+    mixture of N posteriors over all dimensions at once cannot exceed log N nats. The mean KL of the posteriors is an
+    upper bound (by convexity), and takes its place in a dimension where that is almost zero.
+
+    Args:
+        posterior: of N images
+        draws: (M, D)
+
+    Returns:
+        Nats, (D,).
     """
     constant = 0.5 * math.log(2 * math.pi)
-    found = posterior.kl().mean(0)
-    for place in (found > 1e-4).nonzero()[:, 0].tolist():
-        z, mean, log_var = draws[:, place], posterior.mean[:, place], posterior.log_var[:, place]
+    kl = posterior.kl().mean(0)
+    for j in (kl > 1e-4).nonzero()[:, 0].tolist():
+        z, mean, log_var = draws[:, j], posterior.mean[:, j], posterior.log_var[:, j]
         weights = -0.5 * ((z[:, None] - mean).square() * (-log_var).exp() + log_var) - constant
         log_q = weights.logsumexp(1) - math.log(len(mean))
-        found[place] = (log_q + 0.5 * z.square() + constant).mean()
-    return found
+        kl[j] = (log_q + 0.5 * z.square() + constant).mean()
+    return kl
 
 
 def moments_kl(posterior: Posterior) -> float:
-    """KL in nats from the normal distribution with the aggregate posterior's mean and covariance to N(0, 1)."""
+    """KL to N(0, 1) from the normal distribution with the aggregate posterior's mean and covariance.
+
+    Args:
+        posterior: of N images
+
+    Returns:
+        Nats.
+    """
     mean = posterior.mean.double()
     covariance = torch.cov(mean.T).reshape(mean.shape[1], -1) + torch.diag(posterior.log_var.double().exp().mean(0))
     centre = mean.mean(0)
     return float(0.5 * (covariance.trace() + centre @ centre - len(centre) - torch.logdet(covariance)))
 
 
-def standardised(posterior: Posterior) -> Posterior:
-    """Posteriors in units of the codes' own mean and standard deviation, where a learned prior has its own place."""
+def standardise(posterior: Posterior) -> Posterior:
+    """Shift and scale posteriors so that the aggregate posterior has mean 0 and variance 1 in each dimension."""
     centre, log_scale = posterior.mean.mean(0), (posterior.mean.var(0) + posterior.log_var.exp().mean(0)).log()
     return Posterior((posterior.mean - centre) * (-0.5 * log_scale).exp(), posterior.log_var - log_scale)
 
 
 def label_information(
-    known: Tensor, known_labels: Tensor, new: Tensor, new_labels: Tensor, seed: int = 0
+    train_z: Tensor, train_labels: Tensor, test_z: Tensor, test_labels: Tensor, seed: int = 0
 ) -> tuple[float, float, float]:
-    """A lower bound on the mutual information of code and label in nats, its standard error, and the labels' entropy.
+    """A lower bound on the mutual information of latent code and label.
 
     I(z; c) >= H(c) + E[log r(c | z)] for any classifier r (Barber & Agakov 2003): scikit-learn's MLPClassifier with one
-    hidden layer of 128 units, fitted to codes (N, D) of training images and asked about those of others. Not below 0.
+    hidden layer of 128 units.
+
+    Args:
+        train_z: codes the classifier is fitted to, (N, D)
+        train_labels: int64 (N,)
+        test_z: codes the bound is computed on, (M, D)
+        test_labels: int64 (M,)
+        seed: of the classifier, 0 to 2**32 - 1
+
+    Returns:
+        The bound, at least 0, its standard error, and the entropy of the labels, in nats.
     """
     from sklearn.neural_network import MLPClassifier
 
     settings = {"learning_rate_init": 3e-3, "early_stopping": True, "n_iter_no_change": 5, "max_iter": 50}
-    probe = MLPClassifier((128,), batch_size=min(200, len(known)), random_state=seed, **settings)
+    probe = MLPClassifier((128,), batch_size=min(200, len(train_z)), random_state=seed, **settings)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a probe not fitted to the end gives a lower bound as well
-        probe.fit(known.numpy(), known_labels.numpy())
-    log_r = np.full((len(new), int(max(known_labels.max(), new_labels.max())) + 1), -math.log(len(known)))
-    log_r[:, probe.classes_] = np.maximum(probe.predict_log_proba(new.numpy()), -math.log(len(known)))
-    said = log_r[np.arange(len(new)), new_labels.numpy()]
-    shares = np.bincount(new_labels.numpy()) / len(new)
+        warnings.simplefilter("ignore")  # a probe that has not converged gives a lower bound as well
+        probe.fit(train_z.numpy(), train_labels.numpy())
+    floor = -math.log(len(train_z))
+    log_r = np.full((len(test_z), int(max(train_labels.max(), test_labels.max())) + 1), floor)
+    log_r[:, probe.classes_] = np.maximum(probe.predict_log_proba(test_z.numpy()), floor)
+    log_r_label = log_r[np.arange(len(test_z)), test_labels.numpy()]
+    shares = np.bincount(test_labels.numpy()) / len(test_z)
     entropy = float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
-    return max(0.0, entropy + float(said.mean())), float(said.std() / math.sqrt(len(said))), entropy
+    bound = max(0.0, entropy + float(log_r_label.mean()))
+    return bound, float(log_r_label.std() / math.sqrt(len(log_r_label))), entropy
 
 
 class Latent(Measure):
-    """Active units, the aggregate posterior against the prior, and what the code knows of the label.
+    """Active units, the aggregate posterior against the prior, and how much label information the code carries.
 
-    Under a learned prior it is the noise behind the codes that is set against N(0, 1), and the KL of a dimension is to
-    the normal distribution of all codes in it. ``threshold`` is the variance that makes a unit active; ``probe`` is the
-    number of training images whose codes the label is learnt from.
+    Under a learned prior the moments are those of the noise behind the codes, and the KL of a dimension is to the
+    normal distribution of all codes in it.
+
+    Args:
+        threshold: variance of the posterior mean above which a unit is active
+        probe: training images whose codes the label classifier is fitted to
     """
+
+    quantities = (
+        Quantity("active_units", "active units", display="headline"),
+        Quantity("aggregate_kl", "aggregate posterior, KL of marginals", "nats", "lower"),
+        Quantity("moments_kl", "aggregate posterior, KL of moments", "nats", "lower"),
+        Quantity("label_information", "label information in the code", "nats"),
+    )
 
     def __init__(self, threshold: Annotated[float, Field(gt=0)] = 0.01, probe: PositiveInt = 20_000) -> None:
         self.threshold = threshold
         self.probe = probe
 
-    def __call__(self, subject: Subject) -> Result:
-        model = subject.model
-        images, labels = subject.images("test")
-        train_images, train_labels = subject.images("train", self.probe)
-        noise = subject.generator("latent")
-        posterior, z = codes(model, images, labels, noise)
-        _, train_z = codes(model, train_images, train_labels, noise)
-        information, error, entropy = label_information(train_z, train_labels, z, labels, subject.seed % 2**32)
-        values = {"active_units": Value(active_units(posterior, self.threshold), None, f"of {model.latent_dim}")}
-        if isinstance(model.prior, Flow):
+    def __call__(self, context: EvaluationContext) -> Result:
+        """As :meth:`Measure.__call__`."""
+        model = context.model
+        images, labels = context.images("test")
+        train_images, train_labels = context.images("train", self.probe)
+        noise = context.generator("latent")
+        posterior, z = encode_images(model, images, labels, noise)
+        _, train_z = encode_images(model, train_images, train_labels, noise)
+        information, error, entropy = label_information(train_z, train_labels, z, labels, context.seed % 2**32)
+        active = active_units(posterior, self.threshold)
+        values = {"active_units": self.value("active_units", active, unit=f"of {model.latent_dim}")}
+        if model.prior.is_learned:
             with torch.inference_mode():
-                behind, _ = model.prior.inverse(z, model.conditions(labels)[1])
-            prior_noise = Posterior(behind, torch.full_like(behind, -math.inf))
-            values["moments_kl"] = Value(moments_kl(prior_noise), None, "nats", "lower")
-            detail = {"kl_per_dim": standardised(posterior).kl().mean(0).tolist()}
+                behind = model.to_noise(z.to(context.device), labels.to(context.device)).cpu()
+            prior_noise = Posterior(behind, torch.full_like(z, -math.inf))
+            values["moments_kl"] = self.value("moments_kl", moments_kl(prior_noise))
+            detail = {"kl_per_dim": standardise(posterior).kl().mean(0).tolist()}
         else:
             marginals = aggregate_kl(posterior, z[torch.randperm(len(z), generator=noise)[:2000]])
-            values["aggregate_kl"] = Value(float(marginals.sum()), None, "nats", "lower")
-            values["moments_kl"] = Value(moments_kl(posterior), None, "nats", "lower")
+            values["aggregate_kl"] = self.value("aggregate_kl", float(marginals.sum()))
+            values["moments_kl"] = self.value("moments_kl", moments_kl(posterior))
             detail = {"kl_per_dim": posterior.kl().mean(0).tolist(), "aggregate_kl_per_dim": marginals.tolist()}
-        values["label_information"] = Value(
-            information, error, f"of {entropy:.2f} nats", "lower" if model.conditioning == "both" else None
+        # a decoder with the label needs no code that repeats it
+        better = "lower" if model.conditioning == "both" else None
+        unit_of_labels = f"of {entropy:.2f} nats"
+        values["label_information"] = self.value(
+            "label_information", information, error, unit=unit_of_labels, better=better
         )
         setting = (
             f"{len(images):,} test images, one draw of z; active above variance {self.threshold:g}; "
-            f"label probe (MLP) fitted to {len(train_z):,} training codes"
+            f"label classifier (MLP) fitted to {len(train_z):,} training codes"
         )
-        if isinstance(model.prior, Flow):
+        if model.prior.is_learned:
             setting += "; learned prior: moments of the noise behind the codes, KL of dimensions to all codes' normal"
         return Result(setting, values, detail)

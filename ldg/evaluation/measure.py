@@ -1,37 +1,75 @@
-"""What a measure is: settings, and a call that looks at a subject and answers with values."""
+"""The interface of a measure, and the values it returns."""
 
+import importlib
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cache
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from ldg.evaluation.subject import Subject
+from ldg.config.compose import compose_measures
+from ldg.evaluation.context import EvaluationContext
+
+Direction = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What one number of a measure is called, and how it is shown.
+
+    Attributes:
+        name: key in ``scorecard.json``, in a sweep's ``runs.csv`` and in W&B (there after ``test/``)
+        title: what people read
+        unit: empty for a pure number; a measure may replace it where it depends on the run
+        better: the direction that is good; None: neither
+        display: ``bar``: a share in [0, 1], drawn beside what real images reach; ``headline``: in the title of the
+            scorecard picture; ``table``: in the table only. The table holds all of them.
+        in_report: whether a sweep's report shows its column at first
+    """
+
+    name: str
+    title: str
+    unit: str = ""
+    better: Direction | None = None
+    display: Literal["bar", "headline", "table"] = "table"
+    in_report: bool = False
 
 
 @dataclass(frozen=True)
 class Value:
-    """A number with all that is needed to read it.
+    """A number with all that is needed to interpret it.
 
-    ``error`` is its standard error, ``better`` the direction that is good (None: neither), ``reference`` what real
-    images reach in the same measurement.
+    Attributes:
+        value: the number
+        error: its standard error; None: unknown or zero
+        unit: empty for a pure number
+        better: the direction that is good; None: neither
+        reference: what real images reach in the same measurement; None: it does not apply to them
     """
 
     value: float
     error: float | None = None
     unit: str = ""
-    better: Literal["higher", "lower"] | None = None
+    better: Direction | None = None
     reference: float | None = None
 
     @property
-    def is_number(self) -> bool:
+    def is_finite(self) -> bool:
+        """Whether the number is neither NaN nor infinite."""
         return math.isfinite(self.value)
 
 
 @dataclass
 class Result:
-    """What a measure found: ``values`` by name, ``setting`` how (a line), ``detail`` lists for pictures and files."""
+    """What a measure returns.
+
+    Attributes:
+        setting: how it was measured, in one line
+        values: the numbers by name
+        detail: lists for pictures and files
+    """
 
     setting: str
     values: dict[str, Value]
@@ -39,17 +77,78 @@ class Result:
 
 
 class Measure(ABC):
-    """A measure keeps its settings as attributes; called with a subject it answers with a :class:`Result`.
+    """A measure declares its ``quantities`` and keeps its settings as attributes.
 
-    It may raise :class:`~ldg.evaluation.subject.Skipped` with the reason why it does not apply.
+    A run may lack some of the quantities: not every one applies to every model.
     """
 
+    quantities: ClassVar[tuple[Quantity, ...]]
+
     @abstractmethod
-    def __call__(self, subject: Subject) -> Result: ...
+    def __call__(self, context: EvaluationContext) -> Result:
+        """Measure a model.
+
+        Args:
+            context: the model, its data, a judge, and noise
+
+        Returns:
+            Some or all of the declared quantities.
+
+        Raises:
+            Skipped: with the reason, if the measure does not apply.
+        """
+
+    def value(
+        self, name: str, value: float, error: float | None = None, reference: float | None = None, **changes: Any
+    ) -> Value:
+        """A value of a declared quantity.
+
+        Args:
+            name: of the quantity
+            value: the number
+            error: its standard error
+            reference: what real images reach
+            changes: ``unit`` or ``better``, where they depend on the run
+
+        Returns:
+            The value with the quantity's unit and direction.
+        """
+        quantity = next(quantity for quantity in self.quantities if quantity.name == name)
+        attributes = {"unit": quantity.unit, "better": quantity.better} | changes
+        return Value(value, error, reference=reference, **attributes)
+
+    def mean(self, name: str, values: Tensor) -> Value:
+        """The mean of a declared quantity over images.
+
+        Args:
+            name: of the quantity
+            values: one number per image, (N,)
+
+        Returns:
+            As :func:`mean_and_error`.
+        """
+        return self.value(name, *mean_and_error(values))
 
 
-def mean(values: Tensor, unit: str = "", better: Literal["higher", "lower"] | None = None) -> Value:
-    """The mean of one number per image (N,) and its standard error, std / sqrt(N); NaN if any of them is."""
+def mean_and_error(values: Tensor) -> tuple[float, float | None]:
+    """The mean over images and its standard error.
+
+    Args:
+        values: one number per image, (N,)
+
+    Returns:
+        The mean, NaN if any of the numbers is, and std / sqrt(N), None for a single image.
+    """
     values = values.double()
-    error = float(values.std() / math.sqrt(len(values))) if len(values) > 1 else None
-    return Value(float(values.mean()), error, unit, better)
+    return float(values.mean()), float(values.std() / math.sqrt(len(values))) if len(values) > 1 else None
+
+
+@cache
+def list_quantities() -> dict[str, Quantity]:
+    """All quantities by name: those of the measures in ``configs/evaluate.yaml``, in its order, then the others'."""
+    quantities: dict[str, Quantity] = {}
+    for node in compose_measures([]).values():
+        module, _, name = node["_target_"].rpartition(".")
+        measure: type[Measure] = getattr(importlib.import_module(module), name)
+        quantities |= {quantity.name: quantity for quantity in measure.quantities}
+    return quantities

@@ -1,41 +1,54 @@
-"""How like the original a reconstruction is."""
+"""How similar reconstructions are to their originals."""
 
 import torch
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from ldg.evaluation.measure import Measure, Result, mean
-from ldg.evaluation.subject import BATCH, Subject, progress
+from ldg.evaluation.context import EvaluationContext, batches
+from ldg.evaluation.measure import Measure, Quantity, Result
 from ldg.models.vae import VAE, unit
 
 
 @torch.inference_mode()
-def reconstruction(model: VAE, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Squared error per pixel, PSNR in dB, and SSIM of each image and its posterior-mean reconstruction, (N,) each.
+def reconstruction(
+    model: VAE, images: Tensor, labels: Tensor, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compare images with their reconstructions from posterior means.
 
-    On the [0, 1] scale; PSNR and SSIM (Gaussian window, sigma 1.5) by torchmetrics.
+    Args:
+        model: in eval mode
+        images: (N, C, H, W); a likelihood that binarises them does so for the encoder alone
+        labels: (N,)
+        generator: of a dynamic binarisation
+
+    Returns:
+        Squared error per pixel on the [0, 1] scale, PSNR in dB, and SSIM (Gaussian window, sigma 1.5), (N,) each, on
+        the CPU. The last two are torchmetrics'.
     """
-    bar = progress(len(images), "reconstructions")
     squared, psnr, ssim = [], [], []
-    for x, c in zip(unit(images).split(BATCH), labels.split(BATCH), strict=True):
-        back = model.reconstruct(x, c)
-        squared.append((back - x).square().mean((1, 2, 3)))
-        psnr.append(peak_signal_noise_ratio(back, x, data_range=1.0, reduction="none", dim=(1, 2, 3)))
-        ssim.append(structural_similarity_index_measure(back, x, data_range=1.0, reduction="none"))
-        bar.update(len(x))
-    bar.close()
-    return torch.cat(squared), torch.cat(psnr), torch.cat([torch.as_tensor(s).reshape(-1) for s in ssim])
+    for x, c in batches(model, images, labels, "reconstructions"):
+        x = unit(x)
+        back = model.reconstruct(x, c, generator)
+        squared.append((back - x).square().mean((1, 2, 3)).cpu())
+        psnr.append(peak_signal_noise_ratio(back, x, data_range=1.0, reduction="none", dim=(1, 2, 3)).cpu())
+        similarity = structural_similarity_index_measure(back, x, data_range=1.0, reduction="none")
+        ssim.append(torch.as_tensor(similarity).reshape(-1).cpu())
+    return torch.cat(squared), torch.cat(psnr), torch.cat(ssim)
 
 
 class Reconstruction(Measure):
     """Mean squared error, PSNR and SSIM of reconstructions from posterior means."""
 
-    def __call__(self, subject: Subject) -> Result:
-        images, labels = subject.images("test")
-        squared, psnr, ssim = reconstruction(subject.model, images, labels)
-        values = {
-            "mse": mean(squared, "", "lower"),
-            "psnr": mean(psnr, "dB", "higher"),
-            "ssim": mean(ssim, "", "higher"),
-        }
+    quantities = (
+        Quantity("mse", "squared error of reconstructions", "", "lower"),
+        Quantity("psnr", "PSNR", "dB", "higher"),
+        Quantity("ssim", "SSIM", "", "higher", "bar"),
+    )
+
+    def __call__(self, context: EvaluationContext) -> Result:
+        """As :meth:`Measure.__call__`."""
+        images, labels = context.images("test")
+        names = [quantity.name for quantity in self.quantities]
+        per_image = reconstruction(context.model, images, labels, context.generator("reconstruction"))
+        values = {name: self.mean(name, value) for name, value in zip(names, per_image, strict=True)}
         return Result(f"{len(images):,} test images, posterior means, pixels in [0, 1]", values)

@@ -9,72 +9,120 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from ldg.checkpoint import find
 from ldg.errors import UserError
-from ldg.evaluation import picture, table
-from ldg.evaluation.measure import Measure, Result
-from ldg.evaluation.scorecard import Scorecard, evaluate, read, write
-from ldg.evaluation.subject import Subject
+from ldg.evaluation import table
+from ldg.evaluation.context import EvaluationContext
+from ldg.evaluation.measure import Measure, Result, list_quantities
+from ldg.evaluation.scorecard import Scorecard, evaluate_checkpoint, read_scorecard
+from ldg.figures.scorecard import Bar, ScorecardPicture
+from ldg.files import whole, write_text
 
 
-def folder_of(file: Path) -> Path:
-    """The run folder that a checkpoint lies in; where there is none, the folder it is in.
+def scorecard_folder(file: Path) -> Path:
+    """The folder of a checkpoint's scorecard: its run's, or the one the checkpoint is in.
 
-    Exported weights may be part of a package: theirs is ``outputs/`` and their name.
+    Exported weights may be part of a package: theirs is ``outputs/NAME``.
     """
     if file.suffix == ".safetensors":
         return Path("outputs") / file.stem
     return file.parent.parent if file.parent.name == "checkpoints" else file.parent
 
 
-def publish(card: Scorecard, subject: Subject) -> Path:
-    """Write ``scorecard.json``, ``.md`` and ``.png``; the folder they are in.
+def publish_scorecard(card: Scorecard, context: EvaluationContext) -> Path:
+    """Write ``scorecard.json``, ``.md`` and ``.png``.
 
-    What has been measured of this checkpoint before, with this seed, and not now, stays.
+    Earlier results of the same checkpoint and seed are kept, unless they are measured again.
+
+    Args:
+        card: the results
+        context: the model they are of, which generates the samples in the picture
+
+    Returns:
+        The folder of the files.
 
     Raises:
-        UserError: if it cannot be written to.
+        UserError: if they cannot be written.
     """
-    folder = folder_of(Path(card.checkpoint))
-    folder.mkdir(parents=True, exist_ok=True)
-    card = replace(card, results=earlier(card, folder / "scorecard.json") | card.results)
+    folder = scorecard_folder(Path(card.checkpoint))
+    card = replace(card, results=read_earlier_results(card, folder / "scorecard.json") | card.results)
     card.save(folder)
-    write(folder / "scorecard.md", table.markdown([card]))
-    try:
-        picture.save(card, subject, folder / "scorecard.png")
-    except OSError as error:
-        raise UserError(f"cannot write {folder}/scorecard.png: {error.strerror}") from None
+    write_text(folder / "scorecard.md", table.format_markdown([card]))
+    figure, _ = picture_of(card).draw(lambda labels: context.sample(labels, "sheet"), context.model)
+    with whole(folder / "scorecard.png") as path:
+        figure.savefig(path, dpi=130)
     return folder
 
 
-def earlier(card: Scorecard, path: Path) -> dict[str, Result]:
-    """The results in a scorecard file, if they are of the same weights and seed."""
+def read_earlier_results(card: Scorecard, path: Path) -> dict[str, Result]:
+    """The results in a scorecard file, if they are of the same weights and seed as ``card``; empty otherwise."""
     if not path.exists():
         return {}
     try:
-        old = read(path)
-    except UserError:  # damaged, or of another format: made anew
+        old = read_scorecard(path)
+    except UserError:  # damaged, or of another format: it is replaced
         return {}
-    fresh = path.stat().st_mtime >= Path(card.checkpoint).stat().st_mtime
-    return old.results if fresh and (old.checkpoint, old.seed) == (card.checkpoint, card.seed) else {}
+    is_newer = path.stat().st_mtime >= Path(card.checkpoint).stat().st_mtime
+    return old.results if is_newer and (old.checkpoint, old.seed) == (card.checkpoint, card.seed) else {}
 
 
-def after_training(measures: dict[str, Measure], seed: int, tell: Callable[[str], None]) -> Callable[..., None]:
-    """What evaluates a run at its end: takes its folder and its loggers, which get the numbers under ``test/``."""
+def picture_of(card: Scorecard) -> ScorecardPicture:
+    """The picture of a scorecard, which lacks only the samples."""
+    quantities = [quantity for quantity in list_quantities().values() if quantity.name in card.values]
+    values = card.values
+    bars = [
+        Bar(quantity.title, value.value, value.error, value.reference)
+        for quantity in quantities
+        if quantity.display == "bar"
+        for value in [values[quantity.name]]
+    ]
+    headline = [
+        f"{quantity.title} {table.format_number(values[quantity.name].value)} {values[quantity.name].unit}".strip()
+        for quantity in quantities
+        if quantity.display == "headline"
+    ]
+    accuracy, latent = card.results.get("class_accuracy"), card.results.get("latent")
+    return ScorecardPicture(
+        card.name,
+        headline,
+        bars,
+        accuracy.detail if accuracy else None,
+        latent.detail["kl_per_dim"] if latent else None,
+        int(latent.values["active_units"].value) if latent else None,
+    )
+
+
+def after_training(measures: dict[str, Measure], seed: int, report: Callable[[str], None]) -> Callable[..., None]:
+    """What evaluates a run at its end.
+
+    Args:
+        measures: by name
+        seed: of all noise
+        report: called with a line after each measure
+
+    Returns:
+        A function of the run's folder and its loggers, which receive the numbers as ``test/NAME``.
+    """
 
     def score(folder: Path, loggers: list[Any]) -> None:
-        card, subject = evaluate(find(folder), measures, seed, tell=tell)
-        publish(card, subject)
+        card, context = evaluate_checkpoint(find(folder), measures, seed, report=report)
+        publish_scorecard(card, context)
         for logger in loggers:
-            log(logger, card, folder / "scorecard.png")
+            log_scorecard(logger, card, folder / "scorecard.png")
 
     return score
 
 
-def log(logger: Any, card: Scorecard, image: Path) -> None:
-    """Give a scorecard to a logger: numbers, table and picture to W&B, the picture to TensorBoard."""
+def log_scorecard(logger: Any, card: Scorecard, image: Path) -> None:
+    """Log a scorecard: numbers, table and picture to W&B, the picture to TensorBoard.
+
+    Args:
+        logger: of Lightning; others than these two are left out
+        card: the results
+        image: their picture
+    """
     if isinstance(logger, WandbLogger):
         import wandb
 
-        header, *body = table.rows([card])
+        header, *body = table.table_rows([card])
         logger.experiment.summary.update({f"test/{name}": value.value for name, value in card.values.items()})
         logger.experiment.log({"scorecard": wandb.Table(columns=["measure", *header[1:]], data=body)})
         logger.log_image("scorecard_picture", [str(image)])

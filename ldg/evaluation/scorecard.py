@@ -1,4 +1,4 @@
-"""A scorecard: what the measures say of one checkpoint, and how it is kept."""
+"""A scorecard: the results of all measures on one checkpoint, and their file."""
 
 import datetime
 import json
@@ -16,19 +16,33 @@ from hydra.utils import instantiate
 
 from ldg import checkpoint
 from ldg.errors import UserError
-from ldg.evaluation import judge as judges
+from ldg.evaluation.context import EvaluationContext, Skipped
+from ldg.evaluation.judge import find_judge
 from ldg.evaluation.measure import Measure, Result, Value
-from ldg.evaluation.subject import Skipped, Subject
+from ldg.files import write_text
 from ldg.models.classifier import Classifier
 
 SCHEMA = "ldg.scorecard/1"
+# measures and values in older files
+RENAMED = {
+    "reads": "class_accuracy",
+    "reads_overall": "class_accuracy_by_frequency",
+    "reads_merged": "class_accuracy_merged",
+}
 
 
 @dataclass
 class Scorecard:
-    """The results of one checkpoint by measure, and the reasons of the measures that were skipped.
+    """The results of one checkpoint.
 
-    ``problems`` names the values that are no numbers.
+    Attributes:
+        name: of the run
+        checkpoint: path of its file
+        seed: of all noise
+        model: data set, encoder, conditioning, likelihood and latent dimensions
+        results: by measure
+        skipped: measures that do not apply, with the reasons
+        made: date, machine and versions
     """
 
     name: str
@@ -41,32 +55,41 @@ class Scorecard:
 
     @property
     def values(self) -> dict[str, Value]:
-        """All values by name."""
+        """The values of all measures, by name."""
         return {name: value for result in self.results.values() for name, value in result.values.items()}
 
     @property
     def problems(self) -> list[str]:
-        return [name for name, value in self.values.items() if not value.is_number]
+        """Names of the values that are NaN or infinite."""
+        return [name for name, value in self.values.items() if not value.is_finite]
 
     def setting(self, name: str) -> str:
-        """How a value was measured."""
+        """How the value of this name was measured."""
         return next(result.setting for result in self.results.values() if name in result.values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python for JSON; what is no number becomes None."""
-        return {"schema": SCHEMA} | _plain(asdict(self)) | {"problems": self.problems}
+        """Plain Python for JSON; NaN and infinity become None."""
+        return {"schema": SCHEMA} | _finite_or_none(asdict(self)) | {"problems": self.problems}
 
     def save(self, folder: Path) -> None:
-        """Write ``scorecard.json``."""
-        write(folder / "scorecard.json", json.dumps(self.to_dict(), indent=2) + "\n")
+        """Write ``scorecard.json``.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        write_text(folder / "scorecard.json", json.dumps(self.to_dict(), indent=2) + "\n")
 
 
-def read(path: Path) -> Scorecard:
-    """A scorecard from its JSON file; UserError if it is damaged or of another format."""
+def read_scorecard(path: Path) -> Scorecard:
+    """A scorecard from its JSON file, old names replaced by the present ones.
+
+    Raises:
+        UserError: if the file is damaged or has another format.
+    """
     try:
         return _from_dict(json.loads(path.read_text()))
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{path} is damaged or not of the format {SCHEMA}; make it anew with evaluate.py") from None
+        raise UserError(f"{path} is damaged or not of the format {SCHEMA}; make it again with evaluate.py") from None
 
 
 def _from_dict(content: dict[str, Any]) -> Scorecard:
@@ -74,81 +97,100 @@ def _from_dict(content: dict[str, Any]) -> Scorecard:
         raise ValueError
     content.pop("problems")
     results = {
-        name: Result(
+        _new_name(name): Result(
             result["setting"],
-            {key: Value(**value | {"value": _number(value["value"])}) for key, value in result["values"].items()},
+            {
+                _new_name(key): Value(**value | {"value": _none_to_nan(value["value"])})
+                for key, value in result["values"].items()
+            },
             result["detail"],
         )
         for name, result in content.pop("results").items()
     }
-    return Scorecard(**content, results=results)
+    skipped = {_new_name(name): reason for name, reason in content.pop("skipped").items()}
+    return Scorecard(**content, results=results, skipped=skipped)
 
 
-def _number(value: float | None) -> float:
+def _new_name(name: str) -> str:
+    return RENAMED.get(name, name)
+
+
+def _none_to_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _plain(node: Any) -> Any:
+def _finite_or_none(node: Any) -> Any:
     if isinstance(node, dict):
-        return {key: _plain(value) for key, value in node.items()}
+        return {key: _finite_or_none(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [_plain(item) for item in node]
+        return [_finite_or_none(item) for item in node]
     return None if isinstance(node, float) and not math.isfinite(node) else node
 
 
-def write(path: Path, text: str) -> None:
-    """Write a text file as a whole; UserError if it cannot be."""
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        partial.write_text(text)
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
+def build_measures(config: dict[str, Any], only: Sequence[str] | None = None) -> dict[str, Measure]:
+    """Construct measures.
 
+    Args:
+        config: constructor calls by name, from :func:`ldg.config.compose.compose_measures`
+        only: names of those to construct; None: all
 
-def make(config: dict[str, Any], only: Sequence[str] | None = None) -> dict[str, Measure]:
-    """The measures of a resolved ``configs/evaluate.yaml``; some of them if ``only`` names them."""
+    Returns:
+        The measures by name, in the order of ``config``.
+    """
     return {name: instantiate(node) for name, node in config.items() if only is None or name in only}
 
 
-def evaluate(
+def evaluate_checkpoint(
     path: str | Path,
-    chosen: dict[str, Measure],
+    measures: dict[str, Measure],
     seed: int = 0,
     judge: Classifier | None = None,
-    tell: Callable[[str], None] = lambda line: None,
-) -> tuple[Scorecard, Subject]:
-    """Measure the model in a checkpoint file or run folder; ``tell`` is given a line for each measure as it ends.
+    report: Callable[[str], None] = lambda line: None,
+    device: str = "cpu",
+) -> tuple[Scorecard, EvaluationContext]:
+    """Measure the model in a checkpoint.
+
+    Args:
+        path: checkpoint file or run folder
+        measures: by name
+        seed: of all noise, 0 to 2**63 - 2
+        judge: a classifier of real images; None: the data set's, trained if it is missing
+        report: called with a line after each measure
+        device: that everything is computed on
+
+    Returns:
+        The scorecard, and what was measured.
 
     Raises:
-        UserError: for a checkpoint that cannot be read or whose weights are no numbers.
+        UserError: for a checkpoint that cannot be read or whose weights are NaN or infinite.
     """
     file = checkpoint.find(path)
-    model = checkpoint.load(file)
-    subject = Subject(model, seed, judge=judge, find_judge=judges.find)
-    torch.manual_seed(seed)  # for what draws without being given a generator
-    facts = {
+    model = checkpoint.load(file, device)
+    context = EvaluationContext(model, seed, judge=judge, find_judge=find_judge)
+    torch.manual_seed(seed)  # of what draws without a generator
+    description = {
         "data": str(model.config.get("data", {}).get("dataset", {}).get("_target_", "")).rpartition(".")[2],
-        "encoder": type(model.encoder).__name__,
+        "encoder": type(model.network).__name__,
         "conditioning": model.conditioning,
         "likelihood": type(model.likelihood).__name__,
         "latent_dim": model.latent_dim,
     }
-    card = Scorecard(str(model.config.get("name", file.stem)), str(file), seed, facts)
+    card = Scorecard(str(model.config.get("name", file.stem)), str(file), seed, description)
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     card.made = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "ldg": version("ldg"),
         "torch": torch.__version__,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "machine": machine if context.device.type == "cpu" else f"{machine}, {context.device}",
     }
-    for name, measure in chosen.items():
+    for name, measure in measures.items():
         start = datetime.datetime.now()
         try:
-            card.results[name] = measure(subject)
-            tell(f"{name} ({(datetime.datetime.now() - start).total_seconds():.0f} s)")
+            card.results[name] = measure(context)
+            report(f"{name} ({(datetime.datetime.now() - start).total_seconds():.0f} s)")
         except Skipped as reason:
             card.skipped[name] = str(reason)
-            tell(f"{name} skipped: {reason}")
+            report(f"{name} skipped: {reason}")
     for problem in card.problems:
-        tell(f"{problem} is no number: the model's output overflows or is not finite")
-    return card, subject
+        report(f"{problem} is NaN or infinite: the model's output overflows or is not finite")
+    return card, context

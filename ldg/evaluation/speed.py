@@ -1,4 +1,4 @@
-"""Size of a model, and how fast it draws."""
+"""Size of a model, and how fast it generates."""
 
 import os
 import statistics
@@ -8,14 +8,22 @@ from collections.abc import Callable
 import torch
 from pydantic import PositiveInt
 
-from ldg.evaluation.measure import Measure, Result, Value
-from ldg.evaluation.subject import BATCH, Subject
+from ldg.evaluation.context import BATCH, EvaluationContext
+from ldg.evaluation.measure import Measure, Quantity, Result
 from ldg.generation import writer
 from ldg.generation.alphabet import is_written
 
 
 def seconds(action: Callable[[], object], repeats: int) -> list[float]:
-    """How long an action takes, each time, after one that does not count."""
+    """Time an action, after one execution that does not count.
+
+    Args:
+        action: what is timed
+        repeats: how often
+
+    Returns:
+        Seconds of each execution.
+    """
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -25,35 +33,45 @@ def seconds(action: Callable[[], object], repeats: int) -> list[float]:
 
 
 class Speed(Measure):
-    """Parameters, images a second from the prior in batches of 500, and milliseconds to write ``text``.
+    """Parameters, images per second from the prior in batches of 500, and milliseconds to write a text.
 
-    The latter two are medians of ``repeats``; unlike all other values they are not decided by the seed.
+    The latter two are medians. Unlike all other values they do not follow from the seed.
+
+    Args:
+        repeats: executions that are timed
+        text: what is written, where classes are characters
     """
+
+    quantities = (
+        Quantity("parameters", "parameters", "", "lower", "headline"),
+        Quantity("images_per_second", "images per second", "", "higher"),
+        Quantity("latency", "writing a line", "ms", "lower"),
+    )
 
     def __init__(self, repeats: PositiveInt = 5, text: str = "Hello World") -> None:
         self.repeats = repeats
         self.text = text
 
-    def __call__(self, subject: Subject) -> Result:
-        model = subject.model
+    def __call__(self, context: EvaluationContext) -> Result:
+        """As :meth:`Measure.__call__`."""
+        model = context.model
         labels = torch.arange(BATCH) % model.num_classes
-        draws = seconds(lambda: list(subject.draw(labels, "speed")), self.repeats)
-        rates = [BATCH / time for time in draws]
+        rates = [BATCH / time for time in seconds(lambda: list(context.sample(labels, "speed")), self.repeats)]
         values = {
-            "parameters": Value(sum(p.numel() for p in model.parameters()), None, "", "lower"),
-            "images_per_second": Value(statistics.median(rates), _spread(rates), "", "higher"),
+            "parameters": self.value("parameters", sum(p.numel() for p in model.parameters())),
+            "images_per_second": self.value("images_per_second", statistics.median(rates), _standard_error(rates)),
         }
-        if subject.is_conditional:
+        if context.is_conditional:
             text = self.text if is_written(model.classes) else model.classes[0]
             known = set("".join(model.classes)) | {" "}
             text = text if not is_written(model.classes) or set(text) <= known else "".join(model.classes[:10])
             waits = [1000 * wait for wait in seconds(lambda: writer.write(model, text), self.repeats)]
-            values["latency"] = Value(statistics.median(waits), _spread(waits), "ms", "lower")
-        threads, cores = torch.get_num_threads(), os.cpu_count()
-        return Result(
-            f"median of {self.repeats}, {threads} threads on {cores} cores, torch {torch.__version__}", values
-        )
+            values["latency"] = self.value("latency", statistics.median(waits), _standard_error(waits))
+        place = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"
+        if context.device.type != "cpu":
+            place += f" and {context.device}"
+        return Result(f"median of {self.repeats}, {place}, torch {torch.__version__}", values)
 
 
-def _spread(values: list[float]) -> float | None:
+def _standard_error(values: list[float]) -> float | None:
     return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else None

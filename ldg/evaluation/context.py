@@ -1,0 +1,196 @@
+"""What a measure works with: a trained model, its data, a judge, and noise."""
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ldg import checkpoint
+from ldg.data.dataset import progress
+from ldg.data.splits import ImageSplits
+from ldg.errors import UserError
+from ldg.models.classifier import Classifier
+from ldg.models.vae import VAE
+
+BATCH = 500
+
+
+class Skipped(Exception):
+    """The reason why a measure does not apply to a model."""
+
+
+class EvaluationContext:
+    """A trained model and what its measures need; data and judge are made when a measure first uses them.
+
+    All noise comes from ``seed`` and is drawn on the CPU, separately for each purpose, so that no result depends on
+    which other measures ran, nor, up to rounding, on the device.
+
+    Args:
+        model: on the device that everything is computed on
+        seed: of all noise, 0 to 2**63 - 2
+        data: the images; None: those of the model's config, which are never downloaded
+        judge: a classifier of real images; None: the one that ``find_judge`` returns
+        find_judge: takes the images and the ``data`` config
+    """
+
+    def __init__(
+        self,
+        model: VAE,
+        seed: int = 0,
+        data: ImageSplits | None = None,
+        judge: Classifier | None = None,
+        find_judge: Callable[[ImageSplits, dict[str, Any]], Classifier] | None = None,
+    ) -> None:
+        self.model = model.eval()
+        self.seed = seed
+        self.device = device_of(model)
+        self._data = data
+        self._judge = judge
+        self._find_judge = find_judge
+
+    @cached_property
+    def data(self) -> ImageSplits:
+        """The data.
+
+        Raises:
+            Skipped: if the data set is not on this machine.
+        """
+        if self._data is not None:
+            return self._data
+        try:
+            data = checkpoint.load_data(self.model)
+            data.prepare_data()
+        except UserError as error:
+            raise Skipped(f"needs the data set: {error}") from None
+        return data
+
+    @cached_property
+    def judge(self) -> Classifier:
+        """The classifier of this data set's images, on the model's device.
+
+        Raises:
+            Skipped: if there is none.
+        """
+        if self._judge is not None:
+            return self._judge.to(self.device).eval()
+        if self._find_judge is None:
+            raise Skipped("needs a judge")
+        return self._find_judge(self.data, checkpoint.data_config(self.model)).to(self.device).eval()
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether the model takes labels."""
+        return self.model.conditioning != "none"
+
+    def require_labels(self) -> None:
+        """Refuse a model that cannot generate a requested class.
+
+        Raises:
+            Skipped: for ``conditioning=none``.
+        """
+        if not self.is_conditional:
+            raise Skipped("the model was trained without labels (conditioning=none): it cannot generate a given class")
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """A random number generator on the CPU, seeded by the context's seed and a purpose."""
+        return torch.Generator().manual_seed((self.seed * 0x9E3779B1 + zlib.crc32(purpose.encode())) % 2**64)
+
+    def images(self, split: str, count: int | None = None) -> tuple[Tensor, Tensor]:
+        """Images and labels of a split.
+
+        Args:
+            split: ``train``, ``val`` or ``test``
+            count: how many, chosen at random; None: all
+
+        Returns:
+            uint8 images (N, C, H, W) and labels (N,), on the CPU.
+        """
+        return getattr(self.data, split)[self.choose(split, count)]
+
+    def choose(self, split: str, count: int | None = None) -> Tensor:
+        """Indices of images in a split.
+
+        Args:
+            split: ``train``, ``val`` or ``test``
+            count: how many, chosen at random; None: all
+
+        Returns:
+            int64 (N,), ascending.
+        """
+        total = len(getattr(self.data, split))
+        if count is None or count >= total:
+            return torch.arange(total)
+        return torch.randperm(total, generator=self.generator(f"some of {split}"))[:count].sort().values
+
+    @torch.no_grad()
+    def sample(self, labels: Tensor, purpose: str, temperature: float = 1.0) -> Iterator[Tensor]:
+        """Generate images of given classes from the prior.
+
+        Args:
+            labels: classes (N,)
+            purpose: of the noise, see :meth:`generator`
+            temperature: factor of the prior's standard deviation
+
+        Yields:
+            Batches of images, float (B, C, H, W) in [0, 1], on the CPU.
+        """
+        generator = self.generator(purpose)
+        for batch in labels.split(BATCH):
+            yield self.model.sample(batch, temperature, generator).cpu()
+
+    @torch.no_grad()
+    def features(self, batches: Iterable[Tensor], total: int, what: str) -> Tensor:
+        """The judge's features of images.
+
+        Args:
+            batches: of images (B, C, H, W)
+            total: number of all images
+            what: text of the progress bar
+
+        Returns:
+            Features (N, F) on the CPU.
+        """
+        bar = progress(total, what)
+        features = []
+        for batch in batches:
+            features.append(self.judge.features(batch.to(self.device)).cpu())
+            bar.update(len(batch))
+        bar.close()
+        return torch.cat(features)
+
+    @cached_property
+    def test_features(self) -> Tensor:
+        """The judge's features of all test images, (N, F) on the CPU."""
+        images, _ = self.images("test")
+        return self.features(images.split(BATCH), len(images), "features of test images")
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """The device of a model's parameters; the CPU for a model without."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+def batches(
+    model: nn.Module, images: Tensor, labels: Tensor, what: str, size: int = BATCH
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images and labels in batches on a model's device, with a progress bar.
+
+    Args:
+        model: whose device they are moved to
+        images: (N, C, H, W)
+        labels: (N,)
+        what: text of the progress bar
+        size: images per batch
+
+    Yields:
+        Images (B, C, H, W) and labels (B,).
+    """
+    device = device_of(model)
+    bar = progress(len(images), what)
+    for x, c in zip(images.split(size), labels.split(size), strict=True):
+        yield x.to(device), c.to(device)
+        bar.update(len(x))
+    bar.close()

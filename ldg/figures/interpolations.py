@@ -1,0 +1,30 @@
+"""Interpolations between test images."""
+
+import torch
+from matplotlib.figure import Figure
+
+from ldg.figures.layout import draw_rows
+from ldg.figures.picture import Picture, Scene
+from ldg.generation import interpolate
+from ldg.models.vae import unit
+
+PAIRS = 4
+
+
+class Interpolations(Picture):
+    """Pairs of test images and the interpolation between their posterior means, one pair per row."""
+
+    name = "interpolations"
+    title = "interpolations between images"
+    rank = 5
+
+    def draw(self, scene: Scene) -> tuple[Figure, str]:
+        """As :meth:`Picture.draw`."""
+        images, labels = scene.examples("test", 2 * PAIRS)
+        x, y = unit(images).to(scene.model.device), labels.to(scene.model.device)
+        rows = []
+        for start in range(0, len(x) - 1, 2):
+            frames = interpolate.between_images(scene.model, x[start : start + 2], y[start : start + 2])
+            rows.append(torch.cat([x[start : start + 1], frames, x[start + 1 : start + 2]]).cpu().numpy())
+        percent = ["original", *(f"{100 * i / 9:.0f}%" for i in range(10)), "original"]
+        return draw_rows(rows, [""] * len(rows), percent), "Interpolations between test images"

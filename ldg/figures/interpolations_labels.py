@@ -1,0 +1,31 @@
+"""Interpolations between classes."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ldg.figures.layout import STYLES, draw_rows, sample_styles
+from ldg.figures.picture import Picture, Scene
+from ldg.generation import interpolate
+from ldg.models.vae import VAE
+
+
+class LabelInterpolations(Picture):
+    """Interpolations between neighbours in the list of classes, each pair in a style of its own."""
+
+    name = "interpolations_labels"
+    title = "interpolations between labels"
+    rank = 6
+
+    def applies_to(self, model: VAE) -> bool:
+        """For models with labels."""
+        return model.conditioning != "none"
+
+    def draw(self, scene: Scene) -> tuple[Figure, str]:
+        """As :meth:`Picture.draw`."""
+        model = scene.model
+        z = sample_styles(model, STYLES)
+        first = np.linspace(0, model.num_classes - 2, STYLES).astype(int)
+        rows = [interpolate.between_labels(model, z[i], int(a), int(a) + 1).cpu().numpy() for i, a in enumerate(first)]
+        names = [f"{model.classes[a]} → {model.classes[a + 1]}" for a in first]
+        percent = [f"{100 * i / 9:.0f}%" for i in range(10)]
+        return draw_rows(rows, names, percent), "From label to label at a fixed style"
