@@ -1,0 +1,1 @@
+"""Writing: from a text to a picture in a file."""

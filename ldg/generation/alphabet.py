@@ -1,4 +1,4 @@
-"""What a user typed -> the classes to draw. Knows nothing of images or torch."""
+"""From a text to the classes that are drawn. Imports neither torch nor anything of images."""
 
 import difflib
 import re
@@ -19,7 +19,12 @@ Mixture = tuple[tuple[int, float], ...]  # classes and their shares
 
 @dataclass(frozen=True)
 class Cell:
-    """One place on the page: what was asked for, and the classes to draw it from as (index, weight); none: a blank."""
+    """One place on a page.
+
+    Attributes:
+        name: The character, or the caption.
+        mixture: The classes it is drawn from and their shares, which sum to 1; empty for a blank.
+    """
 
     name: str
     mixture: Mixture = ()
@@ -30,17 +35,25 @@ BLANK = Cell(" ")
 
 
 def is_written(classes: Sequence[str]) -> bool:
-    """True where every class is one character, so that a text is a string of them; else classes have names."""
+    """Whether each class is a single character, so that a text is a string of them; otherwise classes have names."""
     return all(len(name) == 1 for name in classes)
 
 
 def parse(text: str, classes: Sequence[str], width: int | None = None, mix: float = 0.5) -> Page:
-    """The lines of cells that ``text`` asks for.
+    """Parse a text into lines of cells.
 
-    Where classes are characters, a space is a blank, a newline starts a line, and lines longer than ``width``
-    characters (default 60, 0: never) wrap at a space. Where classes are words, ``text`` lists their names with commas,
-    ``a+b`` blends two of them, (1 - mix) of a and mix of b, and ``width`` pictures (default 8) make a line.
-    Raises UserError naming everything that has no class.
+    Args:
+        text: Where classes are characters, a space is a blank and a newline starts a line. Where classes are words,
+            names separated by commas; ``a+b`` blends two of them.
+        classes: Names of the classes.
+        width: Characters in a line, wrapped at a space (None: 60), or pictures in a line (None: 8); 0: no limit.
+        mix: Share of b in ``a+b``, in [0, 1].
+
+    Returns:
+        Lines of cells.
+
+    Raises:
+        UserError: That names everything without a class.
     """
     if not text.strip():
         raise UserError("the text is empty: give at least one character or class name")
@@ -52,7 +65,15 @@ def parse(text: str, classes: Sequence[str], width: int | None = None, mix: floa
 
 
 def soft_labels(cells: Sequence[Cell], num_classes: int) -> np.ndarray:
-    """float32 (N, num_classes): the mixture of each cell, rows summing to 1 (a blank's row is zero)."""
+    """Convert cells to mixtures of classes.
+
+    Args:
+        cells: N cells.
+        num_classes: K.
+
+    Returns:
+        float32 (N, K); rows sum to 1, that of a blank to 0.
+    """
     labels = np.zeros((len(cells), num_classes), np.float32)
     for row, cell in zip(labels, cells, strict=True):
         for index, weight in cell.mixture:
@@ -61,9 +82,9 @@ def soft_labels(cells: Sequence[Cell], num_classes: int) -> np.ndarray:
 
 
 def _characters(text: str, classes: Sequence[str], width: int) -> Page:
-    own = {name: index for index, name in enumerate(classes)}
+    exact = {name: index for index, name in enumerate(classes)}
     # a split that merges look-alikes, or both cases, writes a character with its other case
-    indices = {name.swapcase(): index for name, index in own.items()} | own
+    indices = {name.swapcase(): index for name, index in exact.items()} | exact
     lines = text.strip("\n").splitlines()
     unknown = [c for c in dict.fromkeys("".join(lines)) if c != " " and c not in indices]
     if unknown:
@@ -84,10 +105,10 @@ def _wrapped(line: str, width: int) -> list[str]:
 
 def _names(text: str, classes: Sequence[str], mix: float) -> list[Cell]:
     indices = {_key(name): index for index, name in enumerate(classes)}
-    asked = [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
-    if not asked:
+    names = [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
+    if not names:
         raise UserError("the text names no class: list class names with commas")
-    parents = [[part.strip() for part in name.split("+")] for name in asked]
+    parents = [[part.strip() for part in name.split("+")] for name in names]
     unknown = [part for parts in parents for part in parts if _key(part) not in indices]
     if unknown:
         raise UserError("; ".join(_unknown(name, classes) for name in dict.fromkeys(unknown)))

@@ -1,4 +1,4 @@
-"""Where the handwriting's style comes from: latents for the cells of a page, and the way between two of them."""
+"""The noise that decides the style of handwriting, and its interpolation."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,9 +14,18 @@ Style = Literal["shared", "word", "varied"]
 
 
 def groups(page: Page, style: Style) -> list[int]:
-    """For each cell with ink, in reading order, the number of the latent it is drawn from.
+    """Number the latents of a page.
 
-    ``shared``: one for the page. ``word``: one between blanks and line ends. ``varied``: one for each cell.
+    Args:
+        page: Lines of cells.
+        style: ``shared``: one latent for the page; ``word``: one between blanks and line ends; ``varied``: one for
+            each cell.
+
+    Returns:
+        For each cell with ink, in reading order, the number of its latent, from 0.
+
+    Raises:
+        UserError: For another style.
     """
     if style not in get_args(Style):
         raise UserError(f"style must be one of {', '.join(get_args(Style))}, got {style!r}")
@@ -30,17 +39,35 @@ def groups(page: Page, style: Style) -> list[int]:
     return [number for number, run in enumerate(runs) for _ in run]
 
 
-def draw(numbers: Sequence[int], latent_dim: int, seed: int, temperature: float) -> Tensor:
-    """(N, latent_dim): row i is latent ``numbers[i]`` of the seed, drawn from N(0, temperature^2)."""
+def draw_noise(numbers: Sequence[int], latent_dim: int, seed: int, temperature: float) -> Tensor:
+    """Draw noise from N(0, temperature^2).
+
+    Args:
+        numbers: N numbers of latents.
+        latent_dim: D.
+        seed: Of the latents.
+        temperature: Standard deviation.
+
+    Returns:
+        (N, D) on the CPU; row i is latent ``numbers[i]`` of the seed.
+    """
     generator = torch.Generator().manual_seed(seed)
     return temperature * torch.randn(max(numbers, default=-1) + 1, latent_dim, generator=generator)[list(numbers)]
 
 
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
-    """Spherical interpolation of latents (..., D): a at t = 0, b at t = 1 (Shoemake 1985; White 2016).
+    """Interpolate spherically (Shoemake 1985; White 2016).
 
-    Unlike the straight line it keeps to the norms where a normal prior has its mass. Parallel latents, where the
-    angle is no guide, are interpolated linearly.
+    Unlike linear interpolation this keeps to the norms where a normal prior has its mass. Parallel latents are
+    interpolated linearly.
+
+    Args:
+        a: Latents (..., D), the result at t = 0.
+        b: Latents (..., D), the result at t = 1.
+        t: In [0, 1].
+
+    Returns:
+        Latents (..., D).
     """
     cosine = torch.nn.functional.cosine_similarity(a, b, dim=-1).clamp(-1, 1)
     angle = cosine.acos().unsqueeze(-1)

@@ -1,4 +1,4 @@
-"""From one text to another through label and latent space."""
+"""A morph: an animation from one text to another through label and latent space."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,15 @@ Place = tuple[int, int]  # line, number in the line
 
 
 class End(NamedTuple):
-    """One of the two texts, by place: its inked cells, their latents (D,) and images (C, H, W)."""
+    """One of the two texts.
+
+    Attributes:
+        cells: The cells with ink, by place.
+        latents: Their noise (D,).
+        images: Their images (C, H, W).
+        page: The whole text.
+        groups: Numbers of the latents, in reading order.
+    """
 
     cells: dict[Place, Cell]
     latents: dict[Place, torch.Tensor]
@@ -26,10 +34,24 @@ class End(NamedTuple):
 def morph(
     model: VAE, text: str, to: str, *, frames: int = 24, seed: int = 0, options: Options | None = None
 ) -> list[np.ndarray]:
-    """``frames`` >= 2 pictures of one size, from ``text`` (latents of ``seed``) to ``to`` (latents of ``seed + 1``).
+    """Draw a morph.
 
-    Labels are mixed linearly, latents spherically; glyphs move, and grow from the height of one character to that of
-    the other. What one text has and the other lacks fades. The first and the last picture are those of the two texts.
+    Labels are interpolated linearly, latents spherically. Glyphs move, and grow from the height of one character to
+    that of the other; a glyph that only one of the texts has fades.
+
+    Args:
+        model: In eval mode.
+        text: The first text, with latents of ``seed``.
+        to: The last text, with latents of ``seed + 1``.
+        frames: Number of pictures, at least 2.
+        seed: Of the latents.
+        options: Of writing; None: the defaults.
+
+    Returns:
+        Pictures (H, W) or (H, W, 3) in [0, 1] of one size; the first and the last are those of the two texts.
+
+    Raises:
+        UserError: If the model has no class for something in the texts.
     """
     options = options or Options()
     ends = _end(model, text, seed, options), _end(model, to, seed + 1, options)
@@ -40,16 +62,16 @@ def morph(
 
 
 def _end(model: VAE, text: str, seed: int, options: Options) -> End:
-    page = writer.read(model, text, options)
+    page = writer.parse_text(model, text, options)
     groups = latents.groups(page, options.style)
-    z = latents.draw(groups, model.latent_dim, seed, options.temperature)
-    images = writer.decode(model, writer.inked(page), z)
+    z = latents.draw_noise(groups, model.latent_dim, seed, options.temperature)
+    images = writer.decode_cells(model, writer.inked(page), z)
     cells = {(i, j): cell for i, line in enumerate(page) for j, cell in enumerate(line) if cell.mixture}
     return End(cells, dict(zip(cells, z, strict=True)), dict(zip(cells, images, strict=True)), page, groups)
 
 
 def _images(model: VAE, a: End, b: End, places: list[Place], t: float) -> dict[Place, np.ndarray]:
-    """The images on the way. A cell that only one text has keeps its class and latent."""
+    """The images at a share ``t`` of the morph. A cell that only one text has keeps its class and latent."""
     mixtures = [(a.cells.get(p) or b.cells[p], b.cells.get(p) or a.cells[p]) for p in places]
     cells = [
         Cell(
@@ -61,7 +83,7 @@ def _images(model: VAE, a: End, b: End, places: list[Place], t: float) -> dict[P
     # `in`, not `or`: the truth of a tensor is not defined
     first = torch.stack([a.latents[p] if p in a.latents else b.latents[p] for p in places])
     last = torch.stack([b.latents[p] if p in b.latents else a.latents[p] for p in places])
-    return dict(zip(places, writer.decode(model, cells, latents.slerp(first, last, t)), strict=True))
+    return dict(zip(places, writer.decode_cells(model, cells, latents.slerp(first, last, t)), strict=True))
 
 
 def _opacity(a: End, b: End, place: Place, t: float) -> float:
@@ -92,7 +114,8 @@ def _written(
 
     around = typeset.bounds([*a.values(), *b.values()])
     return [
-        typeset.draw(marks(t, drawn), writer.margin(options), around) for t, drawn in zip(steps, images, strict=True)
+        typeset.draw_marks(marks(t, drawn), writer.margin(options), around)
+        for t, drawn in zip(steps, images, strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Pictures on disk: where one goes, and writing it whole or not at all. Imports nothing heavy."""
+"""Pictures in files: where one goes, and writing it as a whole. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ldg.errors import UserError
+from ldg.files import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,15 +20,25 @@ FORMATS = (".png", ".gif", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
 def slug(text: str) -> str:
-    """A file name, without suffix, from a text's letters and digits: ``Hello World 2468`` -> ``hello-world-2468``."""
+    """Make a file name, without suffix, from a text: ``hello-world-2468`` from ``Hello World 2468``."""
     return re.sub(r"\W+", "-", text.casefold()).strip("-_")[:60].rstrip("-") or "picture"
 
 
 def destination(save: str | None, default: str, *, force: bool = False, folder: bool = False) -> Path:
-    """The file to write: ``save``, with the suffix of ``default`` if it has none, else a free name like ``default``.
+    """Choose the file to write, without writing anything.
 
-    ``folder`` allows a folder: an existing one, or a name that ends in a slash. Raises UserError for a suffix that is
-    no picture format, a place that cannot be written, and, unless ``force``, a file that exists. Writes nothing.
+    Args:
+        save: The user's name, which gets the suffix of ``default`` if it has none; None: ``default``, numbered if that
+            exists.
+        default: A name with a suffix.
+        force: Whether an existing file may be replaced.
+        folder: Whether a folder may be chosen: an existing one, or a name that ends in a slash.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: For a suffix of no picture format, a place that cannot be written, or a file that exists.
     """
     if save is None:
         path = Path(default) if force else _free(Path(default))
@@ -61,7 +71,7 @@ def _free(path: Path) -> Path:
 
 
 def _check_writable(path: Path) -> None:
-    """Try it where the first new file or folder would go: permissions alone do not tell."""
+    """Write a temporary file where the first new file or folder would go: permissions alone do not decide."""
     parent = path if path.is_dir() else next(folder for folder in path.absolute().parents if folder.exists())
     try:
         with tempfile.TemporaryFile(dir=parent):
@@ -71,16 +81,32 @@ def _check_writable(path: Path) -> None:
 
 
 def save(picture: np.ndarray, path: Path) -> None:
-    """Write a picture (H, W) or (H, W, 3) in [0, 1] in the format of the suffix; UserError if that fails."""
+    """Write a picture in the format of the suffix.
+
+    Args:
+        picture: (H, W) or (H, W, 3) in [0, 1].
+        path: Of the file.
+
+    Raises:
+        UserError: If the file cannot be written.
+    """
     _write([picture], path)
 
 
 def save_animation(frames: Sequence[np.ndarray], path: Path) -> None:
-    """Write frames as a GIF that goes there and back for ever, resting at both ends."""
-    there_and_back = [*frames, *frames[-2:0:-1]]
-    durations = [80] * len(there_and_back)
+    """Write a GIF that plays forwards and backwards for ever, resting at both ends.
+
+    Args:
+        frames: Pictures of one size, (H, W) or (H, W, 3) in [0, 1].
+        path: Of the file.
+
+    Raises:
+        UserError: If the file cannot be written.
+    """
+    cycle = [*frames, *frames[-2:0:-1]]
+    durations = [80] * len(cycle)
     durations[0] = durations[len(frames) - 1] = 800
-    _write(there_and_back, path, save_all=True, duration=durations, loop=0)
+    _write(cycle, path, save_all=True, duration=durations, loop=0)
 
 
 def _write(frames: Sequence[np.ndarray], path: Path, **options: Any) -> None:
@@ -90,13 +116,5 @@ def _write(frames: Sequence[np.ndarray], path: Path, **options: Any) -> None:
     first, *others = [Image.fromarray(np.round(255 * np.clip(frame, 0, 1)).astype(np.uint8)) for frame in frames]
     if options:
         options["append_images"] = others
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as temporary:
         first.save(temporary, **options)
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

@@ -1,4 +1,4 @@
-"""Many pictures on one sheet of white paper."""
+"""Sheets: many pictures on white paper."""
 
 import math
 from collections.abc import Sequence
@@ -10,23 +10,45 @@ CAPTION_SIZE = 14  # smallest type, pixels
 
 
 def on_paper(images: np.ndarray) -> np.ndarray:
-    """Model images (N, C, H, W) in [0, 1] as pictures: grey ones (N, H, W) dark on white, colour ones (N, H, W, 3)."""
+    """Convert images of a model to pictures.
+
+    Args:
+        images: (N, C, H, W) in [0, 1].
+
+    Returns:
+        Grey images as (N, H, W), dark ink on white; colour images as (N, H, W, 3).
+    """
     images = np.clip(np.asarray(images, np.float32), 0, 1)
     return 1 - images[:, 0] if images.shape[1] == 1 else images.transpose(0, 2, 3, 1)
 
 
 def grid(images: np.ndarray, columns: int, padding: int = 2, scale: int = 1) -> np.ndarray:
-    """Model images (N, C, H, W) in [0, 1], row by row, as one picture (H', W') or (H', W', 3) in [0, 1].
+    """Arrange images of a model in a grid.
 
-    Grey images are drawn dark on white; ``scale`` enlarges each pixel, ``padding`` is the paper around each, in
-    enlarged pixels; cells left over in the last row are paper.
+    Args:
+        images: (N, C, H, W) in [0, 1].
+        columns: Images in a row; the last row may be incomplete.
+        padding: White pixels around each image.
+        scale: Enlargement of each image.
+
+    Returns:
+        A picture (H', W') or (H', W', 3) in [0, 1]; grey images are dark on white.
     """
     pictures = on_paper(images).repeat(scale, axis=1).repeat(scale, axis=2)
     return sheet(list(pictures), columns, padding)
 
 
 def sheet(pictures: Sequence[np.ndarray], columns: int, padding: int = 0) -> np.ndarray:
-    """Pictures (H, W) or (H, W, 3) in [0, 1], of any sizes, row by row in cells of the largest size."""
+    """Arrange pictures in a grid whose cells have the size of the largest.
+
+    Args:
+        pictures: (H, W) or (H, W, 3) in [0, 1] each.
+        columns: Pictures in a row.
+        padding: White pixels around each cell.
+
+    Returns:
+        A picture (H', W') or (H', W', 3) in [0, 1].
+    """
     height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
     rows, columns = math.ceil(len(pictures) / columns), min(columns, len(pictures))
     step = height + padding, width + padding
@@ -38,7 +60,17 @@ def sheet(pictures: Sequence[np.ndarray], columns: int, padding: int = 0) -> np.
 
 
 def captioned(pictures: Sequence[np.ndarray], captions: Sequence[str], columns: int, padding: int = 8) -> np.ndarray:
-    """As :func:`sheet`, each picture centred above its caption; a column is as wide as its longest caption needs."""
+    """Arrange pictures in a grid, each centred above its caption.
+
+    Args:
+        pictures: (H, W) or (H, W, 3) in [0, 1] each.
+        captions: One for each picture; the longest decides the width of the columns.
+        columns: Pictures in a row.
+        padding: White pixels around each cell.
+
+    Returns:
+        A picture (H', W') or (H', W', 3) in [0, 1].
+    """
     font = ImageFont.load_default(size=max(CAPTION_SIZE, pictures[0].shape[1] // 9))
     labelled = [_with_caption(picture, text, font) for picture, text in zip(pictures, captions, strict=True)]
     width = max(picture.shape[1] for picture in labelled)

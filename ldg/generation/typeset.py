@@ -1,7 +1,7 @@
-"""Glyph images -> ink on a page: who stands where, how tall, how close.
+"""Typesetting: from images of glyphs to ink on a page.
 
 A page is measured in pixels from the left edge and the first baseline, downwards. Both layouts give a list of marks;
-:func:`draw` puts marks on paper.
+:func:`draw_marks` puts marks on paper.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,14 @@ EXTENTS = {
 
 
 class Mark(NamedTuple):
-    """Ink (h, w) in [0, 1] with its top left corner at (top, left); ``pen`` is the width of its strokes."""
+    """Ink in its place.
+
+    Attributes:
+        top: Row of the top left corner, pixels.
+        left: Column of the top left corner, pixels.
+        ink: (h, w) in [0, 1].
+        pen: Width of the strokes, pixels.
+    """
 
     top: int
     left: int
@@ -59,15 +66,26 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True)
 class Baseline:
-    """Each glyph as tall as its character deserves, on a baseline, spaced by ink; capitals are ``capital`` px tall."""
+    """Sets glyphs on a baseline, as tall as their characters are in type, and spaced by their ink.
+
+    Args:
+        capital: Height of a capital, pixels.
+        threshold: In [0, 1]: ink is black or white, more of it black the lower; None: grey levels.
+    """
 
     capital: int
     threshold: float | None = None
 
     def place(self, page: Page, images: np.ndarray, groups: Sequence[int]) -> list[Mark]:
-        """Marks of the cells with ink, in reading order; ``images`` (N, H, W) and ``groups`` (N,) follow that order.
+        """Place the glyphs of a page.
 
-        Glyphs of one group get one pen.
+        Args:
+            page: Lines of cells, N of them with ink.
+            images: (N, H, W) in [0, 1], in reading order.
+            groups: N numbers; glyphs of one group get one pen.
+
+        Returns:
+            N marks, in reading order.
         """
         cleaned = np.array([ink.clean(image) for image in images])
         glyphs = iter(zip(cleaned, self._pens(cleaned, groups), strict=True))
@@ -112,7 +130,17 @@ class Baseline:
         return Mark(baseline - round(bottom * self.capital) - shape[0], 0, drawn, pen)
 
     def between(self, a: Mark, b: Mark, t: float, image: np.ndarray) -> Mark:
-        """The ink of ``image`` (H, W) as a mark a share ``t`` of the way from mark ``a`` to mark ``b``."""
+        """Interpolate between two marks.
+
+        Args:
+            a: The mark at t = 0.
+            b: The mark at t = 1.
+            t: In [0, 1].
+            image: Of the glyph, (H, W) in [0, 1].
+
+        Returns:
+            The glyph's ink in the interpolated place and size.
+        """
         height, width = (round((1 - t) * x + t * y) for x, y in zip(a.ink.shape, b.ink.shape, strict=True))
         pen = (1 - t) * a.pen + t * b.pen
         image = ink.clean(image)
@@ -161,13 +189,18 @@ def _gaps(mark: Mark, following: Mark, reach: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Tiles:
-    """Whole images side by side at a pitch of 20/28 of their width, ``scale`` px for each of theirs."""
+    """Sets whole images side by side at a pitch of 20/28 of their width.
+
+    Args:
+        scale: Enlargement of the images.
+        threshold: As of :class:`Baseline`.
+    """
 
     scale: int
     threshold: float | None = None
 
     def place(self, page: Page, images: np.ndarray, groups: Sequence[int]) -> list[Mark]:
-        """Marks of the cells with ink, in reading order; ``images`` (N, H, W) likewise, ``groups`` is unused."""
+        """As :meth:`Baseline.place`; ``groups`` is unused."""
         height, width = (size * self.scale for size in images.shape[1:])
         pitch = round(width * 20 / 28)
         cells = [(row, column) for row, line in enumerate(page) for column, cell in enumerate(line) if cell.mixture]
@@ -177,7 +210,7 @@ class Tiles:
         ]
 
     def between(self, a: Mark, b: Mark, t: float, image: np.ndarray) -> Mark:
-        """``image`` (H, W) as a mark a share ``t`` of the way from mark ``a`` to mark ``b``."""
+        """As :meth:`Baseline.between`; the size is that of ``image``."""
         return Mark(*_corner(a, b, t), self._enlarge(image))
 
     def _enlarge(self, image: np.ndarray) -> np.ndarray:
@@ -200,8 +233,17 @@ def bounds(marks: Sequence[Mark]) -> Bounds:
     )
 
 
-def draw(marks: Sequence[Mark], margin: int, around: Bounds | None = None) -> np.ndarray:
-    """The page (H, W) in [0, 1], ink dark on white paper; where marks overlap, the darker one shows."""
+def draw_marks(marks: Sequence[Mark], margin: int, around: Bounds | None = None) -> np.ndarray:
+    """Draw marks on paper; where they overlap, the darker one shows.
+
+    Args:
+        marks: Of a page.
+        margin: White pixels around the text.
+        around: The rectangle to draw; None: that of the marks.
+
+    Returns:
+        The page (H, W) in [0, 1], dark ink on white.
+    """
     around = around or bounds(marks)
     height, width = around.bottom - around.top, around.right - around.left
     page = np.zeros((height + 2 * margin, width + 2 * margin), np.float32)

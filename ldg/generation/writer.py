@@ -1,4 +1,4 @@
-"""Text -> picture: classes, latents, one decoding of all glyphs, and the page."""
+"""From a text to a picture: classes, latents, one decoding of all glyphs, and the page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,11 @@ CAPITAL = 20  # pixels of scale 1: what EMNIST scales a character to
 
 @dataclass(frozen=True)
 class Options:
-    """How to write; see :func:`write`."""
+    """Options of writing, described at :func:`write`.
+
+    Raises:
+        UserError: For a value out of range.
+    """
 
     style: latents.Style = "shared"
     temperature: float = TEMPERATURE
@@ -54,30 +58,51 @@ def write(
     width: int | None = None,
     mix: float = 0.5,
 ) -> np.ndarray:
-    """``text`` in the model's hand, as a picture (H, W) or (H, W, 3) in [0, 1], ink dark on white, cropped.
+    """Write a text.
 
-    ``style``: one latent for the whole text (``shared``), a ``word``, or each glyph (``varied``), drawn with ``seed``
-    from N(0, temperature^2). ``layout``: ``baseline`` sets glyphs as type, capitals 20 * scale px tall (scale 5 if
-    None); ``tiles`` sets whole images at a pitch of 20/28 of their width. ``threshold`` in [0, 1] makes the ink black
-    or white: more of it black the lower it is. ``width``: characters (default 60) or pictures (8) a line, 0 for no end.
+    Args:
+        model: In eval mode.
+        text: Where classes are characters, any string of them with spaces and newlines. Where classes are words, names
+            separated by commas, each drawn as a captioned tile; ``a+b`` blends two classes.
+        style: One latent for the whole text (``shared``), for each ``word``, or for each glyph (``varied``).
+        seed: Of the latents; each seed is another handwriting style.
+        temperature: Standard deviation of the latents, at least 0.
+        layout: ``baseline`` sets glyphs as type, capitals 20 * scale pixels tall; ``tiles`` sets whole images at a
+            pitch of 20/28 of their width.
+        threshold: In [0, 1]: ink is black or white, more of it black the lower the threshold; None: grey levels.
+        scale: Enlargement, at least 1; None: 5, of pictures so that they are about 140 pixels wide.
+        width: Characters (None: 60) or pictures (None: 8) in a line; 0: no limit.
+        mix: Share of b in ``a+b``, in [0, 1].
 
-    Where classes are words, ``text`` lists names with commas and each is a captioned tile; ``a+b`` blends two classes,
-    ``mix`` being the share of b.
+    Returns:
+        A picture (H, W) or (H, W, 3) in [0, 1], dark ink on white.
 
     Raises:
-        UserError: for an impossible option, what the model has no class for, or a model that knows no labels.
+        UserError: For an option out of range, a text that the model has no class for, or an unconditional model.
     """
     options = Options(style, temperature, layout, threshold, scale, width, mix)
-    page = read(model, text, options)
+    page = parse_text(model, text, options)
     numbers = latents.groups(page, style)
-    images = decode(model, inked(page), latents.draw(numbers, model.latent_dim, seed, temperature))
+    images = decode_cells(model, inked(page), latents.draw_noise(numbers, model.latent_dim, seed, temperature))
     return compose(model, page, images, numbers, options)
 
 
 def write_sheet(
     model: VAE, text: str, rows: int, columns: int, *, seed: int = 0, options: Options | None = None
 ) -> np.ndarray:
-    """``rows`` x ``columns`` renderings of ``text``, with the latents of seed, seed + 1, ..., as one picture."""
+    """Write a text several times, with the latents of seed, seed + 1, and so on.
+
+    Args:
+        model: In eval mode.
+        text: See :func:`write`.
+        rows: Of the sheet.
+        columns: Of the sheet.
+        seed: Of the first text.
+        options: Of writing; None: the defaults.
+
+    Returns:
+        A picture (H, W) or (H, W, 3) in [0, 1].
+    """
     options = options or Options()
     pictures = [write(model, text, seed=seed + number, **vars(options)) for number in range(rows * columns)]
     return sheets.sheet(pictures, columns)
@@ -87,15 +112,39 @@ def write_sheet(
 def samples(
     model: VAE, rows: int, columns: int, *, seed: int = 0, temperature: float = 1.0, scale: int | None = None
 ) -> np.ndarray:
-    """``rows`` x ``columns`` draws from the prior, of classes drawn evenly where there are labels, as one picture."""
+    """Draw a sheet of samples from the prior, their classes uniformly at random.
+
+    Args:
+        model: In eval mode.
+        rows: Of the sheet.
+        columns: Of the sheet.
+        seed: Of latents and classes.
+        temperature: Standard deviation of the latents, at least 0.
+        scale: Enlargement; None: so that an image is about 140 pixels wide.
+
+    Returns:
+        A picture (H, W) or (H, W, 3) in [0, 1].
+    """
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(model.num_classes, (rows * columns,), generator=generator)
     images = model.sample(labels, temperature, generator=generator)
     return sheets.grid(images.cpu().numpy(), columns, padding=4, scale=tile_scale(model, scale))
 
 
-def read(model: VAE, text: str, options: Options) -> Page:
-    """The page that ``text`` asks ``model`` for; UserError if it has no class for something, or knows no labels."""
+def parse_text(model: VAE, text: str, options: Options) -> Page:
+    """Parse a text with the classes of a model.
+
+    Args:
+        model: Whose classes are written.
+        text: See :func:`write`.
+        options: Of which ``width`` and ``mix`` are used.
+
+    Returns:
+        Lines of cells.
+
+    Raises:
+        UserError: If the model has no class for something, or is unconditional.
+    """
     if model.conditioning == "none":
         raise UserError(
             "this model was trained without labels (conditioning=none), so it cannot write a given text; "
@@ -105,34 +154,62 @@ def read(model: VAE, text: str, options: Options) -> Page:
 
 
 def inked(page: Page) -> list[Cell]:
-    """The cells that are not blank, in reading order."""
+    """The cells of a page that are not blank, in reading order."""
     return [cell for line in page for cell in line if cell.mixture]
 
 
 @torch.no_grad()
-def decode(model: VAE, cells: Sequence[Cell], styles: torch.Tensor) -> np.ndarray:
-    """The images (N, C, H, W) in [0, 1] of N cells drawn from noise (N, D)."""
-    device = next(model.parameters()).device
+def decode_cells(model: VAE, cells: Sequence[Cell], noise: torch.Tensor) -> np.ndarray:
+    """Decode cells in one batch.
+
+    Args:
+        model: In eval mode.
+        cells: N cells with ink.
+        noise: (N, D).
+
+    Returns:
+        Images (N, C, H, W) in [0, 1].
+    """
     labels = torch.from_numpy(soft_labels(cells, model.num_classes))
-    return model.draw(styles.to(device), labels.to(device)).cpu().numpy()
+    return model.decode_noise(noise.to(model.device), labels.to(model.device)).cpu().numpy()
 
 
 def is_typeset(model: VAE) -> bool:
-    """Whether the model's images are grey characters, to be written in lines, and not pictures, to be captioned."""
+    """Whether a model's images are grey characters, which are set in lines; others are captioned pictures."""
     return is_written(model.classes) and model.image_shape[0] == 1
 
 
 def compose(model: VAE, page: Page, images: np.ndarray, numbers: Sequence[int], options: Options) -> np.ndarray:
-    """The picture of a page whose inked cells look like ``images`` (N, C, H, W), drawn from latents ``numbers``."""
+    """Set the images of a page.
+
+    Args:
+        model: Which the images are from.
+        page: Lines of cells, N of them with ink.
+        images: (N, C, H, W) in [0, 1].
+        numbers: Of the latents of the images, N; glyphs with the same latent get the same pen.
+        options: Of writing.
+
+    Returns:
+        A picture (H, W) or (H, W, 3) in [0, 1].
+    """
     if is_typeset(model):
         marks = typesetter(options).place(page, images[:, 0], numbers)
-        return typeset.draw(marks, margin(options))
+        return typeset.draw_marks(marks, margin(options))
     captions = [cell.name for cell in inked(page)]
     return sheets.captioned(tiles(model, images, options), captions, max(map(len, page)))
 
 
 def tiles(model: VAE, images: np.ndarray, options: Options) -> list[np.ndarray]:
-    """Images (N, C, H, W) as enlarged pictures, smooth, or black and white if there is a threshold."""
+    """Enlarge images, smoothly, or to black and white if there is a threshold.
+
+    Args:
+        model: Which the images are from.
+        images: (N, C, H, W) in [0, 1].
+        options: Of which ``scale`` and ``threshold`` are used.
+
+    Returns:
+        N pictures (H', W') or (H', W', 3) in [0, 1].
+    """
     scale = tile_scale(model, options.scale)
     channels, height, width = model.image_shape
     rows, columns = (0, height, height * scale), (0, width, width * scale)
@@ -143,7 +220,7 @@ def tiles(model: VAE, images: np.ndarray, options: Options) -> list[np.ndarray]:
 
 
 def typesetter(options: Options) -> typeset.Layout:
-    """The layout that the options ask for."""
+    """The layout that options name."""
     scale = options.scale or 5
     if options.layout == "tiles":
         return typeset.Tiles(scale, options.threshold)
@@ -151,10 +228,10 @@ def typesetter(options: Options) -> typeset.Layout:
 
 
 def margin(options: Options) -> int:
-    """White around the text in pixels; a tile has its own."""
+    """White pixels around the text; 0 for tiles, which have their own margin."""
     return 0 if options.layout == "tiles" else round(typeset.MARGIN * CAPITAL * (options.scale or 5))
 
 
 def tile_scale(model: VAE, scale: int | None) -> int:
-    """The enlargement of a whole image: about 140 px across unless ``scale`` says otherwise."""
+    """The enlargement of a whole image: ``scale``, or what makes it about 140 pixels wide."""
     return scale or max(1, round(140 / model.image_shape[2]))
