@@ -1,133 +1,141 @@
-"""One run of a sweep: begun, gone on with or skipped, and written into the sweep's ledger however it ends."""
+"""One run of a sweep: begun, continued or skipped, and recorded in the sweep's ledger however it ends."""
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Callback
+from omegaconf import DictConfig
 
+from ldg.config.check import check_config
+from ldg.config.compose import compose_config, replace_folder, resolve_config
+from ldg.config.run_config import RunConfig
 from ldg.errors import Interrupted
-from ldg.sweeps.ledger import Ledger
-from ldg.training import config as configs
+from ldg.evaluation.scorecard import read_scorecard
+from ldg.sweeps.ledger import Ledger, Sweep
 
 
-def carry_out(
-    composed: DictConfig,
-    hydra: DictConfig,
-    home: Path,
-    start: Callable[..., dict[str, Any]],
-) -> None:
-    """Carry out the run that ``composed`` and ``hydra``, the job's config, name, by ``start``, which trains.
+def run_job(composed: DictConfig, hydra: DictConfig, train: Callable[..., dict[str, Any]]) -> None:
+    """Carry out one run of a sweep.
 
-    A finished run is left alone, one that was killed goes on from its last checkpoint. What breaks ends in the run's
-    line and not in an exception, so that the others go on; being interrupted ends them all.
+    A finished run is left alone, and one that was killed continues from its last checkpoint. An error is recorded in
+    the run's line of ``runs.csv`` and not raised, so that the other runs go on.
+
+    Args:
+        composed: config of the job
+        hydra: Hydra's part of it
+        train: carries out a run: called with its RunConfig, ``callbacks`` and ``progress``, it returns the summary
+
+    Raises:
+        Interrupted: after Ctrl-C or SIGTERM, which ends all runs.
     """
     ledger = Ledger(Path(hydra.sweep.dir))
-    facts, name = ledger.facts, str(composed.run)
-    with ledger.lock(name):  # another process may be at it: wait for it
-        if ledger.row(name).get("state") in ("finished", "pruned") or _given_up(ledger, facts):
+    sweep, name, index = ledger.read_sweep(), str(composed.run), int(hydra.sweeper.index)
+    folder = ledger.folder / name
+    with ledger.lock(name):  # if another process carries out this run, wait for it
+        if ledger.read_row(name).get("state") in ("finished", "pruned") or _has_given_up(ledger, sweep):
             return
         overrides = list(hydra.overrides.task)
         trial = None
-        callbacks: list[Callback] = []
-        if facts["kind"] == "optuna":
-            from ldg.sweeps.study import Prune, Study
+        if sweep.kind == "optuna":
+            from ldg.sweeps.study import Study
 
-            study = Study(facts, ledger.folder, slot=int(name.rpartition("-")[2]))
-            trial, values = study.begin()
-            overrides += values
-            if facts["study"].get("pruner"):
-                callbacks.append(Prune(trial, next(iter(facts["objectives"]))))
-        parameters = _parameters(facts, overrides)
-        ledger.record(name, "running", **parameters)
+            trial = Study(sweep, ledger.folder, index).begin_trial()
+            overrides += trial.overrides
+        ledger.write_row(name, "running", **_chosen_values(sweep, overrides))
         try:
-            summary = _finished_before(ledger.folder / name)
+            summary = _read_summary(folder)
             if summary is None:
-                config = configs.resolved(configs.composed(overrides, home))
-                configs.check(config)
-                config = _placed(config, ledger.folder / name, facts, overrides, hydra)
-                summary = start(config, callbacks=callbacks, progress=False)
-            if trial is not None:
-                study.end(trial, summary)
+                config = _configure(sweep, folder, overrides)
+                _share_machine(config, sweep.runs, index)
+                summary = train(config, callbacks=trial.callbacks if trial else [], progress=False)
+            if trial:
+                trial.end(summary)
         except Interrupted:
-            ledger.record(name, "interrupted")
+            ledger.write_row(name, "interrupted")
             raise
         except Exception as error:
-            if trial is not None:
-                study.end(trial, None)
-            ledger.record(name, "failed", error=f"{type(error).__name__}: {error}")
+            if trial:
+                trial.end(None)
+            ledger.write_row(name, "failed", error=f"{type(error).__name__}: {error}")
             return
-        cells = {key: value for key, value in summary["metrics"].items() if "/" in key} | _scores(ledger.folder / name)
-        cells |= {"epochs": summary["epochs"], "seconds": summary["seconds"], "parameters": summary["parameters"]}
-        pruned = trial is not None and trial.user_attrs.get("pruned", False)
-        ledger.record(name, "pruned" if pruned else "finished", **cells, wandb=summary["wandb"])
+        state = "pruned" if trial and trial.is_pruned else "finished"
+        ledger.write_row(name, state, **_result_cells(summary, folder))
 
 
-def _given_up(ledger: Ledger, facts: dict[str, Any]) -> bool:
+def _has_given_up(ledger: Ledger, sweep: Sweep) -> bool:
     """Whether so many trials have failed that no more are begun."""
-    if facts["kind"] != "optuna":
+    if sweep.study is None:
         return False
-    return sum(row["state"] == "failed" for row in ledger.rows()) >= facts["study"]["max_failures"]
+    return sum(row["state"] == "failed" for row in ledger.read_rows()) >= sweep.study["max_failures"]
 
 
-def _parameters(facts: dict[str, Any], overrides: list[str]) -> dict[str, str]:
-    given = dict(override.partition("=")[::2] for override in overrides)
-    return {key: given[key] for key in facts["parameters"]}
+def _chosen_values(sweep: Sweep, overrides: list[str]) -> dict[str, str]:
+    """This run's values of the sweep's parameters."""
+    values = dict(override.partition("=")[::2] for override in overrides)
+    return {key: values[key] for key in sweep.parameters}
 
 
-def _finished_before(folder: Path) -> dict[str, Any] | None:
-    """The summary of a run that was killed after its end; where there is nothing to go on from, the folder goes."""
-    if (folder / "summary.json").exists():
-        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
-        return summary
-    if not (folder / "checkpoints" / "last.ckpt").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-    return None
+def _read_summary(folder: Path) -> dict[str, Any] | None:
+    """The summary of a run that was killed after it was finished and before that was recorded."""
+    path = folder / "summary.json"
+    if not path.exists():
+        return None
+    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return summary
 
 
-def _placed(
-    config: dict[str, Any], folder: Path, facts: dict[str, Any], overrides: list[str], hydra: DictConfig
-) -> dict[str, Any]:
-    """The config of a run in its place: in the sweep's folder, in its W&B group, on its share of the machine."""
-    config = configs.moved(config, config["folder"], str(folder))
+def _configure(sweep: Sweep, folder: Path, overrides: list[str]) -> RunConfig:
+    """The config of a run in the sweep's folder and W&B group, which continues from its last checkpoint if it has one.
+
+    A folder without a checkpoint is removed.
+    """
+    resolved = resolve_config(compose_config(overrides))
+    check_config(resolved)
+    config = RunConfig.from_dict(replace_folder(resolved, resolved["folder"], str(folder)))
     last = folder / "checkpoints" / "last.ckpt"
-    config["ckpt_path"] = str(last) if last.exists() else None
-    config["tags"] = [*config["tags"], facts["name"]]
-    if wandb := config["logger"].get("wandb"):
-        wandb["tags"] = config["tags"]
-        if not any(override.startswith("logger.wandb.group=") for override in overrides):
-            wandb["group"] = facts["name"]
-        if not any(override.startswith("logger.wandb.name=") for override in overrides):
-            wandb["name"] = folder.name
-    at_once = _at_once(hydra.launcher, facts["runs"])
-    if at_once > 1:
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // at_once))
-    gpus = torch.cuda.device_count() if config["trainer"].get("accelerator") in ("auto", "gpu", "cuda") else 0
-    if gpus > 1 and config["trainer"].get("devices") in (1, "auto"):
-        number = int(re.findall(r"\d+", folder.name)[0])
-        config["trainer"]["devices"] = [number % gpus]
+    if last.exists():
+        config.ckpt_path = str(last)
+    else:
+        config.ckpt_path = None
+        shutil.rmtree(folder, ignore_errors=True)
+    config.tags = [*config.tags, sweep.name]
+    if wandb := config.logger.get("wandb"):
+        wandb["tags"] = config.tags
+        for key, value in (("group", sweep.name), ("name", folder.name)):
+            if not any(override.startswith(f"logger.wandb.{key}=") for override in overrides):
+                wandb[key] = value
     return config
 
 
-def _at_once(launcher: DictConfig, runs: int) -> int:
-    """How many runs share this machine."""
-    settings = OmegaConf.to_container(launcher, resolve=True)
-    assert isinstance(settings, dict)
-    if "n_jobs" in settings:
-        return os.cpu_count() or 1 if settings["n_jobs"] == -1 else int(settings["n_jobs"])
-    return runs if str(settings["_target_"]).endswith(".LocalLauncher") else 1
+def _share_machine(config: RunConfig, runs: int, index: int) -> None:
+    """Give a run its share of the machine's cores, and one of its GPUs.
+
+    Args:
+        config: of the run; the devices of its trainer are changed
+        runs: number of runs of the sweep
+        index: of this run
+    """
+    # launchers without the setting carry out one run at a time, or one on each machine
+    at_once = (config.launcher or {}).get("runs_per_machine", 1)
+    if at_once is None:
+        at_once = runs
+    elif at_once == -1:
+        at_once = os.cpu_count() or 1
+    if at_once > 1:
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // at_once))
+    gpus = torch.cuda.device_count() if config.trainer.get("accelerator") in ("auto", "gpu", "cuda") else 0
+    if gpus > 1 and config.trainer.get("devices") in (1, "auto"):
+        config.trainer["devices"] = [index % gpus]
 
 
-def _scores(folder: Path) -> dict[str, float]:
-    """What the run's scorecard says, if it has one."""
-    if not (folder / "scorecard.json").exists():
-        return {}
-    from ldg.evaluation.scorecard import read
-
-    return {f"test/{name}": value.value for name, value in read(folder / "scorecard.json").values.items()}
+def _result_cells(summary: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The cells of ``runs.csv`` for a run's summary, and for its scorecard if it has one."""
+    cells = {key: value for key, value in summary["metrics"].items() if "/" in key}
+    if (folder / "scorecard.json").exists():
+        scorecard = read_scorecard(folder / "scorecard.json")
+        cells |= {f"test/{name}": value.value for name, value in scorecard.values.items()}
+    return cells | {key: summary[key] for key in ("epochs", "seconds", "parameters", "wandb")}

@@ -1,4 +1,4 @@
-"""The folder of a sweep: what it is (``sweep.yaml``), and a line for each of its runs (``runs.csv``)."""
+"""The folder of a sweep: its definition (``sweep.yaml``), and a line for each of its runs (``runs.csv``)."""
 
 import csv
 import datetime
@@ -7,14 +7,17 @@ import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 import yaml
 from filelock import FileLock, Timeout
 
+from ldg.config.compose import HOME
 from ldg.errors import UserError
+from ldg.files import read_csv, whole, write_text
 from ldg.sweeps.plan import Plan
 
 SCHEMA = "ldg.sweep/1"
@@ -22,119 +25,174 @@ ENDED = ("finished", "pruned", "failed")
 FIRST, LAST = ("run", "state"), ("epochs", "seconds", "parameters", "wandb", "error")
 
 
+@dataclass(frozen=True)
+class Sweep:
+    """The content of ``sweep.yaml``.
+
+    Attributes:
+        name: of the sweep and its folder
+        id: a random one, to which Optuna's trials belong
+        command: that started the sweep
+        kind: whether a grid or Optuna determines the values
+        parameters: what differs, by key: the values of a grid, or one string that describes Optuna's distribution
+        objectives: ``maximize`` or ``minimize`` by the name of a metric
+        study: the settings of Optuna's study; None for a grid
+        storage: URL of the study's database; None: ``study.db`` in the folder
+        runs: number of runs
+        started: date and time of the first start
+        commit: of the code, with + if it was changed since; None outside of a repository
+        versions: of ldg and the packages that matter, by name
+        identity: :attr:`ldg.sweeps.plan.Plan.identity`
+    """
+
+    name: str
+    id: str
+    command: str
+    kind: Literal["grid", "optuna"]
+    parameters: dict[str, list[str] | str]
+    objectives: dict[str, Literal["maximize", "minimize"]]
+    study: dict[str, Any] | None
+    storage: str | None
+    runs: int
+    started: str
+    commit: str | None
+    versions: dict[str, str]
+    identity: dict[str, Any]
+
+    @classmethod
+    def from_plan(cls, plan: Plan, command: str) -> Self:
+        """The definition of a sweep that starts now.
+
+        Args:
+            plan: of the sweep
+            command: that started it
+        """
+        return cls(
+            name=plan.name,
+            id=secrets.token_hex(6),
+            command=command,
+            kind="grid" if plan.study is None else "optuna",
+            parameters=plan.parameters,
+            objectives=plan.objectives,
+            study=plan.study,
+            storage=plan.study.get("storage") if plan.study else None,
+            runs=len(plan.runs),
+            started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            commit=_commit(),
+            versions={name: version(name) for name in ("ldg", "torch", "pytorch-lightning", "hydra-core")},
+            identity=plan.identity,
+        )
+
+
 class Ledger:
-    """A sweep's folder, which any number of processes may read and write at once."""
+    """A sweep's folder, which any number of processes may read and write at once.
+
+    Args:
+        folder: of the sweep
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What ``sweep.yaml`` says.
+    @classmethod
+    def open(cls, plan: Plan, command: str) -> Self:
+        """Make the folder of a plan, or continue in it.
+
+        Args:
+            plan: of the sweep
+            command: that starts it
+
+        Returns:
+            The ledger in the plan's folder.
+
+        Raises:
+            UserError: if the folder holds another sweep or something else, or cannot be written to.
+        """
+        ledger = cls(plan.folder)
+        with ledger._locked():
+            if (plan.folder / "sweep.yaml").exists():
+                sweep = ledger.read_sweep()
+                if difference := _difference(sweep.identity, plan.identity):
+                    raise UserError(f"{plan.folder} holds another sweep ({difference}); name this one: sweep_name=...")
+                if sweep.runs != len(plan.runs):
+                    ledger._write_sweep(replace(sweep, runs=len(plan.runs)))
+                return ledger
+            # a process that was killed may leave hidden files
+            if any(file.name != "lock" and not file.name.startswith(".") for file in plan.folder.iterdir()):
+                raise UserError(f"{plan.folder} is not empty and holds no sweep; name this one: sweep_name=...")
+            ledger._write_sweep(Sweep.from_plan(plan, command))
+        return ledger
+
+    def read_sweep(self) -> Sweep:
+        """Read ``sweep.yaml``.
 
         Raises:
             UserError: if the folder holds no sweep.
         """
         path = self.folder / "sweep.yaml"
         try:
-            content = yaml.safe_load(path.read_text())
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError):
             raise UserError(f"{self.folder} holds no sweep (there is no readable sweep.yaml in it)") from None
-        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-            raise UserError(f"{path} is not of the format {SCHEMA}")
-        return content
-
-    @classmethod
-    def open(cls, plan: Plan, command: str, home: Path) -> "Ledger":
-        """The ledger of a plan, made or gone on with.
-
-        Raises:
-            UserError: if the folder holds another sweep, or cannot be written to.
-        """
-        ledger = cls(plan.folder)
-        with ledger._writing():
-            if (plan.folder / "sweep.yaml").exists():
-                facts = ledger.facts
-                if difference := _difference(facts["identity"], plan.identity):
-                    raise UserError(f"{plan.folder} holds another sweep ({difference}); name this one: sweep_name=...")
-                if facts["runs"] != len(plan.runs):
-                    ledger._save(facts | {"runs": len(plan.runs)})
-                return ledger
-            if plan.folder.exists() and any(file.name != "lock" for file in plan.folder.iterdir()):
-                raise UserError(f"{plan.folder} is not empty and holds no sweep; name this one: sweep_name=...")
-            ledger._save(
-                {
-                    "schema": SCHEMA,
-                    "name": plan.name,
-                    "id": secrets.token_hex(6),
-                    "command": command,
-                    "kind": "grid" if plan.study is None else "optuna",
-                    "parameters": plan.parameters,
-                    "objectives": plan.objectives,
-                    "study": plan.study,
-                    "storage": plan.study and plan.study.get("storage"),
-                    "runs": len(plan.runs),
-                    "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                    "commit": _commit(home),
-                    "versions": {name: version(name) for name in ("ldg", "torch", "pytorch-lightning", "hydra-core")},
-                    "identity": plan.identity,
-                }
-            )
-        return ledger
-
-    def rows(self) -> list[dict[str, str]]:
-        """The lines of ``runs.csv``; none before the first run has begun."""
         try:
-            with (self.folder / "runs.csv").open(newline="") as file:
-                return list(csv.DictReader(file))
+            if content.pop("schema") != SCHEMA:
+                raise ValueError
+            return Sweep(**content)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise UserError(f"{path} is not of the format {SCHEMA}") from None
+
+    def read_rows(self) -> list[dict[str, str]]:
+        """Read the lines of ``runs.csv``, as text by column; none before the first run has begun."""
+        try:
+            return read_csv(self.folder / "runs.csv")
         except FileNotFoundError:
             return []
 
-    def row(self, run: str) -> dict[str, str]:
-        """A run's line, empty if it has none."""
-        return next((row for row in self.rows() if row["run"] == run), {})
+    def read_row(self, run: str) -> dict[str, str]:
+        """Read the line of one run; empty if it has none."""
+        return next((row for row in self.read_rows() if row["run"] == run), {})
 
-    def record(self, run: str, state: str, **cells: Any) -> None:
-        """Put a run's line in its place; what is not given stays as it was, unless the run begins."""
-        with self._writing():
-            lines = {row["run"]: row for row in self.rows()}
-            line = (
-                (lines.get(run, {}) if state != "running" else {})
-                | {"run": run, "state": state}
-                | {k: _cell(v) for k, v in cells.items()}
-            )
-            lines[run] = line
-            parameters = list(self.facts["parameters"])
-            metrics = sorted({key for row in lines.values() for key in row if "/" in key} - set(parameters))
-            partial = self.folder / "runs.part"
-            with partial.open("w", newline="") as file:
-                writer = csv.DictWriter(file, [*FIRST, *parameters, *metrics, *LAST], restval="", extrasaction="ignore")
+    def write_row(self, run: str, state: str, **cells: Any) -> None:
+        """Write a run's line. Cells that are not given keep their content, unless the run begins.
+
+        Args:
+            run: its name
+            state: ``running``, ``finished``, ``pruned``, ``failed`` or ``interrupted``
+            cells: content by column; None for an empty cell
+        """
+        with self._locked():
+            rows = {row["run"]: row for row in self.read_rows()}
+            earlier = {} if state == "running" else rows.get(run, {})
+            new = {key: _cell(value) for key, value in cells.items()}
+            rows[run] = earlier | {"run": run, "state": state} | new
+            parameters = list(self.read_sweep().parameters)
+            metrics = sorted({key for row in rows.values() for key in row if "/" in key} - set(parameters))
+            columns = [*FIRST, *parameters, *metrics, *LAST]
+            with whole(self.folder / "runs.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
                 writer.writeheader()
-                writer.writerows(lines[name] for name in sorted(lines))
-            partial.replace(self.folder / "runs.csv")
+                writer.writerows(rows[name] for name in sorted(rows))
 
     def lock(self, run: str) -> FileLock:
-        """Who holds it carries the run out; the operating system lets go of it when the process dies."""
+        """The lock of a run, for the process that carries it out; the operating system frees it when that dies."""
         (self.folder / "locks").mkdir(exist_ok=True)
         return FileLock(self.folder / "locks" / f"{run}.lock")
 
-    def settle(self) -> None:
-        """Call the runs interrupted that no process is at work on any more."""
-        for row in self.rows():
+    def mark_interrupted(self) -> None:
+        """Mark the runs as interrupted that are begun and that no process carries out any more."""
+        for row in self.read_rows():
             if row["state"] == "running":
                 try:
                     with self.lock(row["run"]).acquire(timeout=0):
-                        self.record(row["run"], "interrupted")
+                        self.write_row(row["run"], "interrupted")
                 except Timeout:
-                    continue  # another process is at it
+                    continue  # another process carries it out
 
-    def _save(self, facts: dict[str, Any]) -> None:
-        partial = self.folder / "sweep.part"
-        partial.write_text(yaml.safe_dump(facts, sort_keys=False))
-        partial.replace(self.folder / "sweep.yaml")
+    def _write_sweep(self, sweep: Sweep) -> None:
+        write_text(self.folder / "sweep.yaml", yaml.safe_dump({"schema": SCHEMA} | asdict(sweep), sort_keys=False))
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / "lock"):
@@ -148,27 +206,27 @@ def _cell(value: Any) -> str:
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """The first thing in which two sweeps differ, in words; nothing if they are the same."""
+    """The first difference between the identities of two sweeps, in words; empty if they are the same."""
     for part in ("parameters", "fixed", "objectives", "study"):
         if old[part] == new[part]:
             continue
         if isinstance(old[part], dict) and isinstance(new[part], dict):
             keys = sorted(k for k in {*old[part], *new[part]} if old[part].get(k) != new[part].get(k))
             was, now = old[part].get(keys[0], "nothing"), new[part].get(keys[0], "nothing")
-            return f"{keys[0]} was {was}, now it is {now}" if keys else f"the order of its {part} was another"
+            return f"{keys[0]} was {was}, now it is {now}"
         only = sorted({*old[part]} ^ {*new[part]})
         return f"one of them has {only[0]}"
     return "" if list(old["parameters"]) == list(new["parameters"]) else "its parameters were in another order"
 
 
-def _commit(home: Path) -> str | None:
+def _commit() -> str | None:
     """The commit of the code, with + if it was changed since; None outside of a repository."""
-    git = ["git", "-C", os.fspath(home)]
+    git = ["git", "-C", os.fspath(HOME)]
     try:
-        said = [
+        commit, changes = (
             subprocess.run([*git, *line], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
             for line in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "-uno"])
-        ]
+        )
     except (OSError, subprocess.SubprocessError):
         return None
-    return said[0] + ("+" if said[1] else "")
+    return commit + ("+" if changes else "")

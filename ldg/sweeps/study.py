@@ -1,11 +1,12 @@
-"""Optuna 5 under a sweep: every trial asks the study as it begins and tells it as it ends.
+"""Optuna 5 under a sweep: every job asks the study for its trial when it begins, and reports the result when it ends.
 
-A trial that is asked for in the job itself waits for no batch, whichever launcher carries the jobs out, and machines
-that share a database share the study.
+No trial waits for a batch of others, whichever launcher carries the jobs out, and machines that share a database share
+the study.
 """
 
 import contextlib
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,28 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState
 
 from ldg.errors import UserError
-from ldg.sweeps.plan import parse
+from ldg.sweeps.ledger import Sweep
+from ldg.sweeps.plan import parse_overrides
 
-# draws by the index of the trial, which a seed of its own would undo
+# draws by the index of the trial, which a different seed for each trial would undo
 ONE_SEED = ("QMCSampler", "GridSampler", "BruteForceSampler")
 
 
-def distribution(key: str, text: str) -> BaseDistribution:
-    """Optuna's distribution for a sweep in Hydra's words.
+def parse_distribution(key: str, text: str) -> BaseDistribution:
+    """Translate Hydra's syntax of sweeps.
 
     ``choice(a,b)`` and ``a,b`` are categorical; ``range(a,b,step)`` are the numbers from a on below b;
     ``interval(a,b)`` is continuous, ``int(interval(a,b))`` the whole numbers from a to b; ``tag(log, ...)`` makes the
     scale of an interval logarithmic.
+
+    Args:
+        key: of the parameter
+        text: its values in Hydra's syntax
+
+    Returns:
+        Optuna's distribution.
     """
-    (override,) = parse([f"{key}={text}"])
+    (override,) = parse_overrides([f"{key}={text}"])
     value: Any = override.value()
     if override.is_choice_sweep():
         return CategoricalDistribution(list(override.sweep_string_iterator()))
@@ -45,81 +54,138 @@ def distribution(key: str, text: str) -> BaseDistribution:
 
 
 class Study:
-    """The Optuna study of a sweep, as one of its jobs sees it.
+    """The Optuna study of a sweep, as one of its jobs uses it.
 
     Args:
-        facts: the sweep's ``sweep.yaml``
-        folder: the sweep's folder, in which ``study.db`` is if the settings name no other storage
-        slot: the number of the trial in this sweep
+        sweep: content of ``sweep.yaml``
+        folder: of the sweep; ``study.db`` is in it if the settings name no other storage
+        index: of the run in this sweep, from 0
+
+    Raises:
+        UserError: if the storage cannot be used, or holds a study of this name with another search space.
     """
 
-    def __init__(self, facts: dict[str, Any], folder: Path, slot: int = 0) -> None:
+    def __init__(self, sweep: Sweep, folder: Path, index: int = 0) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        settings = facts["study"]
-        self.space = {key: distribution(key, text) for key, text in facts["parameters"].items()}
-        self.objectives: dict[str, str] = facts["objectives"]
-        self.owner = f"{facts['id']}/{slot}"
+        self.space = {key: parse_distribution(key, str(text)) for key, text in sweep.parameters.items()}
+        self.objectives = sweep.objectives
+        self.settings = sweep.study or {}
+        self.owner = f"{sweep.id}/{index}"
         (folder / "locks").mkdir(parents=True, exist_ok=True)
-        self.guard = FileLock(folder / "locks" / "study.lock")
-        sampler = dict(settings["sampler"] or {"_target_": "optuna.samplers.TPESampler", "seed": 0})
-        if sampler.get("seed") is not None and not sampler["_target_"].endswith(ONE_SEED):
-            sampler["seed"] += slot  # a sampler made anew for each trial would draw the same each time
-        url = settings.get("storage") or f"sqlite:///{folder / 'study.db'}"
+        self.lock = FileLock(folder / "locks" / "study.lock")
+        url = sweep.storage or f"sqlite:///{folder / 'study.db'}"
+        space = {key: optuna.distributions.distribution_to_json(values) for key, values in self.space.items()}
         try:
-            with self.guard:  # tables are made once
-                self.study = optuna.create_study(
-                    storage=_storage(url),
-                    study_name=facts["name"],
-                    sampler=instantiate(sampler),
-                    pruner=instantiate(settings["pruner"]) if settings.get("pruner") else optuna.pruners.NopPruner(),
-                    directions=list(self.objectives.values()),
-                    load_if_exists=True,
-                )
-                space = {key: optuna.distributions.distribution_to_json(found) for key, found in self.space.items()}
+            with self.lock:  # tables are made once
+                self.storage = _open_storage(url)
+                self.study = self._open_study(sweep, index)
                 known = self.study.user_attrs.get("space")
                 if known is None:
                     self.study.set_user_attr("space", space)
         except Exception as error:  # whatever a database driver raises
-            said = " ".join(str(error.__cause__ or error).split())[:200]
-            raise UserError(f"the study's storage {url} cannot be used: {said}") from None
+            reason = " ".join(str(error.__cause__ or error).split())[:200]
+            raise UserError(f"the study's storage {url} cannot be used: {reason}") from None
         if known not in (None, space):
-            raise UserError(f"the study {facts['name']} in {url} has another space; name this one: sweep_name=...")
+            raise UserError(f"the study {sweep.name} in {url} has another space; name this one: sweep_name=...")
 
-    def begin(self) -> tuple[optuna.Trial, list[str]]:
-        """The trial of this slot, gone on with if it was interrupted, and its values as overrides."""
-        with self.guard:
-            own = [t for t in self._trials() if t.user_attrs.get("owner") == self.owner]
-            if own and own[-1].state != TrialState.FAIL:
-                trial = optuna.Trial(self.study, own[-1]._trial_id)
+    def _open_study(self, sweep: Sweep, index: int) -> optuna.Study:
+        sampler = dict(self.settings["sampler"] or {"_target_": "optuna.samplers.TPESampler", "seed": 0})
+        if sampler.get("seed") is not None and not sampler["_target_"].endswith(ONE_SEED):
+            sampler["seed"] += index  # each job makes a sampler, and one seed would give all trials the same values
+        return optuna.create_study(
+            storage=self.storage,
+            study_name=sweep.name,
+            sampler=instantiate(sampler),
+            pruner=instantiate(self.settings["pruner"]) if self.has_pruner else optuna.pruners.NopPruner(),
+            directions=list(self.objectives.values()),
+            load_if_exists=True,
+        )
+
+    @property
+    def has_pruner(self) -> bool:
+        """Whether the study ends the training of poor trials early."""
+        return bool(self.settings.get("pruner"))
+
+    def begin_trial(self) -> "StudyTrial":
+        """Begin the trial of this run, or continue it if it was interrupted."""
+        with self.lock:
+            trials = [t for t in self.study.get_trials(deepcopy=False) if t.user_attrs.get("owner") == self.owner]
+            if trials and trials[-1].state != TrialState.FAIL:
+                study_id = self.storage.get_study_id_from_name(self.study.study_name)
+                trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, trials[-1].number)
+                trial = optuna.Trial(self.study, trial_id)
             else:
                 trial = self.study.ask(self.space)
                 trial.set_user_attr("owner", self.owner)
-        return trial, [f"{key}={value}" for key, value in trial.params.items()]
+        return StudyTrial(self, trial)
 
-    def end(self, trial: optuna.Trial, summary: dict[str, Any] | None) -> None:
-        """Tell how a trial went; None for one that failed. What was told before stays."""
-        if self.study._storage.get_trial(trial._trial_id).state.is_finished():
-            return
+
+@dataclass(frozen=True)
+class StudyTrial:
+    """A trial of a study, begun and not yet ended.
+
+    Attributes:
+        study: that the trial belongs to
+        trial: Optuna's object
+    """
+
+    study: Study
+    trial: optuna.Trial
+
+    @property
+    def overrides(self) -> list[str]:
+        """The trial's values as overrides."""
+        return [f"{key}={value}" for key, value in self.trial.params.items()]
+
+    @property
+    def callbacks(self) -> list[pl.Callback]:
+        """The callbacks that the training of this trial needs: one that prunes it, if the study prunes."""
+        return [Prune(self.trial, next(iter(self.study.objectives)))] if self.study.has_pruner else []
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether the pruner has ended the training."""
+        return bool(self.trial.user_attrs.get("pruned", False))
+
+    def end(self, summary: dict[str, Any] | None) -> None:
+        """Report the result to the study. A result that was reported before stays.
+
+        Args:
+            summary: of the run; None for one that failed
+
+        Raises:
+            UserError: if the summary lacks an objective.
+        """
+        values, state = None, None
         if summary is None:
-            self.study.tell(trial, state=TrialState.FAIL)
-        elif trial.user_attrs.get("pruned"):
-            self.study.tell(trial, state=TrialState.PRUNED)
+            state = TrialState.FAIL
+        elif self.is_pruned:
+            state = TrialState.PRUNED
         else:
-            self.study.tell(trial, [value_of(summary, name) for name in self.objectives])
-
-    def _trials(self) -> list[optuna.trial.FrozenTrial]:
-        return self.study.get_trials(deepcopy=False)
+            values = [select_objective(summary, name) for name in self.study.objectives]
+        self.study.study.tell(self.trial, values, state, skip_if_finished=True)
 
 
-def _storage(url: str) -> optuna.storages.RDBStorage:
+def _open_storage(url: str) -> optuna.storages.RDBStorage:
     # several processes write to one SQLite file in turns
     options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     return optuna.storages.RDBStorage(url, engine_kwargs=options)
 
 
-def value_of(summary: dict[str, Any], name: str) -> float:
-    """A metric of a run's summary; UserError if it has none of that name."""
+def select_objective(summary: dict[str, Any], name: str) -> float:
+    """A number of a run's summary.
+
+    Args:
+        summary: of the run
+        name: of a metric, or of a number beside the metrics, such as ``parameters``
+
+    Returns:
+        Its value.
+
+    Raises:
+        UserError: if there is none of that name.
+    """
     known = {k: v for k, v in summary.items() if isinstance(v, int | float)} | summary["metrics"]
     if name not in known:
         raise UserError(f"hydra.sweeper.objectives: a run reports no {name!r}; it reports {', '.join(known)}")
@@ -127,17 +193,23 @@ def value_of(summary: dict[str, Any], name: str) -> float:
 
 
 class Prune(pl.Callback):
-    """Reports ``metric`` to a trial after every epoch, and ends the training if the study's pruner says so."""
+    """Report a metric to a trial after every epoch, and end the training if the study's pruner demands it.
+
+    Args:
+        trial: of the run
+        metric: its name
+    """
 
     def __init__(self, trial: optuna.Trial, metric: str) -> None:
         self.trial = trial
         self.metric = metric
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Report the metric of this epoch."""
         value = trainer.callback_metrics.get(self.metric)
         if value is None:
             return
-        with contextlib.suppress(ValueError):  # no number: the pruner has nothing to compare
+        with contextlib.suppress(ValueError):  # NaN: the pruner has nothing to compare
             self.trial.report(float(value), trainer.current_epoch)
         if self.trial.should_prune():
             self.trial.set_user_attr("pruned", True)

@@ -1,31 +1,28 @@
 """The report of a sweep: one page with numbers, plots and pictures side by side, and its table in Markdown."""
 
-import os
 from pathlib import Path
 
-from ldg.errors import UserError
-from ldg.sweeps.report import markdown, page
+from ldg.files import write_text
+from ldg.sweeps.report.markdown import render_markdown
+from ldg.sweeps.report.page import render_page
 from ldg.sweeps.report.results import Results
 
 
-def write(folder: Path) -> list[Path]:
-    """Write ``report.html`` and ``report.md`` of a sweep, also while it runs, each as a whole; their paths.
+def write_report(folder: Path) -> list[Path]:
+    """Write ``report.html`` and ``report.md`` of a sweep, also while it runs.
+
+    Args:
+        folder: of the sweep
+
+    Returns:
+        The paths of both files.
 
     Raises:
         UserError: if the folder holds no sweep or cannot be written to.
     """
     results = Results(Path(folder))
-    pages = {"report.html": page.render(results), "report.md": markdown.render(results)}
-    return [_save(results.folder / name, text) for name, text in pages.items()]
-
-
-def _save(path: Path, text: str) -> Path:
-    partial = path.with_suffix(f"{path.suffix}.{os.getpid()}.part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    texts = {"report.html": render_page(results), "report.md": render_markdown(results)}
+    paths = [results.folder / name for name in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        write_text(path, text)
+    return paths

@@ -1,38 +1,45 @@
 """The plots of a sweep's report, each a figure of its own so that a page can place them."""
 
-from __future__ import annotations
-
 import io
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ldg.sweeps.report.results import FEW, Results, Run, brief, shown
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator
+from PIL import Image
 
-if TYPE_CHECKING:  # it takes a while to import
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from ldg.sweeps.report.formats import format_cell, shorten
+from ldg.sweeps.report.results import MAX_TICKS, Results, Run
 
 COLOUR, BEST = "#3b6ea5", "#d1495b"
 DASHES: tuple[Any, ...] = ("-", "--", ":", "-.")
-NAMED = 30  # curves that a legend can name
-TICKS = 8
+MAX_COLOURS = 10  # that lines can be distinguished by
+MAX_NAMED = 30  # curves that a legend names
+MAX_LABELS = 8  # ticks of a numeric axis, names of points
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A plot as PNG; without one, ``note`` says why."""
+    """A plot of a report.
+
+    Attributes:
+        title: above the plot
+        png: the plot; None if it cannot be drawn
+        note: why it cannot be drawn
+    """
 
     title: str
     png: bytes | None
     note: str = ""
 
 
-def png(figure: Figure) -> bytes:
+def encode_png(figure: Figure) -> bytes:
     """A figure as PNG of few colours."""
-    from PIL import Image
-
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=150, format="png")
     small = io.BytesIO()
@@ -41,61 +48,63 @@ def png(figure: Figure) -> bytes:
     return small.getvalue()
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
+def _make_figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def _plain(text: str) -> str:
+def _escape(text: str) -> str:
     """A text that matplotlib does not take for mathematics."""
     return text.replace("$", r"\$")
 
 
-def _name(value: str) -> str:
-    return _plain(brief(value))
+def _tick_label(value: str) -> str:
+    return _escape(shorten(value))
 
 
 class Scale:
-    """Where the values of a parameter are on an axis."""
+    """The axis of a parameter.
+
+    Args:
+        results: of the sweep
+        key: of the parameter
+    """
 
     def __init__(self, results: Results, key: str) -> None:
         self.values = results.values(key)
         self.kind = results.scale(key)
-        self.is_few = len(self.values) <= FEW
+        self.has_few_values = len(self.values) <= MAX_TICKS
 
-    def place(self, value: str) -> float:
+    def position(self, value: str) -> float:
+        """The coordinate of a value on the axis."""
         return float(self.values.index(value)) if self.kind == "words" else float(value)
 
-    def share(self, value: str) -> float:
-        """The place as a number in [0, 1], the same step for the same step on the axis."""
+    def fraction(self, value: str) -> float:
+        """The position of a value between the ends of the axis, in [0, 1]."""
         if self.kind == "words":
-            return (self.place(value) + 0.5) / len(self.values)
+            return (self.position(value) + 0.5) / len(self.values)
         low, high, x = (self._stretch(v) for v in (self.values[0], self.values[-1], value))
         return (x - low) / (high - low)
 
     def _stretch(self, value: str) -> float:
         return math.log(float(value)) if self.kind == "log" else float(value)
 
-    def dress(self, axes: Axes) -> None:
-        """Scale, ticks and their labels, on the horizontal axis."""
-        from matplotlib.ticker import LogLocator
-
+    def apply(self, axes: Axes) -> None:
+        """Set scale, ticks and their labels of a horizontal axis."""
         if self.kind == "log":
             axes.set_xscale("log")
             is_narrow = float(self.values[-1]) < 200 * float(self.values[0])
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if is_narrow else (1,)))
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter("")
-        if self.kind != "words" and len(self.values) > TICKS:
+        if self.kind != "words" and len(self.values) > MAX_LABELS:
             return
-        names = [_name(value) for value in self.values]
+        names = [_tick_label(value) for value in self.values]
         is_long = sum(map(len, names)) > 36
         axes.set_xticks(
-            [self.place(value) for value in self.values],
+            [self.position(value) for value in self.values],
             names,
             rotation=30 if is_long else 0,
             ha="right" if is_long else "center",
@@ -106,7 +115,14 @@ class Scale:
 
 
 def limits(values: list[float]) -> tuple[float, float]:
-    """The range that shows all values but wild ones, with a little room."""
+    """The range that shows all values but outliers, with a little room.
+
+    Args:
+        values: finite ones
+
+    Returns:
+        Its ends; values beyond the quartiles by more than six times their distance are outside.
+    """
     ordered = sorted(values)
     low, high = ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
     reach = 6 * (high - low) or math.inf
@@ -115,53 +131,56 @@ def limits(values: list[float]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def effects(results: Results) -> list[Panel]:
-    """Each objective against each differing parameter."""
+def draw_effects(results: Results) -> list[Panel]:
+    """Draw each objective against each differing parameter."""
     return [
-        Panel(f"{metric} by {key}", png(figure))
+        Panel(f"{metric} by {key}", encode_png(figure))
         for metric in results.objectives
         for key in results.differing
-        if (figure := _effect(results, metric, key)) is not None
+        if (figure := _draw_effect(results, metric, key)) is not None
     ]
 
 
-def _effect(results: Results, metric: str, key: str) -> Figure | None:
+def _draw_effect(results: Results, metric: str, key: str) -> Figure | None:
     runs = [run for run in results.finished if metric in run.numbers and run.choices[key]]
     if len(runs) < 2:
         return None
     scale = Scale(results, key)
-    figure, axes = _figure(4.4, 3.2)
+    figure, axes = _make_figure(4.4, 3.2)
     axes.scatter(
-        [scale.place(run.choices[key]) for run in runs], [run.numbers[metric] for run in runs], color=COLOUR, alpha=0.6
+        [scale.position(run.choices[key]) for run in runs],
+        [run.numbers[metric] for run in runs],
+        color=COLOUR,
+        alpha=0.6,
     )
     by_value: dict[str, list[float]] = {}
     for run in sorted(runs, key=lambda run: scale.values.index(run.choices[key])):
         by_value.setdefault(run.choices[key], []).append(run.numbers[metric])
-    if len(by_value) < len(runs) and scale.is_few:
-        means = [sum(found) / len(found) for found in by_value.values()]
-        places = [scale.place(value) for value in by_value]
+    if len(by_value) < len(runs) and scale.has_few_values:
+        means = [sum(numbers) / len(numbers) for numbers in by_value.values()]
+        xs = [scale.position(value) for value in by_value]
         if scale.kind == "words":
-            axes.hlines(means, [x - 0.22 for x in places], [x + 0.22 for x in places], color=COLOUR, linewidth=2)
+            axes.hlines(means, [x - 0.22 for x in xs], [x + 0.22 for x in xs], color=COLOUR, linewidth=2)
         else:
-            axes.plot(places, means, color=COLOUR, linewidth=1.5)
+            axes.plot(xs, means, color=COLOUR, linewidth=1.5)
     if results.best in runs and metric == results.objective:
         assert results.best is not None
-        axes.scatter(scale.place(results.best.choices[key]), results.best.numbers[metric], color=BEST, zorder=3)
-    scale.dress(axes)
+        axes.scatter(scale.position(results.best.choices[key]), results.best.numbers[metric], color=BEST, zorder=3)
+    scale.apply(axes)
     axes.set(xlabel=key, ylabel=metric, ylim=limits([run.numbers[metric] for run in runs]))
     axes.grid(alpha=0.3)
     return figure
 
 
-def parallel(results: Results) -> list[Panel]:
-    """Parallel coordinates: a line a run through its choices to its objectives."""
+def draw_parallel(results: Results) -> list[Panel]:
+    """Draw parallel coordinates: a line for each run, through its choices to its objectives."""
     runs = [run for run in results.finished if all(metric in run.numbers for metric in results.objectives)]
     if len(results.differing) < 2 or len(runs) < 2:
         return []
     scales = [Scale(results, key) for key in results.differing]
     spans = {metric: limits([run.numbers[metric] for run in runs]) for metric in results.objectives}
     names = [*results.differing, *results.objectives]
-    figure, axes = _figure(min(14.0, 2.2 * len(names) + 1), 4.2)
+    figure, axes = _make_figure(min(14.0, 2.2 * len(names) + 1), 4.2)
     axes.spines[:].set_visible(False)
 
     def height(run: Run, metric: str) -> float:
@@ -171,99 +190,87 @@ def parallel(results: Results) -> list[Panel]:
     for run in reversed(runs):  # the best on top
         if not all(run.choices[key] for key in results.differing):
             continue
-        ys = [scale.share(run.choices[key]) for key, scale in zip(results.differing, scales, strict=True)]
+        ys = [scale.fraction(run.choices[key]) for key, scale in zip(results.differing, scales, strict=True)]
         ys += [height(run, metric) for metric in results.objectives]
-        axes.plot(range(len(ys)), ys, color=_shade(height(run, results.objective)), alpha=0.7, linewidth=1.4)
+        axes.plot(range(len(ys)), ys, color=_colour(height(run, results.objective)), alpha=0.7, linewidth=1.4)
         if run is results.best:
             axes.plot(range(len(ys)), ys, color=BEST, linewidth=2.6)
     for x, scale in enumerate(scales):
-        values = scale.values if scale.is_few else [scale.values[0], scale.values[-1]]
-        _ticks(axes, x, [(scale.share(value), _name(value)) for value in values])
+        values = scale.values if scale.has_few_values else [scale.values[0], scale.values[-1]]
+        _draw_axis(axes, x, [(scale.fraction(value), _tick_label(value)) for value in values])
     for x, (low, high) in enumerate(spans.values(), start=len(scales)):
-        _ticks(axes, x, [(i / 4, shown(low + i / 4 * (high - low))) for i in range(5)])
+        _draw_axis(axes, x, [(i / 4, format_cell(low + i / 4 * (high - low))) for i in range(5)])
     axes.set_xticks(range(len(names)), names)
     axes.tick_params(length=0)
     axes.set(yticks=[], ylim=(-0.03, 1.03), xlim=(-0.2, len(names) - 0.4))
-    return [Panel("All choices together (red: the best)", png(figure))]
+    return [Panel("All choices together (red: the best)", encode_png(figure))]
 
 
-def _ticks(axes: Axes, x: int, ticks: list[tuple[float, str]]) -> None:
+def _draw_axis(axes: Axes, x: int, ticks: list[tuple[float, str]]) -> None:
+    """A vertical axis at ``x`` with labels at heights in [0, 1]."""
     axes.axvline(x, color="0.3", linewidth=0.8)
     for y, text in ticks:
         box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1}
         axes.text(x + 0.03, y, text, va="center", fontsize=8, bbox=box, zorder=4)
 
 
-def _shade(share: float) -> tuple[float, float, float, float]:
-    """A colour for a share in [0, 1], dark enough for white paper."""
-    from matplotlib import colormaps
-
-    return colormaps["viridis"](0.9 * share)
+def _colour(fraction: float) -> tuple[float, float, float, float]:
+    """A colour for a number in [0, 1], dark enough for white paper."""
+    return colormaps["viridis"](0.9 * fraction)
 
 
-def heat_maps(results: Results) -> list[Panel]:
-    """The mean of each objective over a plane of two parameters."""
-    axes = results.axes()
-    if axes is None:
+def draw_heat_maps(results: Results) -> list[Panel]:
+    """Draw the mean of each objective over a plane of two parameters."""
+    plane = results.plane()
+    if plane is None:
         return []
-    found = [
-        (metric, means)
-        for metric in results.objectives
-        if not all(map(math.isnan, itertools.chain(*(means := results.means(metric, *axes)))))
-    ]
-    return [
-        Panel(f"{metric} by {axes[0]} and {axes[1]}", png(_heat_map(results, *axes, metric, means)))
-        for metric, means in found
-    ]
+    panels = []
+    for metric in results.objectives:
+        means = results.means(metric, *plane)
+        if not all(map(math.isnan, itertools.chain(*means))):
+            figure = _draw_heat_map(results, *plane, metric, means)
+            panels.append(Panel(f"{metric} by {plane[0]} and {plane[1]}", encode_png(figure)))
+    return panels
 
 
-def _heat_map(results: Results, row: str, column: str, metric: str, means: list[list[float]]) -> Figure:
+def _draw_heat_map(results: Results, row: str, column: str, metric: str, means: list[list[float]]) -> Figure:
     rows, columns = results.values(row), results.values(column)
-    figure, axes = _figure(min(10.0, 2.6 + 0.95 * len(columns)), min(8.0, 1.5 + 0.62 * len(rows)))
+    figure, axes = _make_figure(min(10.0, 2.6 + 0.95 * len(columns)), min(8.0, 1.5 + 0.62 * len(rows)))
     low, high = limits([value for line in means for value in line if not math.isnan(value)])
     colours = "viridis" if results.objectives[metric] == "maximize" else "viridis_r"
     axes.imshow(means, cmap=colours, vmin=low, vmax=high, aspect="auto")
     middle = (low + high) / 2
     for y, x in itertools.product(range(len(rows)), range(len(columns))):
         is_light = math.isnan(means[y][x]) or (means[y][x] > middle) == (colours == "viridis")
-        axes.text(x, y, shown(means[y][x]), ha="center", va="center", color="black" if is_light else "white")
-    is_long = any(len(brief(value)) > 9 for value in columns)
-    axes.set_xticks(range(len(columns)), map(_name, columns), rotation=30 if is_long else 0)
-    axes.set_yticks(range(len(rows)), map(_name, rows))
+        axes.text(x, y, format_cell(means[y][x]), ha="center", va="center", color="black" if is_light else "white")
+    is_long = any(len(shorten(value)) > 9 for value in columns)
+    axes.set_xticks(range(len(columns)), map(_tick_label, columns), rotation=30 if is_long else 0)
+    axes.set_yticks(range(len(rows)), map(_tick_label, rows))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set(xlabel=column, ylabel=row)
     return figure
 
 
-def curves(results: Results) -> list[Panel]:
-    """Each objective over the epochs, a line a run."""
-    found = []
+def draw_curves(results: Results) -> list[Panel]:
+    """Draw each objective over the epochs, a line for each run."""
+    panels = []
     for metric in results.objectives:
         lines = {run.name: run.curve(metric) for run in results.runs}
         runs = [run for run in results.runs if len(lines[run.name][0]) > 1]
         if runs:
-            figure = _curves(results, metric, runs, lines)
-            found.append(Panel(f"{metric} over the epochs", png(figure)))
-    return found
+            figure = _draw_curves(results, metric, runs, lines)
+            panels.append(Panel(f"{metric} over the epochs", encode_png(figure)))
+    return panels
 
 
-def _curves(
+def _draw_curves(
     results: Results, metric: str, runs: list[Run], lines: dict[str, tuple[list[float], list[float]]]
 ) -> Figure:
-    from matplotlib.ticker import MaxNLocator
-
-    figure, axes = _figure(12.0, 5.0)
-    pair = _pair(results)
+    figure, axes = _make_figure(12.0, 5.0)
+    pair = _colour_and_dash(results)
     for rank, run in reversed(list(enumerate(runs))):  # the best on top
-        style: dict[str, Any] = {"color": _shade(1 - rank / max(1, len(runs) - 1)), "linestyle": DASHES[rank % 4]}
-        if pair:
-            colour, dash = (results.values(key).index(run.choices[key]) for key in pair)
-            style = {"color": f"C{colour}", "linestyle": DASHES[dash]}
-        elif len(runs) <= 10:
-            style = {"color": f"C{rank}", "linestyle": "-"}
-        elif rank >= NAMED:
-            style = {"color": "0.8", "linestyle": "-"}
+        style = _line_style(results, run, rank, len(runs), pair)
         width = 2.4 if run is results.best else 1.4
         axes.plot(*lines[run.name], linewidth=width, marker=".", label=_caption(results, run, metric), **style)
     values = [value for run in runs for value in lines[run.name][1]]
@@ -271,32 +278,60 @@ def _curves(
     axes.grid(alpha=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if pair:
-        _legend_of_pair(axes, results, pair)
+        _draw_legend_of_pair(axes, results, pair)
     else:
-        handles, names = axes.get_legend_handles_labels()
-        handles, names = handles[::-1][:NAMED], names[::-1][:NAMED]
-        title = "best first" + (f"; {len(runs) - NAMED} others in grey" if len(runs) > NAMED else "")
-        size = 8 if len(runs) <= 24 else 7
-        figure.legend(handles, names, loc="outside right upper", frameon=False, fontsize=size, title=title)
+        _draw_legend_of_runs(figure, axes, len(runs))
     return figure
 
 
+def _line_style(results: Results, run: Run, rank: int, number: int, pair: tuple[str, str] | None) -> dict[str, Any]:
+    """Colour and dash of a run's curve.
+
+    Args:
+        results: of the sweep
+        run: that is drawn
+        rank: of the run, 0 for the best
+        number: of runs
+        pair: the parameters that colour and dash stand for; None: they stand for the rank
+
+    Returns:
+        Arguments of matplotlib.
+    """
+    if pair:
+        colour, dash = (results.values(key).index(run.choices[key]) for key in pair)
+        return {"color": f"C{colour}", "linestyle": DASHES[dash]}
+    if number <= MAX_COLOURS:
+        return {"color": f"C{rank}", "linestyle": "-"}
+    if rank >= MAX_NAMED:
+        return {"color": "0.8", "linestyle": "-"}
+    return {"color": _colour(1 - rank / (number - 1)), "linestyle": DASHES[rank % len(DASHES)]}
+
+
 def _caption(results: Results, run: Run, metric: str) -> str:
-    end = shown(run.numbers.get(metric)) if run.state == "finished" else run.state
-    return _plain(f"{results.label(run)}  {end}")
+    end = format_cell(run.numbers.get(metric)) if run.state == "finished" else run.state
+    return _escape(f"{results.label(run)}  {end}")
 
 
-def _pair(results: Results) -> tuple[str, str] | None:
-    """The parameters that colours and dashes can stand for, where there are two of few values each."""
+def _colour_and_dash(results: Results) -> tuple[str, str] | None:
+    """The parameters that colours and dashes can stand for, where exactly two differ and both have few values."""
     if len(results.differing) != 2 or not all(run.choices[key] for run in results.runs for key in results.differing):
         return None
     dash, colour = sorted(results.differing, key=lambda key: len(results.values(key)))
-    return (colour, dash) if len(results.values(colour)) <= 10 and len(results.values(dash)) <= len(DASHES) else None
+    is_distinct = len(results.values(colour)) <= MAX_COLOURS and len(results.values(dash)) <= len(DASHES)
+    return (colour, dash) if is_distinct else None
 
 
-def _legend_of_pair(axes: Axes, results: Results, pair: tuple[str, str]) -> None:
-    from matplotlib.lines import Line2D
+def _draw_legend_of_runs(figure: Figure, axes: Axes, number: int) -> None:
+    """A legend with the curves in the order of rank, which is the reverse of that in which they were drawn."""
+    handles, names = axes.get_legend_handles_labels()
+    handles, names = handles[::-1][:MAX_NAMED], names[::-1][:MAX_NAMED]
+    title = "best first" + (f"; {number - MAX_NAMED} others in grey" if number > MAX_NAMED else "")
+    size = 8 if number <= 24 else 7
+    figure.legend(handles, names, loc="outside right upper", frameon=False, fontsize=size, title=title)
 
+
+def _draw_legend_of_pair(axes: Axes, results: Results, pair: tuple[str, str]) -> None:
+    """Two legends: one of the colours, one of the dashes."""
     colour = pair[0]
     tops = (1.0, 0.96 - 0.065 * (len(results.values(colour)) + 1))
     for key, top in zip(pair, tops, strict=True):
@@ -304,7 +339,7 @@ def _legend_of_pair(axes: Axes, results: Results, pair: tuple[str, str]) -> None
             Line2D([], [], color=f"C{i}" if key == colour else "0.3", linestyle="-" if key == colour else DASHES[i])
             for i in range(len(results.values(key)))
         ]
-        names = [_name(value) for value in results.values(key)]
+        names = [_tick_label(value) for value in results.values(key)]
         legend = axes.legend(
             lines, names, title=key, frameon=False, loc="upper left", bbox_to_anchor=(1.01, top), alignment="left"
         )
@@ -312,15 +347,15 @@ def _legend_of_pair(axes: Axes, results: Results, pair: tuple[str, str]) -> None
             axes.add_artist(legend)
 
 
-def fronts(results: Results) -> list[Panel]:
-    """Every two of several objectives against each other, the Pareto front marked."""
-    front = results.front()
-    found = []
+def draw_fronts(results: Results) -> list[Panel]:
+    """Draw every two of several objectives against each other, with the Pareto front marked."""
+    front = results.pareto_front()
+    panels = []
     for x, y in itertools.combinations(results.objectives, 2):
         runs = [run for run in results.finished if x in run.numbers and y in run.numbers]
         if not runs:
             continue
-        figure, axes = _figure(6.4, 4.2)
+        figure, axes = _make_figure(6.4, 4.2)
         axes.scatter([run.numbers[x] for run in runs], [run.numbers[y] for run in runs], color=COLOUR, alpha=0.5)
         ordered = sorted(front, key=lambda run: run.numbers[x])
         line = "-" if len(results.objectives) == 2 else ""
@@ -331,13 +366,13 @@ def fronts(results: Results) -> list[Panel]:
             marker="o",
             linestyle=line,
         )
-        for run in ordered[:TICKS]:
-            name = _plain(results.label(run))
+        for run in ordered[:MAX_LABELS]:
+            name = _escape(results.label(run))
             side = "right" if run.numbers[x] > sum(axes.get_xlim()) / 2 else "left"
             point, shift = (run.numbers[x], run.numbers[y]), (-6 if side == "right" else 6, 4)
             axes.annotate(name, point, shift, textcoords="offset points", fontsize=8, ha=side)
         axes.set(xlabel=f"{x} ({results.objectives[x]})", ylabel=f"{y} ({results.objectives[y]})")
         axes.grid(alpha=0.3)
         axes.margins(0.12)
-        found.append(Panel(f"{y} against {x} (red: the Pareto front)", png(figure)))
-    return found
+        panels.append(Panel(f"{y} against {x} (red: the Pareto front)", encode_png(figure)))
+    return panels

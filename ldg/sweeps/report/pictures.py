@@ -1,65 +1,70 @@
 """The galleries of a sweep's runs side by side."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ldg.sweeps.report.results import FEW, Results, Run, brief
+from PIL import Image, ImageChops
 
-if TYPE_CHECKING:  # it takes a while to import
-    from PIL import Image
+from ldg.figures.picture import list_pictures
+from ldg.sweeps.report.formats import shorten
+from ldg.sweeps.report.results import MAX_TICKS, Results, Run
 
-KINDS = {
-    "strings": "Samples",
-    "reconstructions_val": "Reconstructions",
-    "interpolations": "Between images",
-    "interpolations_labels": "Between labels",
-    "latent_map": "Latent map",
-    "manifold": "Latent plane",
-}
-MOST = 60  # runs that are shown, so that the page stays a page
+MAX_RUNS = 60  # whose pictures are shown, so that the page does not grow without bounds
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Runs by place: a name and cells of runs for each row; without ``columns``, one row that wraps."""
+    """Runs in rows and columns.
+
+    Attributes:
+        columns: their names; none for a single row that wraps
+        rows: a name and, for each column, the runs of this cell
+    """
 
     columns: list[str]
     rows: list[tuple[str, list[list[Run]]]]
 
 
-def kinds(runs: Sequence[Run]) -> list[str]:
-    """The kinds of pictures that some run has."""
-    return [kind for kind in KINDS if any(_files(run, kind) for run in runs)]
+def list_kinds(runs: Sequence[Run]) -> dict[str, str]:
+    """The titles of the pictures that some of these runs have, by name."""
+    compared = (picture for picture in list_pictures().values() if picture.is_compared)
+    return {
+        picture.name: picture.title[0].upper() + picture.title[1:]
+        for picture in compared
+        if any(_files(run, picture.name) for run in runs)
+    }
 
 
-def layout(results: Results) -> Layout:
-    """Columns are the values of the parameter that has the fewest, rows those of all others together.
+def arrange_runs(results: Results) -> Layout:
+    """Arrange runs by their choices.
 
-    Where there is one parameter, or one of many values, the runs follow each other by value or by rank.
+    Args:
+        results: of the sweep
+
+    Returns:
+        Columns for the values of the parameter that has the fewest, rows for those of all others together. If there is
+        one parameter, or one of many values, a single row in the order of its values or of rank.
     """
     keys = results.differing
     values = {key: results.values(key) for key in keys}
-    if len(keys) < 2 or any(len(found) > FEW for found in values.values()):
-        runs = results.runs[:MOST]
-        if len(keys) == 1 and len(values[keys[0]]) <= FEW:
-            runs = sorted(runs, key=lambda run: _place(run, keys, values))
+    if len(keys) < 2 or any(len(v) > MAX_TICKS for v in values.values()):
+        runs = results.runs[:MAX_RUNS]
+        if len(keys) == 1 and len(values[keys[0]]) <= MAX_TICKS:
+            runs = sorted(runs, key=lambda run: _order(run, keys, values))
         return Layout([], [("", [[run] for run in runs])])
     across = min(reversed(keys), key=lambda key: len(values[key]))
     down = [key for key in keys if key != across]
     rows: dict[tuple[str, ...], dict[str, list[Run]]] = {}
-    for run in sorted(results.runs[:MOST], key=lambda run: _place(run, down, values)):
+    for run in sorted(results.runs[:MAX_RUNS], key=lambda run: _order(run, down, values)):
         row = rows.setdefault(tuple(run.choices[key] for key in down), {})
         row.setdefault(run.choices[across], []).append(run)
     return Layout(
-        [f"{across}={brief(value)}" for value in values[across]],
+        [f"{across}={shorten(value)}" for value in values[across]],
         [
             (
-                ", ".join(f"{key}={brief(value)}" for key, value in zip(down, chosen, strict=True)),
+                ", ".join(f"{key}={shorten(value)}" for key, value in zip(down, chosen, strict=True)),
                 [row.get(value, []) for value in values[across]],
             )
             for chosen, row in rows.items()
@@ -67,35 +72,48 @@ def layout(results: Results) -> Layout:
     )
 
 
-def _place(run: Run, keys: Sequence[str], values: dict[str, list[str]]) -> list[int]:
+def _order(run: Run, keys: Sequence[str], values: dict[str, list[str]]) -> list[int]:
     return [values[key].index(run.choices[key]) if run.choices[key] else -1 for key in keys]
 
 
 def _files(run: Run, kind: str) -> list[Path]:
-    """The newest picture first."""
+    """The files of a kind of picture, the latest first."""
     gallery = run.folder / "gallery"
-    newest = gallery / f"{kind}.png"
-    return [*([newest] if newest.exists() else []), *sorted(gallery.glob(f"epoch_*/{kind}.png"), reverse=True)]
+    latest = gallery / f"{kind}.png"
+    return [*([latest] if latest.exists() else []), *sorted(gallery.glob(f"epoch_*/{kind}.png"), reverse=True)]
 
 
-def read(run: Run, kind: str, width: int) -> tuple[Path, bytes] | None:
-    """The newest picture of a kind that can be read, and as a PNG of ``width`` pixels at the most; None without one."""
-    from PIL import Image
+def read_picture(run: Run, kind: str, width: int) -> tuple[Path, bytes] | None:
+    """Read the latest picture of a kind that is readable.
 
+    Args:
+        run: whose gallery it is in
+        kind: name of the picture
+        width: the largest, in pixels
+
+    Returns:
+        The file, and the picture as a PNG; None without one.
+    """
     for file in _files(run, kind):
         try:
             with Image.open(file) as opened:
                 picture = opened.convert("RGB")
         except (OSError, SyntaxError):  # half-written
             continue
-        return file, small(picture, width)
+        return file, shrink(picture, width)
     return None
 
 
-def small(picture: Image.Image, width: int) -> bytes:
-    """A Pillow picture as a small PNG: no white lines above and below, few colours."""
-    from PIL import Image, ImageChops
+def shrink(picture: Image.Image, width: int) -> bytes:
+    """A picture as a small PNG: without white lines above and below, with few colours.
 
+    Args:
+        picture: in RGB
+        width: the largest, in pixels
+
+    Returns:
+        The file's content.
+    """
     edges = ImageChops.invert(picture.convert("L")).getbbox()
     if edges:
         picture = picture.crop((0, max(0, edges[1] - 6), picture.width, min(picture.height, edges[3] + 6)))

@@ -1,42 +1,48 @@
-"""Optuna's own view of a sweep."""
+"""Optuna's plots of its study."""
 
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ldg.sweeps.report.figures import Panel, png
+from ldg.sweeps.report.figures import Panel, encode_png
 from ldg.sweeps.report.results import Results
 
 
-def panels(results: Results) -> list[Panel]:
-    """History and importances of each objective, and the Pareto front of several; a reason in place of what cannot be.
+def draw_study(results: Results) -> list[Panel]:
+    """Draw the history and the importances of each objective, and the Pareto front of several.
 
-    Nothing if the sweep is no study.
+    Args:
+        results: of the sweep
+
+    Returns:
+        The plots, or the reasons why they cannot be drawn; empty if the sweep is no study.
     """
-    if results.facts["kind"] != "optuna":
+    if results.sweep.kind != "optuna":
         return []
-    with _quiet() as plots:
+    with _quiet_plots() as plots:
         try:
-            study = _load(results)
+            study = _load_study(results)
         except Exception as error:  # whatever a database driver raises
-            return [Panel("Optuna", None, f"The study cannot be read: {_line(error)}")]
-        found = []
+            return [Panel("Optuna", None, f"The study cannot be read: {_one_line(error)}")]
+        panels = []
         for index, metric in enumerate(results.objectives):
             options: dict[str, Any] = {"target_name": metric}
             if len(results.objectives) > 1:
                 options["target"] = lambda trial, index=index: trial.values[index]
-            found.append(_panel(f"Optuna: {metric} by trial", plots.plot_optimization_history, study, options))
-            found.append(_panel(f"Optuna: importances for {metric}", plots.plot_param_importances, study, options))
+            panels.append(_draw_panel(f"Optuna: {metric} by trial", plots.plot_optimization_history, study, options))
+            panels.append(
+                _draw_panel(f"Optuna: importances for {metric}", plots.plot_param_importances, study, options)
+            )
         if len(results.objectives) in (2, 3):
             options = {"target_names": list(results.objectives)}
-            found.append(_panel("Optuna: Pareto front", plots.plot_pareto_front, study, options))
-        return found
+            panels.append(_draw_panel("Optuna: Pareto front", plots.plot_pareto_front, study, options))
+        return panels
 
 
 @contextmanager
-def _quiet() -> Iterator[Any]:
-    """Optuna's plots, which draw with pyplot and in a style of their own; both are put back."""
+def _quiet_plots() -> Iterator[Any]:
+    """Optuna's module of plots, without its messages; it uses pyplot and changes the style, which is restored."""
     import matplotlib
     import optuna
 
@@ -53,19 +59,19 @@ def _quiet() -> Iterator[Any]:
         optuna.logging.set_verbosity(verbosity)
 
 
-def _load(results: Results) -> Any:
+def _load_study(results: Results) -> Any:
     import optuna
 
-    url = results.facts.get("storage")
+    url = results.sweep.storage
     if not url:
         file = results.folder / "study.db"
         if not file.exists():  # opening it would make it
             raise FileNotFoundError(f"{file.name} is not there")
         url = f"sqlite:///{file}"
-    return optuna.load_study(study_name=results.facts["name"], storage=url)
+    return optuna.load_study(study_name=results.sweep.name, storage=url)
 
 
-def _panel(title: str, plot: Callable[..., Any], study: Any, options: dict[str, Any]) -> Panel:
+def _draw_panel(title: str, plot: Callable[..., Any], study: Any, options: dict[str, Any]) -> Panel:
     from matplotlib import pyplot
     from optuna.trial import TrialState
 
@@ -79,10 +85,10 @@ def _panel(title: str, plot: Callable[..., Any], study: Any, options: dict[str, 
             figure.axes[0].set_title("", loc=side)
         figure.set_size_inches(6.4, 3.8)
         figure.set_layout_engine("tight")
-        return Panel(title, png(figure))
-    except Exception as error:  # too few trials, all alike, ...: each plot has reasons of its own
-        return Panel(title, None, f"cannot be drawn: {_line(error)}")
+        return Panel(title, encode_png(figure))
+    except Exception as error:  # too few trials, all alike, ...: each plot has its reasons
+        return Panel(title, None, f"cannot be drawn: {_one_line(error)}")
 
 
-def _line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
