@@ -20,13 +20,18 @@ __all__ = ["UserError", "load", "write"]
 
 
 def write(text: str, model: VAE | str | None = None, **options: Any) -> np.ndarray:
-    """``text`` in the hand of a model, a checkpoint, a run folder, or (None) the newest finished run.
+    """Write a text.
 
-    A picture (H, W) or (H, W, 3) in [0, 1], ink dark on white. The options are those of
-    :func:`ldg.generation.writer.write`.
+    Args:
+        text: See :func:`ldg.generation.writer.write`.
+        model: A model, a checkpoint or run folder; None: the newest finished run.
+        options: Those of :func:`ldg.generation.writer.write`.
+
+    Returns:
+        A picture (H, W) or (H, W, 3) in [0, 1], dark ink on white.
 
     Raises:
-        UserError: if there is no such model, or it cannot write the text.
+        UserError: If there is no such model, or it cannot write the text.
     """
     from ldg.checkpoint import newest_run
     from ldg.generation import writer

@@ -1,0 +1,1 @@
+"""The commands of ldg: each reads its arguments, and hands them to the packages that do the work."""

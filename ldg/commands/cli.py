@@ -1,0 +1,111 @@
+"""What all commands share: parsing arguments, one-line errors and exit status."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from ldg.errors import Interrupted, UserError, suggestion
+
+INTERRUPTED = 128  # plus the number of the signal, as shells have it
+MISTAKE = 2  # what the user can put right
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, with the option that was nearly typed.
+
+    Options cannot be abbreviated, and the description keeps its line breaks.
+
+    Args:
+        prog: the command as users type it
+        description: what stands above the list of options in ``--help``
+    """
+
+    def __init__(self, prog: str, description: str | None) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError with argparse's message."""
+        raise UserError(f"{message} (see --help)")
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parse arguments; options and positional ones may alternate.
+
+        Raises:
+            UserError: for the first argument that is wrong.
+        """
+        known, unknown = self.parse_known_intermixed_args(args, namespace)
+        if unknown:
+            options = [option for option in self._option_string_actions if option.startswith("--")]
+            hint = suggestion(unknown[0], options).removeprefix(", ") or "a text with spaces needs quotes; see --help"
+            raise UserError(f"unknown argument {unknown[0]!r}: {hint}")
+        return known
+
+
+def number(kind: type[int] | type[float], low: float, high: float = float("inf")) -> Callable[[str], float]:
+    """An argparse type for numbers within limits.
+
+    Args:
+        kind: ``int`` or ``float``
+        low: the smallest number that is taken
+        high: the largest one
+
+    Returns:
+        A function from the argument's text to the number.
+    """
+    what = "whole number" if kind is int else "number"
+    limits = f"from {low} to {high}" if high < float("inf") else f"of at least {low}"
+
+    def convert(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = kind(low) - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be a {what} {limits}, got {text!r}")
+        return value
+
+    return convert
+
+
+def print_error(error: UserError) -> int:
+    """Print a mistake of the user as one line; its exit status."""
+    print(f"error: {error}", file=sys.stderr)
+    return MISTAKE
+
+
+def exit_status(action: Callable[[], int | None]) -> int:
+    """Carry out an action of a command.
+
+    Args:
+        action: returns an exit status, or None for success
+
+    Returns:
+        The action's status; 2 for what the user can put right, once it is printed; 128 + N after signal N.
+    """
+    try:
+        return action() or 0
+    except UserError as error:
+        return print_error(error)
+    except Interrupted as stopped:
+        return INTERRUPTED + stopped.signum
+
+
+def start(main: Callable[[list[str]], int | None]) -> NoReturn:
+    """Carry out a command with the arguments of this process, and end the process.
+
+    Ctrl-C ends it at once unless ``main`` handles the signal: an exception in the middle of torch's import can abort
+    the process, and what has been written is whole.
+
+    Args:
+        main: takes the command line without the program's name; returns an exit status, or None for success
+    """
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED + signal.SIGINT))
+    sys.exit(exit_status(lambda: main(sys.argv[1:])))

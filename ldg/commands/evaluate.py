@@ -1,0 +1,127 @@
+"""Measure models on the test split of their data.
+
+python evaluate.py outputs/NAME/ID                          a run folder or .ckpt; writes scorecard.{json,md,png} there
+python evaluate.py ldg/weights/handwriting.safetensors      exported weights; writes to outputs/handwriting
+python evaluate.py outputs/NAME/ID outputs/NAME2/ID2        several runs: a column each, the best in each row marked
+python evaluate.py outputs/NAME/ID --only elbo,class_accuracy                     a quick look
+python evaluate.py outputs/NAME/ID marginal.samples=5000 marginal.images=null     the settings of configs/measure
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from ldg import checkpoint
+from ldg.commands.cli import Parser, number, print_error
+from ldg.commands.device import choose_device
+from ldg.config.compose import compose_measures
+from ldg.config.renamed import new_key
+from ldg.errors import Interrupted, UserError, suggestion
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Parse a command line, as far as that is possible without torch.
+
+    Args:
+        arguments: without the program's name
+
+    Returns:
+        ``runs``; ``settings`` of measures; ``only``, the names of the measures; ``seed``, ``judge`` and ``device``.
+
+    Raises:
+        UserError: for the first thing that is wrong.
+    """
+    measures = list(compose_measures([]))
+    parser = Parser("evaluate.py", __doc__)
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help="run folders, .ckpt or .safetensors files; MEASURE.KEY=VALUE settings")
+    add("--only", metavar="A,B", help=f"some of the measures: {', '.join(measures)}")
+    add("--without", metavar="A,B", help="all but these: --without cas spares minutes")
+    add("--seed", type=number(int, 0, 2**63 - 2), default=0, help="of all noise (default: 0)")
+    add("--judge", metavar="PATH", help="a judge trained with experiment=judge (default: trained once and cached)")
+    add("--device", default="auto", help="auto (default: an accelerator if there is one), cpu, cuda, cuda:1, mps")
+    args = parser.parse_args(arguments)
+    args.settings = [text for text in args.runs if _is_setting(text, measures)]
+    args.runs = [text for text in args.runs if text not in args.settings]
+    if not args.runs:
+        raise UserError("no run to measure: name a run folder or a .ckpt file")
+    excluded = _split_names(args.without or "", measures)
+    only = _split_names(args.only, measures) if args.only is not None else measures
+    args.only = [name for name in only if name not in excluded]
+    if not args.only:
+        raise UserError("no measure is left: name some with --only")
+    return args
+
+
+def _is_setting(text: str, measures: list[str]) -> bool:
+    """Whether an argument is MEASURE.KEY=VALUE; anything else names a run."""
+    key, equals, _ = text.partition("=")
+    measure, dot, _ = key.lstrip("+~").partition(".")
+    return bool(equals and dot and (measure in measures or new_key(measure) in measures))
+
+
+def _split_names(text: str, measures: list[str]) -> list[str]:
+    """The measures that a list with commas names."""
+    names = [name for name in map(str.strip, text.split(",")) if name]
+    for name in names:
+        if (new := new_key(name)) in measures:
+            raise UserError(f"the measure {name} is called {new} now")
+        if name not in measures:
+            hint = suggestion(name, measures)
+            raise UserError(f"there is no measure {name!r}{hint}; choose from {', '.join(measures)}")
+    return names
+
+
+def main(arguments: list[str]) -> int:
+    """Evaluate every checkpoint of a command line, write its scorecard, and print the table of all of them.
+
+    Args:
+        arguments: without the program's name
+
+    Returns:
+        The exit status: 2 if a checkpoint could not be measured.
+
+    Raises:
+        UserError: for the first thing that is wrong with the command line.
+        Interrupted: if a signal stops the training of a judge.
+    """
+    args = parse_arguments(arguments)
+    files = [checkpoint.find(run) for run in args.runs]
+    config = compose_measures(args.settings)
+    device = choose_device(args.device)
+    try:
+        return _evaluate_files(args, files, config, device)
+    except Interrupted:
+        print("stopped; the same command continues the training of the judge", file=sys.stderr)
+        raise
+
+
+def _evaluate_files(args: argparse.Namespace, files: list[Path], config: dict[str, Any], device: str) -> int:
+    from ldg.evaluation import report, scorecard, table
+    from ldg.evaluation.judge import load_judge
+
+    status, cards = 0, []
+    judge = load_judge(args.judge) if args.judge else None
+    for file in files:
+        print(file, file=sys.stderr)
+        try:
+            measures = scorecard.build_measures(config, args.only)
+            card, context = scorecard.evaluate_checkpoint(file, measures, args.seed, judge, _print_progress, device)
+            if not card.results:
+                raise UserError(f"nothing of {file} could be measured")
+            folder = report.publish_scorecard(card, context)
+        except UserError as error:  # the others can still be measured
+            status = print_error(error)
+            continue
+        cards.append(card)
+        print(f"  {folder}/scorecard.png", file=sys.stderr)
+    if cards:
+        print(table.format_text(cards))
+    return status
+
+
+def _print_progress(line: str) -> None:
+    print(f"  {line}", file=sys.stderr)

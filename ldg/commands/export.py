@@ -1,0 +1,66 @@
+"""Export what writing and measuring need of a run, in half precision.
+
+python -m ldg.export outputs/NAME/ID model.safetensors
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from ldg.checkpoint import load_any, read
+from ldg.commands.cli import Parser
+from ldg.errors import UserError
+from ldg.files import whole
+
+
+def export(source: str | Path, path: str | Path) -> None:
+    """Write the model of a run as safetensors: weights in half precision, config and class names.
+
+    Args:
+        source: Checkpoint file or run folder.
+        path: The file to write, which must not exist.
+
+    Raises:
+        UserError: If the checkpoint cannot be read, or the file exists or cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise UserError(f"{path}: give a name that ends in .safetensors")
+    if path.exists():
+        raise UserError(f"{path} exists; remove it, or give another name")
+    load_any(source)
+    content = read(source)
+    config = content["ldg"]["config"]
+    kept = {key: config[key] for key in ("name", "seed", "model", "data") if key in config}
+    kept["data"] = {key: value for key, value in kept.get("data", {}).items() if key not in ("root", "cache")}
+    weights = {
+        # running statistics may lie outside the range of half precision, and are few
+        name: (value.half() if value.dtype == torch.float32 and "running_" not in name else value).contiguous()
+        for name, value in content["state_dict"].items()
+        if name.startswith("model.")
+    }
+    try:
+        with whole(path) as temporary:
+            save_file(weights, temporary, metadata={"ldg": json.dumps(content["ldg"] | {"config": kept})})
+    except SafetensorError as error:
+        raise UserError(f"cannot write {path}: {error}") from None
+
+
+def main(arguments: list[str]) -> None:
+    """Export the run of a command line.
+
+    Args:
+        arguments: Without the program's name.
+
+    Raises:
+        UserError: If it cannot be exported.
+    """
+    parser = Parser("python -m ldg.export", __doc__)
+    parser.add_argument("run", metavar="RUN", help="checkpoint file or run folder")
+    parser.add_argument("file", metavar="FILE.safetensors", help="the file to write")
+    args = parser.parse_args(arguments)
+    export(args.run, args.file)
+    print(args.file)

@@ -1,0 +1,275 @@
+r"""Write a text with a trained model.
+
+python generate.py "Hello World 2468"                       hello-world-2468.png, by the newest finished run
+python generate.py "Hello\nthere" -s note --seed 3          two lines, note.png, another handwriting style
+python generate.py Hello --rows 5 --columns 3               a sheet of 15 renderings
+python generate.py Hello --to World                         hello-to-world.gif, a morph
+python generate.py --interpolate 3 14                       between two test images of the model's data set
+python generate.py "Sneaker, Bag+Pullover" --mix 0.3        where classes are words; + blends two, by label and by code
+python generate.py "Chihuahua+pug" --steps 7 --judge        from one class to the other, and what a judge recognises
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ldg.commands.cli import Parser, number
+from ldg.commands.device import choose_device
+from ldg.errors import UserError
+from ldg.generation import picture
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ldg.generation.writer import Options
+    from ldg.models.vae import VAE
+
+# options that mean something only beside another
+NEEDS = {"frames": "to", "judge": "steps"}
+EXCLUDES = {
+    "interpolate": ("text", "to", "rows", "columns", "judge", "mix"),
+    "to": ("rows", "columns", "steps", "along"),
+    "steps": ("rows", "columns", "mix"),
+    "along": ("rows", "columns"),
+}
+
+
+def _make_parser() -> Parser:
+    parser = Parser("generate.py", __doc__)
+    add = parser.add_argument
+    add("text", nargs="?", metavar="TEXT", help=r"what to write; \n starts a line; or class names: 'Sneaker, Bag'")
+    add(
+        "--checkpoint",
+        metavar="PATH",
+        help=".ckpt file or run folder (default: the newest finished run in outputs/, else the weights of ldg)",
+    )
+    add("--device", default="auto", help="auto (default: an accelerator if there is one), cpu, cuda, cuda:1, mps")
+    add(
+        "-s",
+        "--save",
+        metavar="NAME",
+        help="file to write, .png (a morph: .gif) by default (default: from the text, numbered if it exists)",
+    )
+    add("--force", action="store_true", help="replace an existing file")
+    add("--show", action="store_true", help="open the picture in a viewer")
+
+    add = parser.add_argument_group("handwriting style").add_argument
+    add("--style", choices=("shared", "word", "varied"), default="shared", help="one latent a text, a word or a glyph")
+    add("--seed", type=number(int, 0, 2**63 - 2), default=0, help="each number is another style (default: 0)")
+    add(
+        "--temperature",
+        type=number(float, 0, 10),
+        metavar="T",
+        help="standard deviation of the latents, 0 to 10 (default: 0.6; of samples and blends 1)",
+    )
+    add("--mix", type=number(float, 0, 1), help="share of b in 'a+b' (default: 0.5)")
+
+    add = parser.add_argument_group("page").add_argument
+    add("--layout", choices=("baseline", "tiles"), default="baseline", help="set as type, or whole images side by side")
+    add("-t", "--threshold", type=number(float, 0, 1), metavar="T", help="black or white only; lower is bolder")
+    add("--scale", type=number(int, 1, 50), help="enlargement; capitals are 20 times as many pixels tall (default: 5)")
+    add("--width", type=number(int, 0), help="characters (60) or pictures (8) in a line; 0: no wrapping")
+    add("--rows", type=number(int, 1, 100), help="a sheet of this many rows ...")
+    add("--columns", type=number(int, 1, 100), help="... and columns, each with its own latents")
+
+    add = parser.add_argument_group("interpolation").add_argument
+    add("--to", metavar="TEXT2", help="morph into this text: a GIF, or one picture of all frames if NAME ends in .png")
+    add("--frames", type=number(int, 2, 500), help="pictures of the morph (default: 24)")
+    add(
+        "--interpolate",
+        nargs=2,
+        type=number(int, 0),
+        metavar=("I", "J"),
+        help="between two test images, as a row with percentages; NAME/: each frame as well; NAME.gif: animated",
+    )
+    add("--steps", type=number(int, 2, 500), help="pictures of the interpolation (default: 10) or from a to b of 'a+b'")
+    add("--along", choices=("both", "label", "code"), help="what of 'a+b' is mixed (default: both)")
+    add(
+        "--judge",
+        nargs="?",
+        const="",
+        metavar="PATH",
+        help="plot a judge's probabilities of a and b in each step: evaluate.py's judge, or another",
+    )
+    return parser
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Parse a command line, as far as that is possible without a model.
+
+    Args:
+        arguments: Without the program's name.
+
+    Raises:
+        UserError: For the first thing that is wrong.
+    """
+    args = _make_parser().parse_args(arguments)
+    for option, other in NEEDS.items():
+        if getattr(args, option) is not None and getattr(args, other) is None:
+            raise UserError(f"--{option} goes with --{other}")
+    for option, others in EXCLUDES.items():
+        wrong = [other for other in others if getattr(args, other) is not None]
+        if getattr(args, option) is not None and wrong:
+            raise UserError(f"--{option} does not go with {'a text' if wrong[0] == 'text' else '--' + wrong[0]}")
+    if "+" not in f"{args.text or ''}{args.to or ''}":
+        for option in ("along", "mix"):
+            if getattr(args, option) is not None:
+                raise UserError(f"--{option} goes with a blend: 'a+b'")
+        if args.steps is not None and args.interpolate is None:
+            raise UserError("--steps goes with --interpolate, or with a blend: 'a+b'")
+    if args.text is None and args.interpolate is None and args.rows is None and args.columns is None:
+        raise UserError('nothing to write: give a text, as in: python generate.py "Hello World"')
+    for name, what in (("text", "text"), ("to", "text after --to")):
+        value = getattr(args, name)
+        if value is not None:
+            if not value.strip():
+                raise UserError(f"the {what} is empty: give a character to write")
+            setattr(args, name, value.replace("\\n", "\n"))  # no alphabet has a backslash
+    return args
+
+
+def _choose_path(args: argparse.Namespace) -> Path:
+    """Where the picture goes."""
+    if args.interpolate:
+        name = "interpolate-{}-{}.png".format(*args.interpolate)
+    elif args.to is not None:
+        name = f"{picture.slug(args.text or '')}-to-{picture.slug(args.to)}.gif"
+    else:
+        name = f"{picture.slug(args.text or 'samples')}.png"
+    path = picture.destination(args.save, name, force=args.force, folder=bool(args.interpolate))
+    if args.steps is not None and not args.interpolate and path.suffix.lower() == ".gif":
+        raise UserError("--steps draws all steps into one picture: give a .png; a GIF is made by --to")
+    return path
+
+
+def _make_options(args: argparse.Namespace) -> Options:
+    from ldg.generation.writer import TEMPERATURE, Options
+
+    default = 1.0 if "+" in (args.text or "") else TEMPERATURE  # a blend's parents as they are
+    temperature = default if args.temperature is None else args.temperature
+    mix = 0.5 if args.mix is None else args.mix
+    return Options(args.style, temperature, args.layout, args.threshold, args.scale, args.width, mix)
+
+
+def _write_text(args: argparse.Namespace, model: VAE) -> np.ndarray:
+    """A text, a sheet of it, or a sheet of random samples."""
+    from ldg.generation import writer
+
+    rows, columns = args.rows or 1, args.columns or 1
+    if args.text is None:
+        temperature = 1.0 if args.temperature is None else args.temperature
+        return writer.samples(model, rows, columns, seed=args.seed, temperature=temperature, scale=args.scale)
+    return writer.write_sheet(model, args.text, rows, columns, seed=args.seed, options=_make_options(args))
+
+
+def _is_blend(args: argparse.Namespace, model: VAE) -> bool:
+    from ldg.generation.alphabet import is_written
+
+    return "+" in (args.text or "") and not is_written(model.classes) and args.rows is None and args.columns is None
+
+
+def _blend(args: argparse.Namespace, model: VAE) -> np.ndarray:
+    """A sheet of classes and blends, or with ``--steps`` interpolations between two classes."""
+    from ldg import checkpoint
+    from ldg.generation import blend, writer
+    from ldg.generation.alphabet import parse
+
+    options = _make_options(args)
+    page = parse(args.text, model.classes, options.width, options.mix)  # by code, an unconditional model can blend too
+    try:
+        data = checkpoint.load_data(model)
+        data.prepare_data()
+    except UserError as error:
+        raise UserError(f"a blend mixes the codes of images: {error}") from None
+    codes = blend.encode_classes(model, data, [index for cell in writer.inked(page) for index, _ in cell.mixture])
+    if args.steps is None:
+        return blend.draw_sheet(model, codes, page, options, args.seed, args.along or "both")
+    from ldg.figures.blend import draw_interpolations
+
+    judge = None
+    if args.judge is not None:
+        from ldg.evaluation.judge import find_judge, load_judge
+
+        judge = load_judge(args.judge) if args.judge else find_judge(data, checkpoint.data_config(model))
+        judge = judge.to(model.device)
+    results = blend.interpolations(model, codes, page, args.steps, args.seed, options.temperature, args.along, judge)
+    return draw_interpolations(model, results, options)
+
+
+def _morph(args: argparse.Namespace, model: VAE, path: Path) -> None:
+    from ldg.generation import morph, sheets
+
+    frames = args.frames or 24
+    pictures = morph.morph(model, args.text, args.to, frames=frames, seed=args.seed, options=_make_options(args))
+    if path.suffix.lower() == ".gif":
+        picture.save_animation(pictures, path)
+    else:
+        height, width = pictures[0].shape[:2]
+        picture.save(sheets.sheet(pictures, columns=1 if width > height else len(pictures)), path)
+
+
+def _interpolate(args: argparse.Namespace, model: VAE, path: Path) -> None:
+    """A summary picture, an animation, or a folder with the summary and every frame."""
+    from ldg.generation import interpolate, sheets, writer
+
+    originals, labels = interpolate.read_test_images(model, args.interpolate)
+    frames = interpolate.between_images(model, originals, labels, args.steps or 10).cpu().numpy()
+    scale = writer.tile_scale(model, args.scale)
+    singles = [sheets.grid(frame[None], 1, padding=0, scale=scale) for frame in frames]
+    suffix = path.suffix.lower()
+    if suffix == ".gif":
+        picture.save_animation(singles, path)
+        return
+    summary = interpolate.draw_summary(originals.cpu().numpy(), frames, scale)
+    if suffix in picture.FORMATS:
+        picture.save(summary, path)
+        return
+    for index, frame in enumerate(singles):
+        picture.save(frame, path / f"frame-{index:02d}.png")
+    picture.save(summary, path / "summary.png")
+
+
+def _show(path: Path) -> None:
+    from PIL import Image, ImageShow
+
+    file = path / "summary.png" if path.is_dir() else path
+    if not ImageShow.show(Image.open(file)):
+        print("no picture viewer was found", file=sys.stderr)
+
+
+def main(arguments: list[str]) -> None:
+    """Write the picture of a command line, and print its path.
+
+    Args:
+        arguments: Without the program's name.
+
+    Raises:
+        UserError: For the first thing that is wrong.
+    """
+    args = parse_arguments(arguments)
+    path = _choose_path(args)
+    from ldg import checkpoint
+
+    source = args.checkpoint or checkpoint.newest_run()
+    checkpoint.find(source)  # an error before torch is imported
+    device = choose_device(args.device)
+    try:
+        model = checkpoint.load(source, device)
+        if args.to is not None:
+            _morph(args, model, path)
+        elif args.interpolate:
+            _interpolate(args, model, path)
+        elif _is_blend(args, model):
+            picture.save(_blend(args, model), path)
+        else:
+            picture.save(_write_text(args, model), path)
+    except UserError as error:
+        hint = "" if args.checkpoint else f" (the model was {source}; --checkpoint names another)"
+        raise UserError(f"{error}{hint}") from None
+    print(f"with {source}", file=sys.stderr)
+    print(path)
+    if args.show:
+        _show(path)

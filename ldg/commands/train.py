@@ -1,0 +1,95 @@
+"""Train a conditional VAE: one run, the rest of one, or a sweep of many."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from ldg.commands.cli import exit_status
+from ldg.config.compose import HOME, compose_measures, resolve_config
+from ldg.config.renamed import replace_choices
+from ldg.config.run_config import RunConfig
+from ldg.errors import Interrupted
+from ldg.sweeps.command_line import check_command_line, replace_flags
+
+
+@hydra.main(config_path=str(HOME / "configs"), config_name="train", version_base="1.3")
+def train(composed: DictConfig) -> None:
+    """Carry out one job of Hydra's; ends the process if it does not succeed."""
+    is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    if status := exit_status(lambda: _train_in_sweep(composed) if is_sweep else _train_one(composed)):
+        sys.exit(status)
+
+
+def _train_in_sweep(composed: DictConfig) -> None:
+    from ldg.sweeps.job import run_job
+
+    try:
+        run_job(composed, HydraConfig.get(), train_and_evaluate)  # type: ignore[arg-type]
+    except Interrupted:
+        print("stopped and saved; the same command goes on with the sweep", file=sys.stderr)
+        raise
+
+
+def _train_one(composed: DictConfig) -> None:
+    # torch and Lightning load from here on, after the config was accepted
+    from pytorch_lightning.utilities import rank_zero_only
+
+    from ldg.training.console import report
+
+    config = RunConfig.from_dict(resolve_config(composed))
+    if config.ckpt_path:
+        from ldg.training.resume import resume_config
+
+        config = resume_config(config, list(HydraConfig.get().overrides.task))
+    is_first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # of the processes of a DDP run
+    try:
+        summary = train_and_evaluate(config)
+    except Interrupted as stopped:
+        if is_first and stopped.checkpoint:
+            print(f"stopped and saved; go on with:  python train.py ckpt_path={stopped.checkpoint}", file=sys.stderr)
+        elif is_first:
+            print("stopped before there was anything to save", file=sys.stderr)
+        raise
+    if is_first:
+        print(report(summary, Path(config.folder)))
+
+
+def train_and_evaluate(config: RunConfig, **options: Any) -> dict[str, Any]:
+    """Carry out a run, and evaluate it if the config says so.
+
+    Args:
+        config: of the run
+        options: further arguments of :func:`ldg.training.run.run`
+
+    Returns:
+        The run's summary.
+    """
+    from ldg.training.run import run
+
+    afterwards = None
+    if config.evaluate:
+        from ldg.evaluation.report import after_training
+        from ldg.evaluation.scorecard import build_measures
+
+        measures = build_measures(compose_measures([]))
+        afterwards = after_training(measures, config.seed, lambda line: print(f"  {line}", file=sys.stderr))
+    return run(config, afterwards=afterwards, **options)
+
+
+def main(arguments: list[str]) -> None:
+    """Check a command line and carry it out.
+
+    Args:
+        arguments: Hydra's options and the overrides, without the program's name
+
+    Raises:
+        UserError: for the first thing that is wrong with the command line.
+    """
+    sys.argv[1:] = replace_choices(replace_flags(arguments))
+    check_command_line(sys.argv[1:])
+    train()
