@@ -4,10 +4,8 @@ python experiments/compare.py outputs/ldg_v1/ID outputs/handwriting/ID --picture
 python experiments/compare.py RUN RUN --text "Hello World 2468" --save docs/versions.png    the same string by all
 """
 
-import argparse
 import json
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +14,16 @@ import yaml
 from matplotlib.figure import Figure
 
 from ldg import checkpoint
+from ldg.commands.cli import Parser, start
 from ldg.errors import UserError
 from ldg.evaluation import scorecard
 from ldg.evaluation.measure import Value
+from ldg.files import whole
 from ldg.generation import picture, writer
 from ldg.generation.alphabet import is_written
 from ldg.models.vae import VAE
 
-# the test loss that each older system reported, in its own units, and after how many epochs
+# the test loss that each older system reported, in the units it used, and after how many epochs
 REPORTED = {
     "ldg_v1": "57.98 (10 epochs)",
     "ldg_v2_conv": "131.94 (50)",
@@ -37,11 +37,11 @@ REPORTED = {
 }
 HEAD = (
     "picture|experiment|data|epochs|minutes|reported|test loss, its units"
-    "|ELBO, nats|KL|active|reads as asked|FID|SSIM|parameters"
+    "|ELBO, nats|KL|active|class accuracy|FID|SSIM|parameters"
 )
 
 
-def own_units(elbo: float, config: dict[str, Any]) -> float | None:
+def loss_of_older_systems(elbo: float, config: dict[str, Any]) -> float | None:
     """The loss as older systems printed it: minus the ELBO, without the constant of a Gaussian of given variance."""
     if "variance" not in config["likelihood"]:
         return -elbo
@@ -52,21 +52,21 @@ def own_units(elbo: float, config: dict[str, Any]) -> float | None:
     return -elbo - pixels / 2 * math.log(2 * math.pi * variance)
 
 
-def line(folder: Path, pictures: Path | None) -> str:
-    if missing := [name for name in ("summary.json", "scorecard.json") if not (folder / name).exists()]:
+def table_line(folder: Path, pictures: Path | None) -> str:
+    if missing := [name for name in ("config.yaml", "summary.json", "scorecard.json") if not (folder / name).exists()]:
         raise UserError(f"{folder}: no {missing[0]}; train the run to its end, then python evaluate.py {folder}")
     config = yaml.safe_load((folder / "config.yaml").read_text())
     summary = json.loads((folder / "summary.json").read_text())
-    card = scorecard.read(folder / "scorecard.json")
+    card = scorecard.read_scorecard(folder / "scorecard.json")
     values = card.values
     name, elbo, precision = config["name"], values["elbo"].value, config["trainer"]["precision"]
 
-    def shown(key: str, digits: int) -> str:
+    def cell(key: str, digits: int) -> str:
         value: Value | None = values.get(key)
         return "–" if value is None else f"{value.value:.{digits}f}"
 
-    loss = own_units(elbo, config)
-    grey = shown("elbo_grey", 2) if "elbo_grey" in values else shown("elbo", 2)
+    loss = loss_of_older_systems(elbo, config)
+    grey = cell("elbo_grey", 2) if "elbo_grey" in values else cell("elbo", 2)
     cells = [
         f"![{name}](../{pictures}/{name}.png)" if pictures else "",
         f"`experiment={name}`",
@@ -76,25 +76,25 @@ def line(folder: Path, pictures: Path | None) -> str:
         REPORTED.get(name, ""),
         "–" if loss is None else f"{loss:.2f}",
         grey,
-        shown("kl", 1),
-        f"{shown('active_units', 0)} / {card.model['latent_dim']}",
-        shown("reads", 3),
-        shown("fid", 2),
-        shown("ssim", 3),
+        cell("kl", 1),
+        f"{cell('active_units', 0)} / {card.model['latent_dim']}",
+        cell("class_accuracy", 3),
+        cell("fid", 2),
+        cell("ssim", 3),
         f"{summary['parameters']:,}",
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def sample(model: VAE) -> np.ndarray:
-    """A small picture of what a model draws."""
+def draw_sample(model: VAE) -> np.ndarray:
+    """A small picture of generated images."""
     if model.conditioning != "none" and is_written(model.classes):
         return writer.write(model, "Hello", scale=2)
     return writer.samples(model, 1, 6, scale=max(1, 28 // model.image_shape[2]))
 
 
-def strings(models: dict[str, VAE], text: str) -> Figure:
-    """The same text by several models, each under its name."""
+def draw_strings(models: dict[str, VAE], text: str) -> Figure:
+    """The same text written by several models, each below its name."""
     pictures = [writer.write(model, text, scale=4, width=0) for model in models.values()]
     width = max(drawn.shape[1] for drawn in pictures)
     figure = Figure(figsize=(9, len(pictures) * (9 * pictures[0].shape[0] / width + 0.3)), layout="constrained")
@@ -108,30 +108,27 @@ def strings(models: dict[str, VAE], text: str) -> Figure:
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python experiments/compare.py", __doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    parser.add_argument("--pictures", type=Path, help="folder for a small picture of what each draws")
+    parser.add_argument("--pictures", type=Path, help="folder for a small picture by each")
     parser.add_argument("--text", default="Hello World 2468")
-    parser.add_argument("--save", type=Path, help="draw TEXT by every run into this file, and print nothing")
+    parser.add_argument("--save", type=Path, help="write TEXT with every run into this picture, and print nothing")
     args = parser.parse_args(arguments)
     models = {}
     for run in args.runs:
         model = checkpoint.load(run)
         models[model.config["name"]] = model
     if args.save:
-        strings(models, args.text).savefig(args.save, dpi=110)
+        with whole(args.save) as path:
+            draw_strings(models, args.text).savefig(path, dpi=110)
         return
     for name, model in models.items():
         if args.pictures:
-            picture.save(sample(model), args.pictures / f"{name}.png")
+            picture.save(draw_sample(model), args.pictures / f"{name}.png")
     columns = HEAD.split("|")
-    lines = [line(run, args.pictures) for run in args.runs]
+    lines = [table_line(run, args.pictures) for run in args.runs]
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", *lines, sep="\n")
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    start(main)

@@ -4,37 +4,43 @@ import csv
 from pathlib import Path
 
 from ldg.checkpoint import read
-from ldg.training.config import check, composed, resolved
-from ldg.training.resume import resumed
+from ldg.config.check import check_config
+from ldg.config.compose import HOME, compose_config, resolve_config
+from ldg.config.run_config import RunConfig
+from ldg.training.resume import resume_config
 from ldg.training.run import run
-from tests.conftest import HOME
 
 # 186 training images of 62 characters: 6 batches an epoch
 STROKES = ["data.dataset.per_class=4", "data.dataset.test_per_class=2", "data.batch_size=32"]
-DENSE = ["model=vanilla_cvae", "model.latent_dim=4", "model.encoder.hidden=[16]"]
-CONV = ["model.latent_dim=4", "model.encoder.channels=[4,4]", "model.encoder.hidden=16"]
+DENSE = ["model=vanilla_cvae", "model.latent_dim=4", "model.network.hidden=[16]"]
+CONV = ["model.latent_dim=4", "model.network.channels=[4,4]", "model.network.hidden=16"]
 BARE = ["trainer=cpu", "logger=csv", "callbacks.gallery=null"]
 TINY = [*STROKES, *DENSE, *BARE]
 
+MEASURES = sorted(file.stem for file in (HOME / "configs" / "measure").glob("*.yaml"))
+# settings by which all of them take seconds
+FEW = ["marginal.samples=2", "marginal.images=20", "class_accuracy.per_class=1", "distance.rounds=2"]
+FEW += ["latent.probe=60", "speed.repeats=1", "cas.epochs=1"]
+
 
 def configured(*overrides):
-    config = resolved(composed(list(overrides), HOME))
-    check(config)
-    return config
+    config = resolve_config(compose_config(list(overrides)))
+    check_config(config)
+    return RunConfig.from_dict(config)
 
 
 def train(*overrides):
     """Run what the overrides say; its folder and its summary."""
     config = configured(*overrides)
     summary = run(config)
-    return Path(config["folder"]), summary
+    return Path(config.folder), summary
 
 
 def resume(path, *overrides):
     line = [f"ckpt_path={path}", *overrides]
-    config = resumed(resolved(composed(line, HOME)), line)
+    config = resume_config(RunConfig.from_dict(resolve_config(compose_config(line))), line)
     summary = run(config)
-    return Path(config["folder"]), summary
+    return Path(config.folder), summary
 
 
 def rows(folder):

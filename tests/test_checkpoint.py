@@ -11,9 +11,9 @@ import torch
 import ldg
 from ldg import checkpoint
 from ldg.checkpoint import build, newest_run, read
+from ldg.commands.export import export
 from ldg.data.strokes import Strokes
 from ldg.errors import UserError
-from ldg.export import export
 from tests.runs import TINY, train
 
 
@@ -105,11 +105,11 @@ def test_code_in_a_pickle_is_not_run(place, run, tmp_path):
         None,
     ],
 )
-@pytest.mark.parametrize("place", ["model", "encoder"])
+@pytest.mark.parametrize("place", ["model", "network"])
 def test_a_target_outside_the_list_is_refused_by_name(target, place, changed, tmp_path):
     def edit(content):
         node = content["ldg"]["config"]["model"]
-        node = node if place == "model" else node["encoder"]
+        node = node if place == "model" else node["network"]
         node.clear()
         node |= {"_target_": target, "command": f"touch {tmp_path}/taken"}
 
@@ -156,7 +156,7 @@ def test_foreign_and_missing_files(tmp_path):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda c: c["ldg"].update(version=checkpoint.VERSION + 1), "has format 2; this ldg reads 1, update it"),
+        (lambda c: c["ldg"].update(version=checkpoint.FORMAT + 1), "has format 3; this ldg reads 1 to 2, update it"),
         (lambda c: c["ldg"].pop("version"), "has format None"),
         (lambda c: c["ldg"].pop("config"), "does not fit its own config: 'config'"),
         (lambda c: c["ldg"].update(config=[1]), "does not fit its own config"),
@@ -170,7 +170,7 @@ def test_foreign_and_missing_files(tmp_path):
         (lambda c: c["state_dict"].update({next(iter(c["state_dict"])): "x"}), "does not fit its own config"),
         (
             lambda c: next(v for v in c["state_dict"].values() if v.is_floating_point()).fill_(float("nan")),
-            "has weights that are no numbers",
+            "has weights that are NaN or infinite",
         ),
     ],
 )
@@ -202,7 +202,7 @@ def test_exported_weights_draw_the_same_and_name_no_place(run, tmp_path):
     assert file.stat().st_size < 2.2 * parameters + 20_000
     file.write_bytes(file.read_bytes()[:-100])
     assert "damaged" in complaint(file)
-    wrong = {"nowhere/x.safetensors": "cannot write", "x.pt": "ends in", "small.safetensors": "exists"}
+    wrong = {"small.safetensors/x.safetensors": "cannot write", "x.pt": "ends in", "small.safetensors": "exists"}
     for name, message in wrong.items():
         with pytest.raises(UserError, match=message):
             export(run, tmp_path / name)

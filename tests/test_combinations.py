@@ -24,10 +24,14 @@ DATA = {
     ),
 }
 SMALL = {
-    "vanilla_cvae": ["model.encoder.hidden=[8]"],
-    "conv_cvae": ["model.encoder.channels=[4,4]", "model.encoder.hidden=8"],
-    "ladder_cvae": ["model.encoder.channels=[4,4]", "model.encoder.hidden=8", "model.decoder.depths=[1,2]"],
-    "beta_vae": ["model.encoder.channels=[4,4]", "model.encoder.hidden=8", "model/beta=capacity"],
+    "vanilla_cvae": ["model.network.hidden=[8]"],
+    "conv_cvae": ["model.network.channels=[4,4]", "model.network.hidden=8"],
+    "hierarchical_cvae": [
+        "model.network.channels=[4,4]",
+        "model.network.hidden=8",
+        "model.network.latent_channels=[1,2]",
+    ],
+    "beta_vae": ["model.network.channels=[4,4]", "model.network.hidden=8", "model/kl=capacity"],
 }
 ONE_STEP = [f"trainer.{key}=1" for key in ("max_epochs", "limit_train_batches", "limit_val_batches")]
 
@@ -51,7 +55,11 @@ def test_every_named_experiment_trains_a_step(name, root, tmp_path):
     made.emnist(root, "byclass", 124)
     few = [*DATA["stanford_dogs"][0], "data.dataset.image_size=64"] if name.startswith("dog") else []
     if name.startswith("dog_vae"):  # of 40 million parameters
-        few += ["model.encoder.channels=[4,4,4,4]", "model.decoder.first=4", "model.decoder.channels=[4,4,4,4]"]
+        few += [
+            "model.network.channels=[4,4,4,4]",
+            "model.network.decoder_first=4",
+            "model.network.decoder_channels=[4,4,4,4]",
+        ]
     _, summary = train(f"experiment={name}", *few, *BARE, *ONE_STEP, f"outputs={tmp_path}")
     assert summary["name"].startswith(name.split("_")[0]) and summary["steps"] == 1
     measured = summary["metrics"]["test/accuracy" if name.startswith("judge") else "test/elbo"]

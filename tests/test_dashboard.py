@@ -5,14 +5,14 @@ import json
 
 import pytest
 
-from ldg import dashboard
+from ldg.commands.cli import exit_status
+from ldg.commands.dashboard import main
+from ldg.config.compose import compose_measures
+from ldg.evaluation.measure import list_quantities
 from ldg.evaluation.report import after_training
-from ldg.evaluation.scorecard import make
-from ldg.evaluation.table import TITLES
-from ldg.training.config import accept_measures
+from ldg.evaluation.scorecard import build_measures
 from ldg.training.run import run
-from tests.conftest import HOME
-from tests.runs import DENSE, STROKES, configured
+from tests.runs import DENSE, FEW, STROKES, configured
 from tests.training.test_wandb import inspect, log_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside wandb-workspaces
@@ -24,18 +24,24 @@ LINE = [
     "trainer.max_epochs=2",
     "likelihood=discretized_logistic",
 ]
-FEW = ["marginal.samples=2", "marginal.images=20", "latent.probe=60", "speed.repeats=1"]
-BY_A_JUDGE = {"reads", "reads_overall", "reads_merged", "fid", "kid", "precision", "recall", "cas"}
+WITHOUT_A_JUDGE = ["elbo", "marginal", "latent", "reconstruction", "speed"]
+BY_A_JUDGE = {"class_accuracy", "class_accuracy_by_frequency", "class_accuracy_merged"}
+BY_A_JUDGE |= {"fid", "kid", "precision", "recall", "cas"}
+
+
+def dashboard(*arguments):
+    """The exit status of the command."""
+    return exit_status(lambda: main(list(arguments)))
 
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory):
     """The summary and the config of a tiny offline run with a gallery and most of a scorecard, as in its log."""
-    measures = make(accept_measures(FEW, HOME), ["elbo", "marginal", "latent", "reconstruction", "speed"])
+    measures = build_measures(compose_measures(FEW), WITHOUT_A_JUDGE)
     score = after_training(measures, 0, lambda line: None)
     log = log_of(run(configured(*LINE, f"outputs={tmp_path_factory.mktemp('outputs')}"), afterwards=score))
-    found = json.loads(inspect(log, "--summary"))
-    return found["summary"], found["config"]
+    content = json.loads(inspect(log, "--summary"))
+    return content["summary"], content["config"]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +50,7 @@ def sections(tmp_path_factory):
     file = tmp_path_factory.mktemp("dashboard") / "dashboard.json"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ldg.training.loggers.has_credentials", lambda: False)
-        assert dashboard.main(["--save", str(file)]) == 0
+        assert dashboard("--save", str(file)) == 0
     bank = json.loads(file.read_text())["section"]["panelBankConfig"]
     return {section["name"]: section["panels"] for section in bank["sections"]}
 
@@ -75,7 +81,7 @@ def test_every_curve_is_logged(sections, logged):
 def test_the_scorecard_is_what_an_evaluation_adds(sections, logged):
     summary, _ = logged
     names = {name.removeprefix("test/") for name in settings(sections["Scorecard"], "metrics")}
-    assert names == set(TITLES)
+    assert names == set(list_quantities())
     assert {name for name in names if f"test/{name}" not in summary} == BY_A_JUDGE
     assert settings(sections["Scorecard"], "mediaKeys") == ["scorecard_picture"]
     assert summary["scorecard_picture"]["_type"] == "images/separated"
@@ -95,13 +101,13 @@ def test_the_coordinates_are_columns_of_a_run(sections, logged):
     assert config["choices"]["model"] == "vanilla_cvae" and config["choices"]["latent_dim"] == 2
 
 
-def test_without_an_account_it_says_what_to_do(sections, monkeypatch, capsys, tmp_path):
+def test_without_an_account_the_error_says_what_to_do(sections, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: False)
-    assert dashboard.main([]) == 2
-    assert capsys.readouterr().err == "error: nobody is logged in to W&B: wandb login, or --save FILE.json\n"
-    assert dashboard.main(["--save", str(tmp_path / "a.json")]) == 0
+    assert dashboard() == 2
+    assert capsys.readouterr().err == "error: no one is logged in to W&B: wandb login, or --save FILE.json\n"
+    assert dashboard("--save", str(tmp_path / "a.json")) == 0
     assert "wandb login" in capsys.readouterr().err
-    assert dashboard.main(["--save", str(tmp_path / "missing" / "a.json")]) == 2
+    assert dashboard("--save", str(tmp_path / "a.json" / "b.json")) == 2
     assert capsys.readouterr().err.startswith("error: ")
 
 
@@ -110,11 +116,11 @@ def test_with_an_account_it_is_saved_in_wandb(sections, monkeypatch, capsys):
     monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: True)
     monkeypatch.setattr("ldg.training.loggers.reachable", lambda: True)
     monkeypatch.setattr("wandb_workspaces.workspaces.Workspace.save", lambda view: saved.append(view))
-    assert dashboard.main(["--entity", "team", "--project", "mine"]) == 0
+    assert dashboard("--entity", "team", "--project", "mine") == 0
     (view,) = saved
     assert (view.entity, view.project) == ("team", "mine")
     monkeypatch.setattr("ldg.training.loggers.reachable", lambda: False)
-    assert dashboard.main(["--entity", "team"]) == 2
+    assert dashboard("--entity", "team") == 2
     assert "does not answer" in capsys.readouterr().err
 
 
@@ -127,6 +133,6 @@ def test_a_missing_package_is_named(monkeypatch, capsys):
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert dashboard.main(["--save", "dashboard.json"]) == 2
+    assert dashboard("--save", "dashboard.json") == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ") and "pip install -e .[dashboard]" in err and err.count("\n") == 1

@@ -6,9 +6,10 @@ import shutil
 import pytest
 import torch
 
-import evaluate
+from ldg.commands.cli import exit_status
+from ldg.commands.evaluate import main
+from ldg.commands.export import export
 from ldg.errors import Interrupted
-from ldg.export import export
 from tests.processes import call
 from tests.runs import BARE, CONV, STROKES, TINY, train
 from tests.training.test_wandb import inspect
@@ -28,11 +29,11 @@ def runs(tmp_path_factory):
 
 @pytest.fixture
 def evaluated(runs, monkeypatch, capsys):
-    """Call evaluate.py's main: exit status, stdout and stderr."""
+    """Evaluate in this process: exit status, stdout and stderr."""
 
     def call(*arguments):
         monkeypatch.chdir(runs)
-        status = evaluate.main(list(arguments))
+        status = exit_status(lambda: main(list(arguments)))
         return status, *capsys.readouterr()
 
     return call
@@ -49,8 +50,8 @@ def test_several_runs_give_one_table_and_a_scorecard_each(runs):
         content = json.loads((runs / f"outputs/{name}/1/scorecard.json").read_text())
         assert sorted(content["results"]) == ["elbo", "latent", "reconstruction"]
         elbos.append(content["results"]["elbo"]["values"]["elbo"]["value"])
-        found = {file.name for file in (runs / f"outputs/{name}/1").glob("scorecard.*")}
-        assert found == {"scorecard.json", "scorecard.md", "scorecard.png"}
+        files = {file.name for file in (runs / f"outputs/{name}/1").glob("scorecard.*")}
+        assert files == {"scorecard.json", "scorecard.md", "scorecard.png"}
     row = next(line for line in lines if line.startswith("ELBO"))
     assert row.count("*") == 1
     best = f"{max(elbos):,.2f}"[:4]
@@ -59,11 +60,11 @@ def test_several_runs_give_one_table_and_a_scorecard_each(runs):
 
 
 def test_the_same_seed_gives_the_same_scorecard(runs, evaluated):
-    found = []
+    results = []
     for _ in range(2):
         assert evaluated("outputs/dense/1", "--only", "elbo,latent", "latent.probe=60", "--seed", "3")[0] == 0
-        found.append(json.loads((runs / "outputs/dense/1/scorecard.json").read_text())["results"])
-    assert found[0] == found[1]
+        results.append(json.loads((runs / "outputs/dense/1/scorecard.json").read_text())["results"])
+    assert results[0] == results[1]
 
 
 def test_what_was_measured_of_the_same_weights_stays(runs, evaluated):
@@ -78,13 +79,13 @@ def test_what_was_measured_of_the_same_weights_stays(runs, evaluated):
     assert list(json.loads((folder / "scorecard.json").read_text())["results"]) == ["reconstruction"]
 
 
-def test_an_unconditional_model_says_what_it_skips(evaluated):
-    status, out, _ = evaluated("outputs/plain/1", "--only", "read,cas,elbo")
+def test_what_an_unconditional_model_skips_is_reported(evaluated):
+    status, out, _ = evaluated("outputs/plain/1", "--only", "class_accuracy,cas,elbo")
     assert status == 0
-    for name in ("reads", "cas"):
+    for name in ("class_accuracy", "cas"):
         assert f"plain: {name} skipped, the model was trained without labels (conditioning=none)" in out
     assert "ELBO" in out
-    status, out, err = evaluated("outputs/plain/1", "--only", "reads")
+    status, out, err = evaluated("outputs/plain/1", "--only", "class_accuracy")
     assert (status, out) == (2, "") and "nothing of outputs/plain/1/checkpoints/best.ckpt could be measured" in err
 
 
@@ -94,7 +95,7 @@ def test_exported_weights_get_their_scorecard_in_outputs(runs, evaluated):
     assert (runs / "outputs/package/scorecard.json").exists() and not (runs / "scorecard.json").exists()
 
 
-def test_a_run_whose_weights_are_no_numbers_is_named_and_the_others_are_measured(runs, evaluated):
+def test_a_run_with_weights_that_are_nan_is_named_and_the_others_are_measured(runs, evaluated):
     broken = runs / "outputs/broken/1"
     shutil.copytree(runs / "outputs/dense/1", broken)
     content = torch.load(broken / "checkpoints/best.ckpt", weights_only=True)
@@ -102,7 +103,7 @@ def test_a_run_whose_weights_are_no_numbers_is_named_and_the_others_are_measured
     torch.save(content, broken / "checkpoints/best.ckpt")
     status, out, err = evaluated("outputs/broken/1", "outputs/conv/1", "--only", "elbo")
     assert status == 2
-    assert "error: outputs/broken/1/checkpoints/best.ckpt has weights that are no numbers" in err
+    assert "error: outputs/broken/1/checkpoints/best.ckpt has weights that are" in err
     assert "conv" in out and "ELBO" in out
 
 
@@ -111,18 +112,25 @@ def test_a_run_whose_weights_are_no_numbers_is_named_and_the_others_are_measured
     [
         ([], "the following arguments are required: RUN"),
         (["outputs/nothing"], "no checkpoint at outputs/nothing"),
-        (["outputs/dense/1", "--only", "elbow"], "there is no measure 'elbow': choose from cas, distance, elbo"),
-        (["outputs/dense/1", "--only", "re"], "'re' may be reads or reconstruction: choose from"),
-        (["outputs/dense/1", "--seed", "x"], "argument --seed"),
-        (["outputs/dense/1", "--seed", "-1"], "must not be negative"),
+        (
+            ["outputs/dense/1", "--only", "elbow"],
+            "there is no measure 'elbow', did you mean elbo?; choose from elbo, marginal",
+        ),
+        (["outputs/dense/1", "--only", "reads"], "the measure reads is called class_accuracy now"),
+        (["outputs/dense/1", "--without", "cas,reads"], "the measure reads is called class_accuracy now"),
+        (["outputs/dense/1", "reads.per_class=5"], "reads.per_class is now class_accuracy.per_class"),
+        (["outputs/dense/1", "--only", "rec"], "there is no measure 'rec'"),
+        (["outputs/dense/1", "--seed", "x"], "argument --seed: must be a whole number from 0 to"),
+        (["outputs/dense/1", "--device", "gpu"], "--device gpu: should be auto, cpu, cuda"),
+        (["outputs/dense/1", "--seed", "-1"], "argument --seed: must be a whole number from 0 to"),
         (["marginal.samples=5"], "no run to measure"),
         (["outputs/dense/1", "marginal.sample=5"], "marginal.sample: no such key, did you mean marginal.samples?"),
         (["outputs/dense/1", "marginal.samples=0"], "marginal.samples=0: should be greater than 0"),
         (["outputs/dense/1", "--only", "elbo", "--without", "elbo"], "no measure is left"),
-        (["outputs/dense/1", "--judge", "outputs/dense/1"], "draws images; a judge reads them"),
+        (["outputs/dense/1", "--judge", "outputs/dense/1"], "generates images; a judge classifies them"),
     ],
 )
-def test_bad_input_is_answered_in_one_line(runs, evaluated, arguments, message):
+def test_bad_input_is_an_error_of_one_line(runs, evaluated, arguments, message):
     before = {path: path.stat().st_mtime_ns for path in runs.rglob("*")}
     status, out, err = evaluated(*arguments)
     assert status == 2 and out == ""
@@ -135,10 +143,12 @@ def test_training_can_end_with_a_scorecard_in_the_dashboard(tmp_path):
     status, _, err = call(tmp_path, *line, "logger=wandb")
     assert status == 0, err
     (folder,) = (tmp_path / "outputs").glob("strokes-*/*")
-    reads = json.loads((folder / "scorecard.json").read_text())["results"]["reads"]["values"]["reads"]["value"]
+    results = json.loads((folder / "scorecard.json").read_text())["results"]
     (log,) = tmp_path.glob("outputs/wandb/offline-run-*/run-*.wandb")
     summary = json.loads(inspect(log, "--summary"))["summary"]
-    assert summary["test/reads"] == pytest.approx(reads)
+    assert summary["test/class_accuracy"] == pytest.approx(
+        results["class_accuracy"]["values"]["class_accuracy"]["value"]
+    )
     assert summary["scorecard"]["_type"] == "table-file" and summary["scorecard_picture"]["_type"] == "images/separated"
 
 
@@ -146,7 +156,7 @@ def test_an_interrupt_while_a_judge_is_trained_is_one_line(evaluated, monkeypatc
     def stop(*_):
         raise Interrupted(15, None)
 
-    monkeypatch.setattr("ldg.evaluation.scorecard.evaluate", stop)
+    monkeypatch.setattr("ldg.evaluation.scorecard.evaluate_checkpoint", stop)
     status, out, err = evaluated("outputs/dense/1", *QUICK)
     assert (status, out) == (128 + 15, "") and len(err.splitlines()) == 2
-    assert err.splitlines()[1].startswith("stopped; the same command goes on")
+    assert err.splitlines()[1].startswith("stopped; the same command continues")

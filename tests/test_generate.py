@@ -13,15 +13,15 @@ from PIL import Image
 
 import generate
 from ldg import checkpoint
-from ldg.data.module import ImageSubset
+from ldg.commands.cli import exit_status
+from ldg.data.splits import ImageSubset
 
 ROOT = Path(generate.__file__).parent
 CHARACTERS = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
-def leave_run(folder, classes=CHARACTERS, conditioning="both", image_shape=(1, 12, 12)):
+def leave_run(folder, classes=CHARACTERS, conditioning="both", image_shape=(1, 12, 12), data=None):
     """A finished run with an untrained model."""
-    networks = {"_partial_": True, "hidden": [16]}
     config = {
         "model": {
             "_target_": "ldg.models.vae.VAE",
@@ -29,14 +29,14 @@ def leave_run(folder, classes=CHARACTERS, conditioning="both", image_shape=(1, 1
             "num_classes": len(classes),
             "latent_dim": 2,
             "conditioning": conditioning,
-            "encoder": {"_target_": "ldg.models.dense.DenseEncoder", **networks},
-            "decoder": {"_target_": "ldg.models.dense.DenseDecoder", **networks},
+            "network": {"_target_": "ldg.models.dense.DenseNetwork", "_partial_": True, "hidden": [16]},
             "likelihood": {"_target_": "ldg.models.likelihoods.Bernoulli"},
-        }
+        },
+        "data": data,
     }
     torch.manual_seed(0)
     weights = {f"model.{name}": value for name, value in checkpoint.build(config["model"]).state_dict().items()}
-    facts = {"version": checkpoint.VERSION, "config": config, "classes": list(classes)}
+    facts = {"version": checkpoint.FORMAT, "config": config, "classes": list(classes)}
     (folder / "checkpoints").mkdir(parents=True)
     torch.save({"ldg": facts, "state_dict": weights}, folder / "checkpoints" / "best.ckpt")
     (folder / "summary.json").write_text('{"example": "Hello World"}')
@@ -51,8 +51,8 @@ def workplace(tmp_path, monkeypatch):
 
 
 def run(capsys, *arguments):
-    """Exit status, what was printed, what was complained."""
-    status = generate.main(list(arguments))
+    """Exit status, output and error output of a command line."""
+    status = exit_status(lambda: generate.main(list(arguments)))
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 
@@ -79,16 +79,32 @@ def test_as_a_script(workplace):
         assert image.mode == "L" and image.height == 106 + 2 * 20 and image.width > 500
 
 
-def test_writing_imports_nothing_heavy_but_torch(workplace):
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["Hi"], "hi.png"),
+        (["--interpolate", "0", "1"], "interpolate-0-1.png"),
+        (["class 3+class 40", "--checkpoint", "words"], "class-3-class-40.png"),
+    ],
+)
+def test_writing_imports_nothing_heavy_but_torch(workplace, arguments, name):
+    data = {
+        "dataset": {"_target_": "ldg.data.strokes.Strokes", "per_class": 2, "test_per_class": 1},
+        "image_shape": [1, 28, 28],
+        "num_classes": 62,
+        "cache": str(workplace / "cache"),
+    }
+    leave_run(workplace / "outputs" / "strokes", image_shape=(1, 28, 28), data=data)
+    leave_run(workplace / "words", [f"class {number}" for number in range(62)], image_shape=(1, 28, 28), data=data)
     code = (
-        "import sys, generate; generate.main(['Hi']); "
+        f"import sys, generate; generate.main({arguments}); "
         "heavy = {'pytorch_lightning', 'lightning', 'hydra', 'omegaconf', 'wandb', 'torchvision', 'matplotlib'}; "
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=workplace, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
-    assert (done.returncode, done.stdout) == (0, "hi.png\n")
+    assert (done.returncode, done.stdout) == (0, f"{name}\n"), done.stderr
 
 
 @pytest.mark.parametrize(
@@ -114,6 +130,8 @@ def test_writing_imports_nothing_heavy_but_torch(workplace):
         (["Hi", "--interpolate", "1", "2"], "--interpolate does not go with a text"),
         (["Hi", "--to", ""], "the text after --to is empty"),
         (["Hi", "--rows", "0"], "--rows: must be a whole number from 1 to 100, got '0'"),
+        (["Hi", "--device", "gpu"], "--device gpu: should be auto, cpu, cuda, cuda:1 (and so on) or mps"),
+        (["Hi", "--checkpoint", "nowhere"], "no checkpoint at nowhere"),
     ],
 )
 def test_bad_arguments_are_refused_at_once_in_one_line(tmp_path, arguments, message):
@@ -132,7 +150,6 @@ def test_bad_arguments_are_refused_at_once_in_one_line(tmp_path, arguments, mess
     [
         (["Héllo!"], "error: cannot write 'é' and '!': this model knows 0123456789ABC"),
         (["é"], "(the model was outputs/letters/1; --checkpoint names another)"),
-        (["Hi", "--checkpoint", "nowhere"], "error: no checkpoint at nowhere"),
         (["Hi", "--checkpoint", "broken.ckpt"], "error: broken.ckpt is damaged"),
         (["--interpolate", "0", "1"], "error: the checkpoint names no data set"),
     ],
@@ -172,6 +189,15 @@ def test_seed_threshold_and_newline(workplace, capsys):
     assert pictures["n"].shape[0] > pictures["a"].shape[0] + 150
 
 
+def test_the_device_is_chosen_by_itself(workplace, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for name, device in (("a", []), ("b", ["--device", "auto"]), ("c", ["--device", "cpu"])):
+        assert run(capsys, "Hi", "-s", name, *device)[0] == 0
+    assert len({Path(f"{name}.png").read_bytes() for name in "abc"}) == 1
+    assert run(capsys, "Hi", "--device", "cuda")[2] == "error: --device cuda: this machine has cpu\n"
+
+
 def test_sheet(workplace, capsys):
     run(capsys, "Hi", "--temperature", "0", "-s", "one")
     run(capsys, "Hi", "--temperature", "0", "-s", "six", "--rows", "2", "--columns", "3")
@@ -196,18 +222,16 @@ def test_named_classes(workplace, capsys):
 
 
 def test_blends(workplace, capsys, monkeypatch):
-    from ldg.evaluation import subject
-
     leave_run(workplace / "dogs", classes=("Chihuahua", "Shih-Tzu", "pug"), image_shape=(3, 16, 16))
     status, _, err = run(capsys, "Chihuahua+pug", "--checkpoint", "dogs")
     assert (status, err) == (
         2,
-        "error: a blend mixes what training images are encoded as: the checkpoint names no data set\n",
+        "error: a blend mixes the codes of images: the checkpoint names no data set\n",
     )
     images = torch.randint(256, (12, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     train = ImageSubset(images, torch.arange(12) % 3, torch.arange(12))
     data = SimpleNamespace(train=train, test=train, prepare_data=lambda: None)
-    monkeypatch.setattr(subject, "data_of", lambda model: data)
+    monkeypatch.setattr(checkpoint, "load_data", lambda model: data)
 
     def drawn(*arguments):
         assert run(capsys, *arguments, "--checkpoint", "dogs", "-s", "x", "--force")[0] == 0
@@ -242,7 +266,7 @@ def test_interpolation_as_summary_animation_and_folder(workplace, capsys, monkey
     from ldg.generation import interpolate
 
     images = torch.rand(2, 1, 12, 12, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(interpolate, "test_images", lambda model, indices: (images, torch.tensor(indices)))
+    monkeypatch.setattr(interpolate, "read_test_images", lambda model, indices: (images, torch.tensor(indices)))
     arguments = ("--interpolate", "3", "14", "--steps", "4", "--scale", "2")
     assert run(capsys, *arguments)[1] == "interpolate-3-14.png\n"
     assert run(capsys, *arguments, "-s", "i.gif")[0] == 0

@@ -1,42 +1,66 @@
-"""README's commands and code, as written; long ones are shortened by what comes after them."""
+"""The commands and the code of README.md and docs/, as written; what is appended makes long ones short."""
 
+import csv
+import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import evaluate
 import ldg
-from ldg.sweeps import plan as plans
+from ldg.config.compose import compose_config
+from ldg.evaluation.measure import list_quantities
+from ldg.sweeps.command_line import check_command_line
 from ldg.sweeps.ledger import Ledger
-from ldg.training.config import accept, check, composed, resolved
+from ldg.sweeps.plan import make_plan, split_overrides
 from tests.conftest import HOME
 from tests.data import made
-from tests.processes import call
+from tests.processes import FORKING, call
+from tests.runs import configured
 
-README = (HOME / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.S)
-COMMANDS = [
-    shlex.split(line, comments=True) for kind, block in BLOCKS if kind == "bash" for line in block.splitlines() if line
-]
-TRAIN = [command[3:] for command in COMMANDS if command[:3] == ["uv", "run", "train.py"]]
-EVALUATE = [command[3:] for command in COMMANDS if command[:3] == ["uv", "run", "evaluate.py"]]
-GENERATE = [command[3:] for command in COMMANDS if command[:3] == ["uv", "run", "generate.py"]]
-REPORT = [command[4:] for command in COMMANDS if command[:4] == ["uv", "run", "python", "-m"]]
+TUTORIAL = HOME / "docs" / "adding.md"
+PAGES = [HOME / "README.md", *sorted(set((HOME / "docs").glob("*.md")) - {TUTORIAL})]
+DOCUMENTS = [*PAGES, TUTORIAL, *(HOME / name for name in ("ARCHITECTURE.md", "experiments/README.md"))]
+DOCUMENTS += [HOME / name for name in ("ldg/weights/README.md", "outputs/README.md")]
+
+
+def blocks(page, kind):
+    """The fenced blocks of one language."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", page.read_text(), re.S | re.M)
+
+
+def commands(page, *start):
+    """The arguments of a page's commands that begin with these words."""
+    lines = [line for block in blocks(page, "bash") for line in block.splitlines() if line]
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [line[len(start) :] for line in words if line[: len(start)] == list(start)]
+
+
+def everywhere(*start):
+    """The commands of all pages, each once."""
+    return [list(line) for line in dict.fromkeys(tuple(line) for page in PAGES for line in commands(page, *start))]
+
+
+TRAIN = everywhere("uv", "run", "train.py")
+SWEEPS = [command[1:] for command in TRAIN if command[:1] == ["-m"]]
+TRAIN = [command for command in TRAIN if command[:1] != ["-m"]]
+EVALUATE = everywhere("uv", "run", "evaluate.py")
+GENERATE = everywhere("uv", "run", "generate.py")
+REPORT = everywhere("uv", "run", "python", "-m")
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(HOME)}
 SHORT = [
-    "logger=csv",
-    "callbacks.gallery=null",
     "trainer.max_epochs=1",
     "trainer.limit_train_batches=1",
     "trainer.limit_val_batches=1",
     "trainer.limit_test_batches=1",
 ]
+FEW = ["data.dataset.per_class=4", "data.dataset.test_per_class=2"]
 
 
 @pytest.fixture(scope="module")
@@ -57,43 +81,51 @@ def folder(tmp_path_factory):
         os.environ.pop("LDG_DATA") if before is None else os.environ.update(LDG_DATA=before)
 
 
+def shortened(overrides):
+    """What makes a run take a second: a batch of few images, and neither W&B nor gallery unless they are chosen."""
+    added = list(SHORT)
+    added += [] if any(o.startswith("logger") for o in overrides) else ["logger=csv"]
+    added += [] if any(o.startswith("callbacks.gallery") for o in overrides) else ["callbacks.gallery=null"]
+    is_strokes = not any(o.startswith(("data=", "experiment=")) and o != "data=strokes" for o in overrides)
+    return added + (FEW if is_strokes else [])
+
+
 def run(overrides):
     from ldg.training.run import run
 
-    small = ["data.dataset.per_class=4", "data.dataset.test_per_class=2"] if uses_strokes(overrides) else []
-    config = resolved(composed([*overrides, *SHORT, *small], HOME))
-    check(config)
-    return run(config)
-
-
-def uses_strokes(overrides):
-    return not any(o.startswith(("data=", "experiment=")) and o != "data=strokes" for o in overrides)
+    return run(configured(*overrides, *shortened(overrides)))
 
 
 def test_there_is_something_to_test():
-    assert len(TRAIN) >= 10 and len(GENERATE) >= 6 and len(EVALUATE) >= 4 and len(REPORT) == 1
+    assert len(TRAIN) >= 10 and len(SWEEPS) >= 6 and len(GENERATE) >= 6 and len(EVALUATE) >= 4 and len(REPORT) == 1
     assert ["data=fashion_mnist", "model=vanilla_cvae", "conditioning=decoder", "likelihood=gaussian"] in TRAIN
+    assert commands(HOME / "README.md", "uv", "run", "pytest") == [[]]
 
 
 @pytest.mark.parametrize("command", TRAIN, ids=" ".join)
 def test_train_command(command, folder, tmp_path):
-    overrides = [o for o in command if not o.startswith("-")]
-    accept([*(["-m"] if "-m" in command else []), *overrides], HOME)
-    if "-m" in command:
-        fixed, _ = plans.split(overrides)
-        overrides = plans.examples(plans.make(composed(fixed, HOME), overrides))[0]
+    check_command_line(command)
     if any(o.startswith("ckpt_path") for o in command):
         return  # tests/test_train.py resumes runs
-    summary = run([*overrides, f"outputs={tmp_path}"])
+    summary = run([*command, f"outputs={tmp_path}"])
     assert summary["epochs"] == 1
     assert np.isfinite(summary["metrics"]["test/elbo"])
     assert len(list(tmp_path.glob("*/*/checkpoints/best.ckpt"))) == 1
 
 
+@pytest.mark.parametrize("command", SWEEPS, ids=" ".join)
+def test_sweep_command(command, folder):
+    # README's own data set is one of three classes that tests do not have
+    overrides = [o.replace("data=mine", "data=fashion_mnist") for o in command if not o.startswith("--")]
+    check_command_line(["-m", *overrides])  # of every run
+    fixed, _ = split_overrides(overrides)
+    assert len(make_plan(compose_config(fixed), overrides).runs) > 1
+
+
 @pytest.mark.parametrize("command", REPORT, ids=" ".join)
 def test_report_command(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Ledger.open(plans.make(composed(["sweep=latent_beta"], HOME), ["sweep=latent_beta"]), "", HOME)
+    Ledger.open(make_plan(compose_config(["sweep=latent_beta"]), ["sweep=latent_beta"]), "")
     done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     assert "outputs/sweeps/latent_beta/report.html" in done.stdout
@@ -104,7 +136,7 @@ def test_evaluate_command(command, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     names = {"outputs/NAME/ID": "outputs/strokes/1", "outputs/NAME2/ID2": "outputs/fashion_mnist/1"}
     line = [names.get(argument, argument) for argument in command]
-    short = ["marginal.samples=4", "latent.probe=60", "reads.per_class=2", "cas.epochs=1", "distance.rounds=1"]
+    short = ["marginal.samples=4", "latent.probe=60", "class_accuracy.per_class=2", "cas.epochs=1", "distance.rounds=1"]
     assert evaluate.main([*line, *short]) == 0, capsys.readouterr().err
     assert "ELBO" in capsys.readouterr().out
     written = {name for name in names.values() if (folder / name / "scorecard.png").exists()}
@@ -123,30 +155,149 @@ def test_generate_command(command, folder):
     assert new.name in out
 
 
-def test_the_python_that_writes(folder, monkeypatch):
+@pytest.mark.parametrize("page", ["README.md", "docs/writing.md"])
+def test_the_python_that_writes(page, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    (code,) = [block for kind, block in BLOCKS if kind == "python" and "ldg.load" in block]
+    (code,) = [block for block in blocks(HOME / page, "python") if "ldg.load" in block]
     names: dict = {}
     exec(code.replace("outputs/NAME/ID", "outputs/strokes/1"), names)
     assert names["picture"].ndim == 2 and 0 <= names["picture"].min() < names["picture"].max() <= 1
-    np.testing.assert_array_equal(names["picture"], ldg.write("Hello", "outputs/strokes/1", style="varied"))
+    seed = 3 if "seed=3" in code else 0
+    np.testing.assert_array_equal(names["picture"], ldg.write("Hello", "outputs/strokes/1", style="varied", seed=seed))
 
 
 def test_the_data_set_that_is_added(tmp_path):
-    (code,) = [block for kind, block in BLOCKS if kind == "python" and "KMNIST" in block]
-    names: dict = {"__name__": "kmnist"}
+    (code,) = [block for block in blocks(HOME / "README.md", "python") if "Dataset" in block]
+    names: dict = {"__name__": "mine"}
     exec(code, names)
-    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
-    (tmp_path / "data" / "kmnist").mkdir(parents=True)
+    images = np.random.default_rng(0).integers(0, 256, (21, 28, 28), dtype=np.uint8)
+    (tmp_path / "data" / "mine").mkdir(parents=True)
     for split in ("train", "test"):
-        np.savez(tmp_path / "data" / "kmnist" / f"kmnist-{split}.npz", images=images, labels=np.arange(20) % 10)
-    arrays = names["KMNIST"]().load("train", str(tmp_path / "data"), str(tmp_path / "cache"))
+        np.savez(tmp_path / "data" / "mine" / f"{split}.npz", images=images, labels=np.arange(21) % 3)
+    arrays = names["Mine"]().load("train", str(tmp_path / "data"), str(tmp_path / "cache"))
     np.testing.assert_array_equal(arrays.images[:, 0], images)
-    assert arrays.labels.tolist() == list(range(10)) * 2
+    assert arrays.labels.tolist() == list(range(3)) * 7
 
 
-def test_every_picture_is_there():
-    for picture in re.findall(r"!\[.*?\]\((.*?)\)", README):
-        assert (HOME / picture).is_file(), picture
-    for page in re.findall(r"\]\((?!docs/)([\w./]+\.md)\)", README):
-        assert Path(HOME / page).is_file(), page
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(HOME)))
+def test_every_link_leads_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)", target.read_text(), re.M)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, link
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(HOME)))
+def test_lines_fit_on_a_screen(page):
+    assert not [line for line in page.read_text().splitlines() if len(line) > 120]
+
+
+def test_every_quantity_is_defined():
+    text = (HOME / "docs" / "evaluation.md").read_text()
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines() if "|" in line]
+    defined = {row[0].strip("`"): row for row in rows if row[0].startswith("`")}
+    quantities = list_quantities()
+    assert defined.keys() == quantities.keys()
+    for name, quantity in quantities.items():
+        _, title, unit, better, definition = defined[name]
+        assert title == quantity.title and better == (quantity.better or "") and definition
+        assert quantity.unit in unit  # some depend on the run
+
+
+def test_the_readme_is_short():
+    assert len((HOME / "README.md").read_text().splitlines()) <= 200
+
+
+class Project:
+    """A copy of the project without its weights, and a process that runs its scripts in forks of itself."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name in ("ldg", "configs", "experiments", "hydra_plugins"):
+            ignored = shutil.ignore_patterns("__pycache__", "weights", "benchmarks")
+            shutil.copytree(HOME / name, folder / name, ignore=ignored)
+        for name in ("train.py", "evaluate.py", "generate.py"):
+            shutil.copy(HOME / name, folder)
+
+    def __enter__(self):
+        # data, caches and home are those of the copy, whatever the caller's are
+        environment = {name: value for name, value in os.environ.items() if name not in ("LDG_DATA", "LDG_HOME")}
+        environment["PYTHONPATH"] = str(self.folder)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        command = [sys.executable, "-c", FORKING]
+        self.process = subprocess.Popen(command, text=True, cwd=self.folder, env=environment, **pipes)
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+
+    def run(self, script, *arguments):
+        """The output of a script, which must succeed."""
+        files = [self.folder / "stdout", self.folder / "stderr"]
+        order = {"folder": str(self.folder), "environment": {}, "files": list(map(str, files))}
+        order["line"] = [str(self.folder / script), *arguments]
+        print(json.dumps(order), file=self.process.stdin, flush=True)
+        self.process.stdout.readline()  # the child's id
+        status = int(self.process.stdout.readline())
+        assert status == 0, f"{script} {shlex.join(arguments)}\n{files[1].read_text()}"
+        return files[0].read_text()
+
+
+def added_files():
+    """Path and content of each file that the tutorial adds."""
+    for kind in ("python", "yaml"):
+        for block in blocks(TUTORIAL, kind):
+            first, _, content = block.partition("\n")
+            yield first.removeprefix("# "), content
+
+
+def test_the_tutorial_adds_one_file_and_one_yaml_for_each_thing():
+    sections = re.split(r"^## ", TUTORIAL.read_text(), flags=re.M)[1:]
+    titles = [section.partition("\n")[0] for section in sections]
+    things = ("architecture", "hierarchical architecture", "likelihood", "prior", "measure", "picture", "data set")
+    assert titles == [f"{'An' if thing == 'architecture' else 'A'} {thing}" for thing in (*things, "launcher")]
+    for section in sections:
+        files = re.findall(r"^```(python|yaml)\n# (\S+)$", section, re.M)
+        assert 1 <= len(files) <= 2 and len({kind for kind, _ in files}) == len(files), files
+    paths = [path for path, _ in added_files()]
+    assert paths and not [path for path in paths if (HOME / path).exists()]
+
+
+def test_the_tutorial(tmp_path):
+    project = Project(tmp_path / "project")
+    for path, content in added_files():
+        (project.folder / path).write_text(content)
+    kmnist = project.folder / "data" / "kmnist"
+    kmnist.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        np.savez(kmnist / f"kmnist-{split}-imgs.npz", rng.integers(0, 256, (40, 28, 28), dtype=np.uint8))
+        np.savez(kmnist / f"kmnist-{split}-labels.npz", np.arange(40) % 10)
+    seen, newest = set(), None
+    with project:
+        for script, *arguments in commands(TUTORIAL, "uv", "run"):
+            line = [argument.replace("outputs/NAME/ID", str(newest)) for argument in arguments]
+            if script == "train.py":
+                project.run(script, *line, *shortened(line), "trainer=cpu", "data.batch_size=16")
+                new = {path.parent for path in project.folder.glob("outputs/**/summary.json")} - seen
+                assert new, line
+                for newest in new:
+                    metrics = json.loads((newest / "summary.json").read_text())["metrics"]
+                    assert np.isfinite(metrics["test/elbo"])
+                    assert (newest / "checkpoints" / "best.ckpt").exists()
+                seen |= new
+            else:
+                project.run(script, *line)
+    (sweep,) = project.folder.glob("outputs/sweeps/*/runs.csv")
+    with sweep.open(newline="") as file:
+        assert [row["state"] for row in csv.DictReader(file)] == ["finished", "finished"]
+    assert list(project.folder.glob("outputs/*/*/gallery/class_means.png"))
+    (card,) = project.folder.glob("outputs/*/*/scorecard.json")
+    assert "ink" in json.loads(card.read_text())["results"]
+    assert (project.folder / "hello.png").exists()

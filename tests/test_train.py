@@ -123,7 +123,7 @@ MISSING = ["data.download=false", *TINY[3:]]
         (["ckpt_path=nothing"], "no checkpoint at nothing; name a .ckpt file or a run folder"),
         ([f"ckpt_path={SHIPPED}"], "exported weights cannot be trained on"),
         (["ckpt_path=file"], "file is damaged or no checkpoint"),
-        ([*SMALL, "model=conv_cvae", "model.encoder.channels=[4,4,4,4,4,4,4]"], ""),
+        ([*SMALL, "model=conv_cvae", "model.network.channels=[4,4,4,4,4,4,4]"], ""),
     ],
     ids=["emnist", "fashion_mnist", "dogs", "outputs", "missing", "exported", "nonsense", "network"],
 )

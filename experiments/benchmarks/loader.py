@@ -1,10 +1,10 @@
 """How fast batches come, and how much memory the largest data set takes.
 
-    python experiments/benchmarks/loader.py            # images/s of our loader beside the usual ways, on one core
+    python experiments/benchmarks/loader.py            # images/s of our loader beside usual ones, on one core
     python experiments/benchmarks/loader.py --memory   # peak memory of EMNIST ByClass in full size
 
-Every loader hands out the same 60,000 images of 28x28 in shuffled batches of 128; the best of several passes
-counts. The usual ways also convert to float, which our models do on their own device.
+Every loader yields the same 60,000 images of 28x28 in shuffled batches of 128; the best of several passes counts. The
+usual loaders also convert to float, which our models do on their device.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def write_byclass(raw: Path) -> None:
 
 
 def epoch(root: str, cache: str) -> None:
-    """Decode, then pass over all splits; run in a process of its own, whose peak is printed."""
+    """Decode, then pass over all splits; run in a separate process, whose peak is printed."""
     start = time.perf_counter()
     module = ImageDataModule(EMNIST(), (1, 28, 28), 62, root=root, cache=cache, download=False)
     module.prepare_data()
@@ -113,9 +113,9 @@ def epoch(root: str, cache: str) -> None:
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # KB on Linux
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    own = int(lines["RssAnon"].split()[0]) / 1e6
+    anonymous = int(lines["RssAnon"].split()[0]) / 1e6
     print(f"{count:,} images, decoded in {decoded:.1f} s; peak resident {peak:.2f} GB, torch and Lightning included")
-    print(f"at the end {own:.2f} GB are the process's own; the rest is mapped from files and given back on demand")
+    print(f"at the end {anonymous:.2f} GB are not mapped from files; what is mapped can be reclaimed on demand")
 
 
 def memory() -> None:

@@ -3,8 +3,8 @@
     python experiments/benchmarks/overhead.py               # bare loop, ldg, Lightning with the usual pipeline
     pip install -e .[benchmark]                             # and pythae's trainer as well
 
-Same networks, same optimizer, same images, batch 128, float32. Every contender runs in turn, several times over, so
-that a drift of the machine's speed meets all; the ratio to the bare loop is taken round by round, and its median is
+Same networks, same optimizer, same images, batch 128, float32. The contenders run in turn, several rounds, so that a
+drift of the machine's speed affects all of them. The ratio to the bare loop is taken in each round; its median is
 printed.
 """
 
@@ -21,6 +21,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.utils import instantiate
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import to_pil_image, to_tensor
 
@@ -28,9 +29,14 @@ HOME = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(HOME))
 
 from ldg.callbacks.interrupt import SaveOnSignal  # noqa: E402
+from ldg.callbacks.progress import Progress  # noqa: E402
 from ldg.checkpoint import build  # noqa: E402
-from ldg.training.config import composed, resolved  # noqa: E402
-from ldg.training.run import make_module, make_trainer, quiet  # noqa: E402
+from ldg.config.compose import compose_config, resolve_config  # noqa: E402
+from ldg.config.run_config import RunConfig  # noqa: E402
+from ldg.training.console import silence_libraries  # noqa: E402
+from ldg.training.module import make_module  # noqa: E402
+from ldg.training.run import make_data  # noqa: E402
+from ldg.training.trainer import make_trainer  # noqa: E402
 
 WARMUP = 10
 
@@ -48,9 +54,14 @@ class Clock(pl.Callback):
             self.seconds = time.perf_counter() - self.start
 
 
-def bare(config: dict[str, Any], data: Any, steps: int) -> float:
+def compose_run(overrides: list[str]) -> RunConfig:
+    """The config of a command line."""
+    return RunConfig.from_dict(resolve_config(compose_config(overrides)))
+
+
+def bare(overrides: list[str], data: Any, steps: int) -> float:
     """A loop that does nothing but index, forward, backward and step."""
-    module = make_module(config, data.classes)
+    module = make_module(compose_run(overrides), data.classes)
     model = module.model.train()
     optimizer = module.make_optimizer(model.parameters())
     images, labels, indices = data.train.images, data.train.all_labels, data.train.indices
@@ -58,7 +69,7 @@ def bare(config: dict[str, Any], data: Any, steps: int) -> float:
     start = 0.0
     for step in range(WARMUP + steps):
         rows = order[step % (len(order) - 1)]
-        loss = model.loss(images[rows], labels[rows]).loss
+        loss = model.loss(images[rows], labels[rows]).objective
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -67,18 +78,18 @@ def bare(config: dict[str, Any], data: Any, steps: int) -> float:
     return time.perf_counter() - start
 
 
-def ldg(config: dict[str, Any], data: Any, steps: int) -> float:
-    """What train.py does, with its loggers, checkpoints, progress bar and signal handling."""
+def ldg(overrides: list[str], data: Any, steps: int) -> float:
+    """What train.py does, with its logger, checkpoint, progress bar and signal handling."""
     with tempfile.TemporaryDirectory() as folder:
-        own = resolved(composed([*config["overrides"], f"folder={folder}", "logger=csv"], HOME))
-        own["trainer"] |= {"max_epochs": 1, "limit_train_batches": WARMUP + steps, "limit_val_batches": 0}
-        own["callbacks"] = {"checkpoint": own["callbacks"]["checkpoint"]}
-        module = make_module(own, data.classes)
-        trainer = make_trainer(own, Path(folder), module, [SaveOnSignal(Path(folder))])
+        config = compose_run([*overrides, f"folder={folder}", "logger=csv"])
+        config.trainer |= {"max_epochs": 1, "limit_train_batches": WARMUP + steps, "limit_val_batches": 0}
+        config.callbacks = {"checkpoint": config.callbacks["checkpoint"]}
+        module = make_module(config, data.classes)
         clock = Clock(steps)
-        trainer.callbacks.append(clock)
+        loggers = list(instantiate(config.logger).values())
+        trainer = make_trainer(config, module, loggers, [Progress(), SaveOnSignal(Path(folder)), clock])
         with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
-            trainer.fit(module, build(own["data"]))
+            trainer.fit(module, build(config.data))
         return clock.seconds
 
 
@@ -104,18 +115,18 @@ class Usual(pl.LightningModule):
         self.model, self.make_optimizer = model, make_optimizer
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
-        loss = self.model(*batch)
-        values = {"loss": loss.loss, "kl": loss.kl.mean(), "log_likelihood": loss.log_likelihood.mean()}
+        objective, inference = self.model.loss(*batch)
+        values = {"loss": objective, "kl": inference.kl.mean(), "log_likelihood": inference.log_likelihood.mean()}
         self.log_dict(values, prog_bar=True)
-        return loss.loss
+        return objective
 
     def configure_optimizers(self) -> Any:
         return self.make_optimizer(self.parameters())
 
 
-def usual(config: dict[str, Any], data: Any, steps: int) -> float:
+def usual(overrides: list[str], data: Any, steps: int) -> float:
     """Lightning with the per-item pipeline and default settings."""
-    module = make_module(config, data.classes)
+    module = make_module(compose_run(overrides), data.classes)
     loader = DataLoader(Items(data, 128 * (WARMUP + steps)), batch_size=128, shuffle=True)
     clock = Clock(steps)
     with tempfile.TemporaryDirectory() as folder:
@@ -133,37 +144,37 @@ def usual(config: dict[str, Any], data: Any, steps: int) -> float:
             contextlib.redirect_stdout(nowhere),
             contextlib.redirect_stderr(nowhere),
         ):
-            # its progress bar is part of what it costs, but not of this output
+            # its progress bar is part of the cost, but not of this output
             trainer.fit(Usual(module.model, module.make_optimizer), loader)
     return clock.seconds
 
 
-def pythae(config: dict[str, Any], data: Any, steps: int) -> float:
-    """The same networks inside pythae's VAE, trained by its BaseTrainer on tensors; its own step count is one epoch."""
+def pythae(overrides: list[str], data: Any, steps: int) -> float:
+    """The same networks inside pythae's VAE, trained by its BaseTrainer on tensors for one epoch of ``steps`` steps."""
     from pythae.data.datasets import BaseDataset
     from pythae.models import VAE, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
-    inner = make_module(config | {"model": config["model"] | {"conditioning": "none"}}, data.classes).model
+    inner = make_module(compose_run([*overrides, "conditioning=none"]), data.classes).model
 
     class Encoder(BaseEncoder):
         def __init__(self) -> None:
             super().__init__()
-            self.net = inner.encoder
+            self.net = inner.network.encoder
 
         def forward(self, x: torch.Tensor) -> Any:
-            mean, log_var = self.net(x, None).chunk(2, dim=1)
+            mean, log_var = inner.network.encode(x, None).chunk(2, dim=1)
             return ModelOutput(embedding=mean, log_covariance=log_var)
 
     class Decoder(BaseDecoder):
         def __init__(self) -> None:
             super().__init__()
-            self.net = inner.decoder
+            self.net = inner.network.decoder
 
         def forward(self, z: torch.Tensor) -> Any:
-            return ModelOutput(reconstruction=self.net(z, None).sigmoid())
+            return ModelOutput(reconstruction=inner.network.decode(z, None).sigmoid())
 
     rows = data.train.indices[: 128 * steps]
     with tempfile.TemporaryDirectory() as folder:
@@ -184,11 +195,11 @@ def pythae(config: dict[str, Any], data: Any, steps: int) -> float:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--steps", type=int, default=100)
-    asked = arguments.parse_args()
-    quiet()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=100)
+    args = parser.parse_args()
+    silence_libraries()
     contenders = [bare, ldg, usual]
     try:
         import pythae as _
@@ -197,16 +208,14 @@ def main() -> None:
     except ImportError:
         print("pythae is not installed; it is left out")
     threads = torch.get_num_threads()
-    print(f"torch {torch.__version__}, {threads} threads, batch 128, {asked.rounds} rounds of {asked.steps} steps")
+    print(f"torch {torch.__version__}, {threads} threads, batch 128, {args.rounds} rounds of {args.steps} steps")
     for model in ("vanilla_cvae", "conv_cvae"):
         overrides = [f"model={model}", "model/prior=normal", "trainer=cpu", "data.batch_size=128"]
-        config = resolved(composed(overrides, HOME)) | {"overrides": overrides}
-        data = build(config["data"])
-        data.prepare_data()
+        data = make_data(compose_run(overrides).data)
         times: dict[str, list[float]] = {contender.__name__: [] for contender in contenders}
-        for _ in range(asked.rounds):
+        for _ in range(args.rounds):
             for contender in contenders:
-                times[contender.__name__].append(contender(config, data, asked.steps) / asked.steps)
+                times[contender.__name__].append(contender(overrides, data, args.steps) / args.steps)
         print(f"\n{model:<14}{'ms a step':>12}{'of the bare loop':>20}{'lowest':>9}{'highest':>9}")
         for name, seconds in times.items():
             ratios = [a / b for a, b in zip(seconds, times["bare"], strict=True)]

@@ -6,13 +6,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from ldg.data import resolvers
+from ldg.config.compose import prepare_hydra
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "data"
+SHARED = CONFIGS.parent / "base" / "images.yaml"
 
 
 def composed(name: str, *overrides: str):
-    resolvers.register()
+    prepare_hydra()
     with initialize_config_dir(str(CONFIGS.parent), version_base="1.3"):
         config = compose(overrides=[f"+data={name}", *overrides])
     return config.data
@@ -24,8 +25,9 @@ def test_every_file_is_a_constructor_call(name):
     module = instantiate(config)
     assert module.num_classes == config.num_classes == len(module.classes)
     assert module.image_shape == tuple(config.image_shape)
-    commented = [line for line in (CONFIGS / f"{name}.yaml").read_text().splitlines() if "_target_" not in line]
-    assert all("#" in line for line in commented if line != "dataset:")
+    lines = (CONFIGS / f"{name}.yaml").read_text().splitlines() + (SHARED.read_text().splitlines())
+    bare = {"defaults:", "  - /base/images@_here_", "  - _self_", "dataset:"}
+    assert all("#" in line for line in lines if "_target_" not in line and line not in bare)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,7 @@ def test_every_file_is_a_constructor_call(name):
         ("stanford_dogs", "data.dataset.breeds=[Maltese dog]", [3, 64, 64], 1),
     ],
 )
-def test_facts_follow_one_override(name, override, shape, classes):
+def test_shape_and_classes_follow_one_override(name, override, shape, classes):
     config = composed(name, override)
     assert (list(config.image_shape), config.num_classes) == (shape, classes)
     assert len(instantiate(config).classes) == classes

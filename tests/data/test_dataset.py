@@ -12,7 +12,7 @@ from ldg.errors import UserError
 
 
 class Counting(Dataset):
-    """Images that hold their own number; every reading leaves a mark in a file."""
+    """Images filled with their number; every reading adds a line to a file."""
 
     classes = ("even", "odd")
 

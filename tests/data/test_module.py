@@ -1,5 +1,7 @@
 """The data module: splits, shapes, batches, and a training run that is stopped and resumed anywhere."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import pytorch_lightning as pl
@@ -60,7 +62,7 @@ def test_batches(module):
 
 
 @pytest.mark.parametrize(("balance", "share"), [(0.0, 0.1), (1.0, 0.5)])
-def test_balance_makes_classes_as_frequent_as_asked(balance, share, tmp_path):
+def test_balance_makes_classes_as_frequent_as_it_states(balance, share, tmp_path):
     class Rare(Numbered):
         def read(self, split, sources):
             images, _ = next(super().read(split, sources))
@@ -85,6 +87,28 @@ def test_disagreement_is_an_error(module):
         module(num_classes=4)
     with pytest.raises(UserError, match=r"data\.image_shape: \[1, 4, 4\], but Numbered has \[1, 4, 2\]"):
         module(image_shape=(1, 4, 4)).prepare_data()
+
+
+def test_each_image_array_is_moved_to_a_cuda_device_once(module, monkeypatch):
+    there = []
+
+    def move(tensor, device):
+        if tensor.ndim < 4 or any(tensor is other for other in there):
+            return tensor
+        there.append(tensor.clone())
+        return there[-1]
+
+    monkeypatch.setattr(torch.Tensor, "to", move)
+    data = module()
+    strategy = SimpleNamespace(root_device=torch.device("cuda", 0))
+    data.trainer = SimpleNamespace(strategy=strategy, global_rank=0, world_size=1)
+    loaders = [data.train_dataloader(), data.val_dataloader(), data.test_dataloader(), data.train_dataloader()]
+    train, val, test, again = (loader.dataset.images for loader in loaders)
+    assert train is val is again and test is not train and len(there) == 2
+    assert torch.equal(train, data.train.images) and torch.equal(test, data.test.images)
+    other = data.with_training_images(255 - data.train.images)
+    assert torch.equal(other.train_dataloader().dataset.images, other.train.images)
+    assert data.train_dataloader().dataset.images is train
 
 
 class Line(pl.LightningModule):
@@ -168,7 +192,7 @@ def test_a_batch_that_was_fetched_but_not_trained_on_is_not_lost(module, tmp_pat
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_overfit_batches_is_refused_with_the_way_that_works(module, tmp_path):
+def test_overfit_batches_is_refused_with_what_works_instead(module, tmp_path):
     with pytest.raises(UserError, match=r"data\.shuffle=false"):
         fit(module, tmp_path, overfit_batches=1)
 

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from ldg.data import stanford_dogs
-from ldg.data.download import resume
+from ldg.data.download import resume_download
 from ldg.data.stanford_dogs import BREEDS, StanfordDogs
 from ldg.errors import UserError
 
@@ -77,10 +77,10 @@ def rewrite(name: str, member: str, data: bytes | None):
 
         with tarfile.open(folder / name) as tar:
             files = {info.name: tar.extractfile(info).read() for info in tar}
-        for found in [found for found in files if found.startswith(member)]:
-            del files[found]
+        for path in [path for path in files if path.startswith(member)]:
+            del files[path]
             if data is not None:
-                files[found] = data
+                files[path] = data
         made.tar(folder / name, files)
 
     return damage
@@ -121,16 +121,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Serves one file; breaks off in the middle of the first answer, and honours ranges or not."""
 
     data, ranges, broken = b"", True, False
-    asked: list[str | None]
+    requested: list[str | None]
 
     def do_GET(self):
         wanted = self.headers.get("Range")
-        self.asked.append(wanted)
+        self.requested.append(wanted)
         resumed = wanted is not None and self.ranges
         data = self.data[int(wanted.removeprefix("bytes=").rstrip("-")) :] if resumed else self.data
         self.send_response(206 if resumed else 200)
         self.end_headers()
-        self.wfile.write(data[: len(data) // 2] if self.broken and len(self.asked) == 1 else data)
+        self.wfile.write(data[: len(data) // 2] if self.broken and len(self.requested) == 1 else data)
 
     def log_message(self, *args):
         pass
@@ -138,7 +138,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    handler = type("Fresh", (Handler,), {"data": os.urandom(10_000), "asked": []})
+    handler = type("Fresh", (Handler,), {"data": os.urandom(10_000), "requested": []})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
         threading.Thread(target=httpd.serve_forever, daemon=True).start()
         handler.url = f"http://127.0.0.1:{httpd.server_address[1]}/"
@@ -149,13 +149,13 @@ def server():
 @pytest.mark.parametrize("ranges", [True, False])
 def test_download_goes_on_where_it_stopped(tmp_path, server, ranges):
     server.broken, server.ranges = True, ranges
-    facts = (len(server.data), hashlib.sha256(server.data).hexdigest())
+    published = (len(server.data), hashlib.sha256(server.data).hexdigest())
     with pytest.raises(OSError, match="stopped after 5000 of 10000 bytes"):
-        resume(server.url, tmp_path / "file", *facts)
+        resume_download(server.url, tmp_path / "file", *published)
     assert not (tmp_path / "file").exists()
-    resume(server.url, tmp_path / "file", *facts)
+    resume_download(server.url, tmp_path / "file", *published)
     assert (tmp_path / "file").read_bytes() == server.data
-    assert server.asked == [None, "bytes=5000-"]
+    assert server.requested == [None, "bytes=5000-"]
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -191,5 +191,5 @@ def test_real_photos_are_cropped(tmp_path):
     # Maltese dog: its box is (10, 61, 335, 455)
     photo = Image.open(folder / "Images" / "n02085936-Maltese_dog" / "n02085936_24178.jpg").convert("RGB")
     expected = np.asarray(photo.crop((10, 61, 335, 455)).resize((32, 32), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
-    found = images[labels.tolist().index(BREEDS.index("Maltese dog"))]
-    assert np.abs(found.astype(int) - expected).max() <= 1
+    image = images[labels.tolist().index(BREEDS.index("Maltese dog"))]
+    assert np.abs(image.astype(int) - expected).max() <= 1

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ldg.data.strokes import Strokes, draw
+from ldg.data.strokes import Strokes, draw_characters
 
 
 def drawn(split="train", **arguments):
@@ -27,7 +27,7 @@ def test_no_image_twice():
 
 
 def test_conventions():
-    images = draw(np.repeat(np.arange(62), 20), (0,))[:, 0]
+    images = draw_characters(np.repeat(np.arange(62), 20), (0,))[:, 0]
     ink = images > 30
     assert not images[:, [0, 0, 27, 27], [0, 27, 0, 27]].any()  # black paper
     assert (images.max((1, 2)) > 150).all()  # white ink
@@ -40,7 +40,7 @@ def test_conventions():
     assert abs(sizes["o"] - sizes["O"]) < 3 and abs(sizes["c"] - sizes["C"]) < 4
 
 
-def test_characters_are_told_apart():
+def test_characters_are_distinct():
     """A nearest-mean classifier of blurred images is right far more often than 1 in 62."""
     train, labels = drawn(per_class=50)
     test, truth = drawn("test", test_per_class=10)

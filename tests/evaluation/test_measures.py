@@ -1,4 +1,4 @@
-"""Measures against cases with known answers."""
+"""Measures against cases with known answers, and what all of them have in common."""
 
 import math
 from functools import partial
@@ -8,29 +8,34 @@ import pytest
 import torch
 from torch import nn
 
-from ldg.evaluation import distance, latent, reads
-from ldg.evaluation.distance import Distance, covered, frechet, kernel
+from ldg.config.compose import compose_measures
+from ldg.data.module import ImageDataModule
+from ldg.evaluation import cas, class_accuracy, distance, latent
+from ldg.evaluation.class_accuracy import ClassAccuracy
+from ldg.evaluation.context import EvaluationContext, Skipped
+from ldg.evaluation.distance import Distance, coverage, frechet_distance, kernel_distance
 from ldg.evaluation.elbo import Elbo, elbo
 from ldg.evaluation.latent import Latent
-from ldg.evaluation.marginal import Marginal, binarized, marginal
-from ldg.evaluation.measure import Value, mean
-from ldg.evaluation.reads import Reads
-from ldg.evaluation.reconstruction import Reconstruction, reconstruction
+from ldg.evaluation.marginal import Marginal, binarize, marginal
+from ldg.evaluation.measure import mean_and_error
+from ldg.evaluation.reconstruction import reconstruction
+from ldg.evaluation.scorecard import build_measures
 from ldg.evaluation.speed import Speed
-from ldg.evaluation.subject import Skipped, Subject
 from ldg.models.classifier import Classifier
 from ldg.models.likelihoods import Bernoulli, Gaussian
 from ldg.models.posterior import Posterior
 from ldg.models.priors import Flow
+from ldg.training.module import make_module
+from ldg.training.run import make_data
 from tests.models.test_vae import linear_gaussian, make
-from tests.runs import TINY, configured
+from tests.runs import FEW, MEASURES, TINY, configured
+
+made = partial(make, shape=(1, 28, 28), classes=62)
 
 
 @pytest.fixture(scope="module")
 def data():
-    from ldg.training.run import instantiate_data
-
-    return instantiate_data(configured(*TINY))
+    return make_data(configured(*TINY).data)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +45,7 @@ def judge():
 
 
 class Copier(nn.Module):
-    """A 'generator' that hands out the real test images of the class asked for, one after the other."""
+    """A 'generator' that returns the real test images of the requested class, one after the other."""
 
     conditioning, num_classes, latent_dim, image_shape = "both", 62, 4, (1, 28, 28)
 
@@ -53,22 +58,29 @@ class Copier(nn.Module):
         turn = {}
         rows = []
         for label in labels.tolist():
-            mine = (self.labels == label).nonzero().flatten()
-            rows.append(int(mine[turn.get(label, 0) % len(mine)]))
+            of_class = (self.labels == label).nonzero().flatten()
+            rows.append(int(of_class[turn.get(label, 0) % len(of_class)]))
             turn[label] = turn.get(label, 0) + 1
         return self.images[rows].float() / 255
 
 
 def test_the_mean_has_its_standard_error():
-    value = mean(torch.tensor([1.0, 2.0, 3.0, 6.0]), "nats")
-    assert value.value == 3.0 and value.error == pytest.approx(math.sqrt(14 / 3 / 4))
-    assert math.isnan(mean(torch.tensor([1.0, math.nan])).value)  # reported, not averaged away
+    assert mean_and_error(torch.tensor([1.0, 2.0, 3.0, 6.0])) == (3.0, pytest.approx(math.sqrt(14 / 3 / 4)))
+    assert math.isnan(mean_and_error(torch.tensor([1.0, math.nan]))[0])  # reported, not averaged away
+    assert mean_and_error(torch.tensor([2.0])) == (2.0, None)
+
+
+def test_a_value_has_the_unit_and_the_direction_of_its_quantity():
+    value = Elbo().mean("elbo", torch.tensor([-1.0, -3.0]))
+    assert (value.value, value.error, value.unit, value.better) == (-2.0, 1.0, "nats", "higher")
+    value = Latent().value("label_information", 0.1, unit="of 2 nats", better="lower")
+    assert (value.unit, value.better, value.error) == ("of 2 nats", "lower", None)
 
 
 def test_marginal_likelihood_of_a_linear_gaussian_model_tends_to_the_closed_form():
     model, x, exact = linear_gaussian()
     labels = torch.zeros(len(x), dtype=torch.long)
-    model.encoder.variance = 0.2  # a poor posterior, so that the bounds differ
+    model.network.variance = 0.2  # a poor posterior, so that the bounds differ
     generator = torch.Generator().manual_seed(0)
     lower = torch.stack([torch.sub(*elbo(model, x, labels, 200, generator)) for _ in range(5)]).mean(0)
     bounds = [marginal(model, x, labels, k, generator) for k in (5, 5000)]
@@ -77,28 +89,26 @@ def test_marginal_likelihood_of_a_linear_gaussian_model_tends_to_the_closed_form
 
 
 def test_the_marginal_of_some_images_estimates_that_of_all(data):
-    model = make(shape=(1, 28, 28), classes=62, latent_dim=2)
-    subject = Subject(model, data=data)
-    some, every = (Marginal(20, images)(subject).values["marginal"] for images in (60, None))
+    context = EvaluationContext(made(latent_dim=2), data=data)
+    some, every = (Marginal(20, images)(context).values["marginal"] for images in (60, None))
     assert some.error is not None and abs(some.value - every.value) < 4 * some.error
-    bound = Elbo()(subject).values["elbo"]
+    bound = Elbo()(context).values["elbo"]
     assert every.value > bound.value - 2 * bound.error
 
 
 def test_elbo_has_bits_per_dimension_only_where_the_likelihood_is_discrete(data):
-    grey = make(shape=(1, 28, 28), classes=62)
-    assert "bits_per_dim" not in Elbo()(Subject(grey, data=data)).values
-    binary = make(shape=(1, 28, 28), classes=62, likelihood=Bernoulli("static", seed=3))
-    result = Elbo(samples=2)(Subject(binary, data=data))
+    assert "bits_per_dim" not in Elbo()(EvaluationContext(made(), data=data)).values
+    binary = made(likelihood=Bernoulli("static", seed=3))
+    result = Elbo(samples=2)(EvaluationContext(binary, data=data))
     expected = -result.values["elbo"].value / (math.log(2) * 784)
     assert result.values["bits_per_dim"].value == pytest.approx(expected)
-    assert "binarised once, seed 3" in result.setting and "2 draws" in result.setting
+    assert binary.likelihood.description in result.setting and "2 draws" in result.setting
 
 
 def test_the_elbo_of_other_likelihoods_is_also_that_of_their_mean_as_a_grey_bernoulli(data):
     def values(likelihood):
         torch.manual_seed(0)
-        return Elbo()(Subject(make(shape=(1, 28, 28), classes=62, likelihood=likelihood), data=data)).values
+        return Elbo()(EvaluationContext(made(likelihood=likelihood), data=data)).values
 
     grey, density = values(Bernoulli()), values(Gaussian())  # the same weights, whose mean is the same sigmoid
     assert "elbo_grey" not in grey
@@ -106,47 +116,48 @@ def test_the_elbo_of_other_likelihoods_is_also_that_of_their_mean_as_a_grey_bern
     assert density["elbo_grey"].value == pytest.approx(grey["elbo"].value, **close) != density["elbo"].value
 
 
-def test_the_marginal_of_images_binarised_once_with_numpys_seed(data):
-    subject = Subject(make(shape=(1, 28, 28), classes=62, likelihood=Bernoulli("dynamic")), data=data)
-    images, _ = subject.images("test")
+def test_the_marginal_of_images_statically_binarised_with_numpys_seed(data):
+    context = EvaluationContext(made(likelihood=Bernoulli("dynamic")), data=data)
+    images, _ = context.images("test")
     np.random.seed(777)
     expected = np.random.binomial(1, images.numpy() / 255)  # as published
-    assert (binarized(images, 777).numpy() == 255 * expected).all()
-    result = Marginal(2, 20, binarize_seed=777)(subject)
-    assert "numpy seed 777" in result.setting and result == Marginal(2, 20, binarize_seed=777)(subject)
+    assert (binarize(images, 777).numpy() == 255 * expected).all()
+    result = Marginal(2, 20, binarize_seed=777)(context)
+    assert "numpy seed 777" in result.setting and result == Marginal(2, 20, binarize_seed=777)(context)
     with pytest.raises(Skipped, match="binarize=dynamic"):
-        Marginal(binarize_seed=777)(Subject(make(shape=(1, 28, 28), classes=62), data=data))
+        Marginal(binarize_seed=777)(EvaluationContext(made(), data=data))
 
 
 def test_a_set_has_no_distance_from_itself_and_noise_adds_some():
     generator = torch.Generator().manual_seed(0)
     real = torch.randn(2000, 8, generator=generator)
     noisy = [real + scale * torch.randn(real.shape, generator=generator) for scale in (0.0, 0.5, 1.0, 2.0)]
-    fids, kids = [frechet(real, x) for x in noisy], [kernel(real, x) for x in noisy]
+    fids, kids = [frechet_distance(real, x) for x in noisy], [kernel_distance(real, x) for x in noisy]
     assert fids[0] == pytest.approx(0, abs=1e-3) and abs(kids[0]) < 0.02
     assert fids == sorted(fids) and kids[1:] == sorted(kids[1:]) and kids[1] > kids[0]
     # of two normal distributions: |mean difference|^2 + (difference of the standard deviations)^2 a dimension
     shifted = 3 + 2 * torch.randn(20_000, 8, generator=generator)
-    assert frechet(torch.randn(20_000, 8, generator=generator), shifted) == pytest.approx(8 * (9 + 1), rel=0.02)
+    distance_of_normals = frechet_distance(torch.randn(20_000, 8, generator=generator), shifted)
+    assert distance_of_normals == pytest.approx(8 * (9 + 1), rel=0.02)
 
 
 def test_precision_and_recall_tell_a_lost_mode_from_an_invented_one():
     generator = torch.Generator().manual_seed(0)
     modes = [torch.randn(300, 2, generator=generator) + 50 * i for i in range(2)]
     both, first = torch.cat(modes), torch.randn(300, 2, generator=generator)
-    assert covered(both, both) == 1.0
-    assert covered(first, both) > 0.9 and 0.4 < covered(both, first) < 0.5  # all precise, half of it recalled
-    assert covered(both + 1000, both) == 0.0
+    assert coverage(both, both) == 1.0
+    assert coverage(first, both) > 0.9 and 0.4 < coverage(both, first) < 0.5  # all precise, half of it recalled
+    assert coverage(both + 1000, both) == 0.0
 
 
-def test_a_generator_that_copies_test_images_scores_the_judges_own_accuracy(data, judge):
-    subject = Subject(Copier(data), data=data, judge=judge)
-    result = Reads(per_class=2)(subject)
-    assert set(result.values) == {"reads", "reads_overall", "reads_merged"}
+def test_a_generator_that_copies_test_images_reaches_the_judges_accuracy_on_them(data, judge):
+    context = EvaluationContext(Copier(data), data=data, judge=judge)
+    result = ClassAccuracy(per_class=2)(context)
+    assert list(result.values) == ["class_accuracy", "class_accuracy_by_frequency", "class_accuracy_merged"]
     for value in result.values.values():
         assert value.value == pytest.approx(value.reference)
     assert result.detail["per_class"] == result.detail["per_class_real"]
-    values = Distance(rounds=2)(subject).values
+    values = Distance(rounds=2)(context).values
     assert values["fid"].value == pytest.approx(0, abs=1e-3)
     assert values["precision"].value == values["recall"].value == 1.0
     assert values["fid"].reference > 1e3 * abs(values["fid"].value)
@@ -154,9 +165,9 @@ def test_a_generator_that_copies_test_images_scores_the_judges_own_accuracy(data
 
 def test_macro_accuracy_weighs_classes_alike():
     confusion = torch.tensor([[90, 10, 0], [5, 5, 0], [0, 0, 0]])
-    accuracy, error = reads.macro(confusion)
+    accuracy, error = class_accuracy.weighted_accuracy(confusion)
     assert accuracy == pytest.approx(0.7) and 0.05 < error < 0.12
-    assert reads.macro(confusion, confusion.sum(1))[0] == pytest.approx(95 / 110)
+    assert class_accuracy.weighted_accuracy(confusion, confusion.sum(1))[0] == pytest.approx(95 / 110)
 
 
 def test_look_alikes_merge_to_47_classes(data):
@@ -165,16 +176,23 @@ def test_look_alikes_merge_to_47_classes(data):
     confusion[small, capital] = 4
     confusion[capital, capital] = 2
     confusion[data.classes.index("a"), data.classes.index("A")] = 1  # not alike
-    joined = reads.merged(confusion, data.classes)
-    assert joined.shape == (47, 47) and joined.sum() == 7 and joined.diag().sum() == 6
+    merged = class_accuracy.merge_lookalikes(confusion, data.classes)
+    assert merged.shape == (47, 47) and merged.sum() == 7 and merged.diag().sum() == 6
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"), [("0123", False), ("abc", False), ("aA", False), ("cC", True), (["c", "Cat"], False)]
+)
+def test_classes_have_look_alikes_where_both_cases_of_such_a_letter_are_among_them(classes, expected):
+    assert class_accuracy.has_lookalikes(classes) == expected
 
 
 def test_a_collapsed_model_has_no_active_units_and_its_code_no_label(data):
-    model = make(shape=(1, 28, 28), classes=62, latent_dim=3)
+    model = made(latent_dim=3)
     with torch.no_grad():
-        for parameter in model.encoder.parameters():
+        for parameter in model.network.encoder.parameters():
             parameter.zero_()
-    result = Latent(probe=100)(Subject(model, data=data))
+    result = Latent(probe=100)(EvaluationContext(model, data=data))
     assert result.values["active_units"].value == 0
     assert result.values["aggregate_kl"].value == pytest.approx(0, abs=1e-5)
     assert result.values["moments_kl"].value == pytest.approx(0, abs=1e-6)
@@ -182,25 +200,25 @@ def test_a_collapsed_model_has_no_active_units_and_its_code_no_label(data):
     assert result.detail["kl_per_dim"] == [0, 0, 0]
 
 
-def test_under_a_learned_prior_the_noise_behind_the_codes_is_judged(data):
+def test_under_a_learned_prior_the_noise_behind_the_codes_is_measured(data):
     """A flow that moves and scales: codes far from N(0, 1) that are just what it expects, and codes that are not."""
-    model = make(shape=(1, 28, 28), classes=62, latent_dim=2, prior=partial(Flow, couplings=2, hidden=4))
+    model = made(latent_dim=2, prior=partial(Flow, couplings=2, hidden=4))
     with torch.no_grad():
         for place, coupling in enumerate(model.prior.couplings):  # the second half by 2 z + 3, then the first
             log_scale, shift = torch.tensor(2 * math.atanh(math.log(2) / 2)), torch.tensor(3.0 + place)
             coupling.network[-1].bias.copy_(torch.stack([log_scale, shift]))
-        for parameter in model.encoder.parameters():
+        for parameter in model.network.encoder.parameters():
             parameter.zero_()
-        found = {}
+        results = {}
         for name, mean, variance in (("like", [4.0, 3.0], 4.0), ("unlike", [0.0, 0.0], 1.0)):
-            model.encoder.layers[-1].bias.copy_(torch.tensor([*mean, math.log(variance), math.log(variance)]))
-            found[name] = Latent(probe=100)(Subject(model, data=data))
-    assert found["like"].values["moments_kl"].value < 0.1  # 124 draws
+            model.network.encoder[-1].bias.copy_(torch.tensor([*mean, math.log(variance), math.log(variance)]))
+            results[name] = Latent(probe=100)(EvaluationContext(model, data=data))
+    assert results["like"].values["moments_kl"].value < 0.1  # 124 draws
     # N(-m, 1/4) in each dimension, m = 3/2 and 4/2
     expected = sum(0.5 * (m**2 + 0.25 - 1 - math.log(0.25)) for m in (1.5, 2.0))
-    assert found["unlike"].values["moments_kl"].value == pytest.approx(expected, rel=0.1)
-    assert found["like"].detail["kl_per_dim"] == pytest.approx([0, 0], abs=1e-5)
-    assert "learned prior" in found["like"].setting
+    assert results["unlike"].values["moments_kl"].value == pytest.approx(expected, rel=0.1)
+    assert results["like"].detail["kl_per_dim"] == pytest.approx([0, 0], abs=1e-5)
+    assert "learned prior" in results["like"].setting
 
 
 def test_the_aggregate_posterior_of_known_distributions():
@@ -220,62 +238,115 @@ def test_the_aggregate_posterior_of_known_distributions():
 def test_label_information_between_nothing_and_everything():
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(4, (4000,), generator=generator)
-    known, new = slice(None, 3000), slice(3000, None)
+    train, test = slice(None, 3000), slice(3000, None)
     noise = torch.randn(4000, 4, generator=generator)
-    told = 20 * torch.nn.functional.one_hot(labels, 4) + noise
-    bound, error, entropy = latent.label_information(told[known], labels[known], told[new], labels[new])
+    code = 20 * torch.nn.functional.one_hot(labels, 4) + noise
+    bound, error, entropy = latent.label_information(code[train], labels[train], code[test], labels[test])
     assert entropy == pytest.approx(math.log(4), abs=0.01) and bound == pytest.approx(entropy, abs=0.05)
     assert error < 0.02
-    assert latent.label_information(noise[known], labels[known], noise[new], labels[new])[0] < 0.05
+    assert latent.label_information(noise[train], labels[train], noise[test], labels[test])[0] < 0.05
 
 
-def test_a_perfect_reconstruction(data):
-    class Mirror(nn.Module):
-        def reconstruct(self, x, labels):
-            return x
+class Dimmer(nn.Module):
+    """Reconstructs images at a fraction of their brightness."""
 
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def reconstruct(self, x, labels, generator):
+        return self.factor * x
+
+
+def test_reconstructions_are_compared_pixel_by_pixel(data):
     images, labels = data.test[torch.arange(20)]
-    squared, psnr, ssim = reconstruction(Mirror(), images, labels)
+    squared, psnr, ssim = reconstruction(Dimmer(1.0), images, labels)
     assert squared.tolist() == [0] * 20 and psnr.isinf().all()
     torch.testing.assert_close(ssim, torch.ones(20))
-    half = type("Half", (), {"reconstruct": lambda self, x, c: x / 2})()
-    squared, psnr, ssim = reconstruction(half, images, labels)
+    squared, psnr, ssim = reconstruction(Dimmer(0.5), images, labels)
     torch.testing.assert_close(squared, (images.float() / 510).square().mean((1, 2, 3)))
     torch.testing.assert_close(psnr, -10 * squared.log10())
     assert (ssim < 1).all()
 
 
-def test_a_model_without_labels_skips_what_asks_for_a_class(data, judge):
-    subject = Subject(make(shape=(1, 28, 28), classes=62, conditioning="none"), data=data, judge=judge)
-    with pytest.raises(Skipped, match="conditioning=none"):
-        Reads()(subject)
-    assert "latency" not in Speed(repeats=1)(subject).values
-    assert set(Distance(rounds=1)(subject).values) == {"fid", "kid", "precision", "recall"}
-
-
-def test_the_seed_decides_every_number(data, judge):
-    def values(seed):
-        subject = Subject(make(shape=(1, 28, 28), classes=62), seed, data=data, judge=judge)
-        measures = [Elbo(), Marginal(3, 50), Reads(2), Distance(1), Latent(probe=100), Reconstruction()]
-        return {name: value for measure in measures for name, value in measure(subject).values.items()}
-
-    first, again, other = values(0), values(0), values(1)
-    assert first == again
-    assert all(first[name] != other[name] for name in ("elbo", "marginal", "fid", "label_information"))
+def test_a_model_without_labels_skips_what_needs_a_requested_class(data, judge):
+    context = EvaluationContext(made(conditioning="none"), data=data, judge=judge)
+    for measure in (ClassAccuracy(), cas.Cas()):
+        with pytest.raises(Skipped, match="conditioning=none"):
+            measure(context)
+    assert "latency" not in Speed(repeats=1)(context).values
+    assert set(Distance(rounds=1)(context).values) == {"fid", "kid", "precision", "recall"}
 
 
 def test_speed_counts_what_there_is(data):
-    model = make(shape=(1, 28, 28), classes=62)
+    model = made()
     model.classes = data.classes
-    values = Speed(repeats=2)(Subject(model)).values  # it needs no data
+    values = Speed(repeats=2)(EvaluationContext(model)).values  # it needs no data
     assert values["parameters"].value == sum(p.numel() for p in model.parameters())
     assert values["images_per_second"].value > 100 and 0 < values["latency"].value < 60_000
-    assert isinstance(values["latency"], Value)
+    assert values["latency"].unit == "ms" and values["latency"].error is not None
 
 
 def test_features_are_computed_once(data, judge, monkeypatch):
-    subject = Subject(Copier(data), data=data, judge=judge)
-    assert subject.test_features is subject.test_features
-    assert subject.test_features.shape == (len(data.test), judge.head.in_features)
-    monkeypatch.setattr(distance, "frechet", lambda real, drawn: float(len(real) - len(drawn)))
-    assert Distance(rounds=1)(subject).values["fid"].value == 0  # as many of each
+    context = EvaluationContext(Copier(data), data=data, judge=judge)
+    assert context.test_features is context.test_features
+    assert context.test_features.shape == (len(data.test), judge.head.in_features)
+    monkeypatch.setattr(distance, "frechet_distance", lambda real, generated: float(len(real) - len(generated)))
+    assert Distance(rounds=1)(context).values["fid"].value == 0  # as many of each
+
+
+@pytest.fixture
+def measure_by_name(data, judge, monkeypatch):
+    """Carry out a measure of configs/measure on an untrained model of dynamically binarised images.
+
+    The judge is untrained too; what Cas would train a classifier on is kept in ``training_images``.
+    """
+    training_images = []
+
+    def keep(config, data: ImageDataModule):
+        training_images.append(data.train.images)
+
+    monkeypatch.setattr(cas, "run", keep)
+    monkeypatch.setattr(cas, "load_judge", lambda path: judge)
+    monkeypatch.setattr(cas, "find_judge", lambda *_: judge)
+    config = configured(*TINY, "likelihood.binarize=dynamic")
+    model = make_module(config, data.classes).model
+    model.config = config.to_dict()
+    measures = build_measures(compose_measures(FEW))
+
+    def carry_out(name, seed=0):
+        return measures[name](EvaluationContext(model, seed, data=data, judge=judge))
+
+    carry_out.model, carry_out.training_images = model, training_images
+    return carry_out
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_shows_the_encoder_the_binarised_images_that_the_likelihood_explains(
+    name, measure_by_name, monkeypatch
+):
+    shown = []
+    network = measure_by_name.model.network
+    encode = network.encode
+    monkeypatch.setattr(network, "encode", lambda x, c: (shown.append(x.clone()), encode(x, c))[1])
+    assert measure_by_name(name).values
+    assert all(x.unique().tolist() == [0, 1] for x in shown)
+    assert bool(shown) == (name in {"elbo", "marginal", "latent", "reconstruction"})  # the others only sample
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_the_seed_decides_every_number(name, measure_by_name):
+    results = []
+    for state, seed in enumerate((5, 5, 6)):
+        torch.manual_seed(state)  # of no importance
+        np.random.seed(state)
+        results.append(measure_by_name(name, seed))
+    if name == "speed":
+        assert results[0].values["parameters"] == results[1].values["parameters"]  # the others are times
+        return
+    assert results[0] == results[1]
+    if name in {"elbo", "marginal", "distance", "latent", "reconstruction"}:
+        assert results[0].values != results[2].values
+    if name == "cas":
+        first, again, other = measure_by_name.training_images
+        assert torch.equal(first, again) and not torch.equal(first, other)

@@ -1,4 +1,4 @@
-"""Scorecards: kept in files, set side by side, and honest about what could not be measured."""
+"""Scorecards: kept in files, set side by side, and complete about what could not be measured."""
 
 import dataclasses
 import json
@@ -8,20 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from ldg.checkpoint import load
-from ldg.data.module import ImageDataModule
+from ldg.checkpoint import build, data_config, load, load_data
+from ldg.config.compose import compose_measures
+from ldg.data.dataset import cache_folder
 from ldg.errors import UserError
-from ldg.evaluation import judge as judges
 from ldg.evaluation import report, scorecard, table
-from ldg.evaluation.measure import Result, Value
-from ldg.evaluation.subject import Subject, data_config, data_of
-from ldg.training.config import accept_measures
-from tests.conftest import HOME
-from tests.runs import TINY, train
-
-FEW = ["marginal.samples=2", "marginal.images=20", "reads.per_class=1", "distance.rounds=2", "latent.probe=60"]
-FEW += ["speed.repeats=1", "cas.epochs=1"]
-MEASURES = sorted(file.stem for file in (HOME / "configs/measure").glob("*.yaml"))
+from ldg.evaluation.context import EvaluationContext
+from ldg.evaluation.judge import find_judge, load_judge
+from ldg.evaluation.measure import Result, Value, list_quantities
+from tests.runs import FEW, MEASURES, TINY, train
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +27,11 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured(folder):
-    """The scorecard of a tiny run, every measure on it, and what was told meanwhile."""
-    told = []
-    chosen = scorecard.make(accept_measures(FEW, HOME))
-    card, subject = scorecard.evaluate(folder, chosen, tell=told.append)
-    return card, subject, told
+    """The scorecard of a tiny run with every measure, what was measured, and the lines that were reported."""
+    lines = []
+    measures = scorecard.build_measures(compose_measures(FEW))
+    card, context = scorecard.evaluate_checkpoint(folder, measures, report=lines.append)
+    return card, context, lines
 
 
 def card(name="a", **values):
@@ -44,32 +39,33 @@ def card(name="a", **values):
     return scorecard.Scorecard(name, f"{name}.ckpt", 0, {"data": "Strokes"}, results, made={"date": "2026-11-23"})
 
 
-def test_every_measure_has_a_yaml_and_says_how_it_was_made(measured):
-    card, _, told = measured
+def test_every_measure_has_a_yaml_and_describes_its_setting(measured):
+    card, _, lines = measured
     assert sorted(card.results) == MEASURES and not card.skipped and not card.problems
-    assert [line.split(" ")[0] for line in told] == list(card.results)
-    assert set(card.values) <= set(table.TITLES)
-    for result in card.results.values():
+    assert [line.split(" ")[0] for line in lines] == list(card.results) == list(compose_measures([]))
+    for name, result in card.results.items():
         assert result.setting and result.values
-    for name in ("reads", "reads_overall", "reads_merged", "fid", "precision", "cas"):
+        declared = {quantity.name for quantity in scorecard.build_measures(compose_measures([]))[name].quantities}
+        assert set(result.values) <= declared
+    for name in ("class_accuracy", "class_accuracy_by_frequency", "class_accuracy_merged", "fid", "precision", "cas"):
         assert card.values[name].reference is not None and card.values[name].error is not None
 
 
 def test_the_files_hold_what_was_measured(measured, folder):
-    card, subject, _ = measured
-    assert report.publish(card, subject) == folder
+    card, context, _ = measured
+    assert report.publish_scorecard(card, context) == folder
     content = json.loads((folder / "scorecard.json").read_text())
     assert content["schema"] == "ldg.scorecard/1"
     assert content["results"]["elbo"]["values"]["elbo"]["value"] == card.values["elbo"].value
-    assert scorecard.read(folder / "scorecard.json") == card
+    assert scorecard.read_scorecard(folder / "scorecard.json") == card
     text = (folder / "scorecard.md").read_text()
     for name in card.values:
-        assert table.TITLES[name] in text
+        assert list_quantities()[name].title in text
     for result in card.results.values():
         assert result.setting in text
     width, height = Image.open(folder / "scorecard.png").size
     assert width > 1500 and height > 1000
-    assert not list(folder.glob("*.part"))
+    assert {path.name for path in folder.glob("*scorecard*")} == {f"scorecard.{kind}" for kind in ("json", "md", "png")}
 
 
 def test_the_elbo_is_that_of_the_test_at_the_end_of_training(measured, folder):
@@ -78,60 +74,93 @@ def test_the_elbo_is_that_of_the_test_at_the_end_of_training(measured, folder):
     assert abs(value.value - reached) < 3 * value.error  # another draw of z
 
 
-def test_the_judge_is_trained_once(folder, measured):
+def test_the_judge_is_trained_once(folder, measured, monkeypatch):
+    monkeypatch.setattr("ldg.evaluation.judge.run", lambda *_: pytest.fail("it is trained again"))
     model = load(folder)
-    (cached,) = [
-        p for p in judges.cache_folder(data_config(model)["cache"]).glob("judges/judge_strokes-*") if p.is_dir()
-    ][:1]
-    before = (cached / "checkpoints/best.ckpt").stat().st_mtime_ns
-    again = judges.find(data_of(model), data_config(model))
-    assert (cached / "checkpoints/best.ckpt").stat().st_mtime_ns == before
-    assert again.classes == model.classes
+    assert find_judge(load_data(model), data_config(model)).classes == model.classes
 
 
 def test_the_judge_belongs_to_its_images(folder):
     config = data_config(load(folder))
     other = config | {"dataset": config["dataset"] | {"seed": 5}}
-    prints = {ImageDataModule.fingerprint.fget(judges_data(c)) for c in (config, other, config | {"batch_size": 7})}
+    prints = {build(c).fingerprint for c in (config, other, config | {"batch_size": 7})}
     assert len(prints) == 2  # other images, another judge; other batches, the same
-
-
-def judges_data(config):
-    from ldg.checkpoint import build
-
-    return build(config)
 
 
 def test_the_best_of_a_row_is_marked_only_where_it_was_measured_alike():
     first, second = card("a", elbo=-130.0), card("b", elbo=-128.0)
-    assert table.best([first, second], "elbo") == {1}
-    assert "**-128.00 ± 0.50**" in table.markdown_rows([first, second])
+    assert table.best_columns([first, second], "elbo") == {1}
+    assert "**-128.00 ± 0.50**" in table.format_markdown_table([first, second])
     second.results["elbo"] = dataclasses.replace(second.results["elbo"], setting="otherwise")
-    assert table.best([first, second], "elbo") == set()
-    assert table.best([first], "elbo") == set()
-    assert table.best([card("a", elbo=1.0), card("b", elbo=math.nan), card("c", elbo=0.5)], "elbo") == {0}
+    assert table.best_columns([first, second], "elbo") == set()
+    assert table.best_columns([first], "elbo") == set()
+    assert table.best_columns([card("a", elbo=1.0), card("b", elbo=math.nan), card("c", elbo=0.5)], "elbo") == {0}
 
 
-def test_numbers_are_as_long_as_their_error_allows():
-    assert table.cell(Value(-128.7134, 0.307)) == "-128.71 ± 0.31"
-    assert table.cell(Value(0.00612, 0.0000213)) == "0.006120 ± 0.000021"
-    assert table.cell(Value(5304.2, 864.0)) == "5,304 ± 864"
-    assert table.cell(Value(668116)) == "668,116"
-    assert table.cell(Value(math.nan, 0.1)) == "no number"
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Value(-128.7134, 0.307), "-128.71 ± 0.31"),
+        (Value(0.00612, 0.0000213), "0.006120 ± 0.000021"),
+        (Value(5304.2, 864.0), "5,304 ± 864"),
+        (Value(668116), "668,116"),
+        (Value(math.nan, 0.1), "NaN"),
+        (Value(-math.inf), "-inf"),
+    ],
+)
+def test_numbers_are_as_long_as_their_error_allows(value, text):
+    assert table.format_value(value) == text
 
 
-def test_what_is_no_number_is_reported(tmp_path):
+def test_nan_is_reported(tmp_path):
     broken = card("a", elbo=math.nan, kl=2.0)
     assert broken.problems == ["elbo"]
     broken.save(tmp_path)
     content = json.loads((tmp_path / "scorecard.json").read_text())
     assert content["results"]["elbo"]["values"]["elbo"]["value"] is None and content["problems"] == ["elbo"]
-    assert math.isnan(scorecard.read(tmp_path / "scorecard.json").values["elbo"].value)
-    assert "a: elbo is no number" in table.console([broken])
+    assert math.isnan(scorecard.read_scorecard(tmp_path / "scorecard.json").values["elbo"].value)
+    assert "a: elbo is NaN or infinite" in table.format_text([broken])
     content["schema"] = "ldg.scorecard/9"
     (tmp_path / "scorecard.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match="not of the format"):
-        scorecard.read(tmp_path / "scorecard.json")
+        scorecard.read_scorecard(tmp_path / "scorecard.json")
+
+
+OLD = {
+    "schema": "ldg.scorecard/1",
+    "name": "a",
+    "checkpoint": "a.ckpt",
+    "seed": 0,
+    "model": {"data": "EMNIST"},
+    "results": {
+        "reads": {
+            "setting": "100 images a class",
+            "values": {
+                name: {"value": value, "error": 0.01, "unit": "", "better": "higher", "reference": 0.9}
+                for name, value in (("reads", 0.7), ("reads_overall", 0.8), ("reads_merged", None))
+            },
+            "detail": {"classes": ["a"], "per_class": [0.7], "per_class_real": [0.9], "confusion": [[1]]},
+        }
+    },
+    "skipped": {"reads": "no labels", "cas": "no labels"},
+    "made": {"date": "2026-11-23"},
+    "problems": ["reads_merged"],
+}
+NEW = ("class_accuracy", "class_accuracy_by_frequency", "class_accuracy_merged")
+
+
+def test_a_file_with_the_old_names_is_read_with_the_new_ones(tmp_path):
+    file = tmp_path / "scorecard.json"
+    file.write_text(json.dumps(OLD))
+    card = scorecard.read_scorecard(file)
+    assert list(card.results) == ["class_accuracy"] and list(card.skipped) == ["class_accuracy", "cas"]
+    assert tuple(card.values) == NEW and set(NEW) <= set(list_quantities())
+    assert card.values["class_accuracy"] == Value(0.7, 0.01, "", "higher", 0.9)
+    assert card.problems == ["class_accuracy_merged"]
+    card.save(tmp_path)
+    assert "reads" not in file.read_text()
+    assert list(scorecard.read_scorecard(file).values) == list(card.values)
+    assert report.picture_of(card).class_accuracy == OLD["results"]["reads"]["detail"]
 
 
 def test_without_its_data_set_a_model_is_still_timed(folder, monkeypatch):
@@ -140,24 +169,24 @@ def test_without_its_data_set_a_model_is_still_timed(folder, monkeypatch):
     model.config["data"] |= {"_target_": "ldg.data.module.ImageDataModule", "image_shape": [1, 28, 28]}
     model.config["data"] |= {"num_classes": 10, "root": "/nowhere"}
     monkeypatch.delenv("LDG_DATA", raising=False)
-    monkeypatch.setattr(scorecard.checkpoint, "load", lambda path: model)
-    found, _ = scorecard.evaluate(folder, scorecard.make(accept_measures(FEW, HOME)))
-    assert sorted(found.results) == ["speed"]
-    assert sorted(found.skipped) == [name for name in MEASURES if name != "speed"]
-    assert all("needs the data set" in reason and "/nowhere" in reason for reason in found.skipped.values())
-    assert "elbo skipped, needs the data set" in table.console([found])
+    monkeypatch.setattr(scorecard.checkpoint, "load", lambda path, device: model)
+    card, _ = scorecard.evaluate_checkpoint(folder, scorecard.build_measures(compose_measures(FEW)))
+    assert sorted(card.results) == ["speed"]
+    assert sorted(card.skipped) == [name for name in MEASURES if name != "speed"]
+    assert all("needs the data set" in reason and "/nowhere" in reason for reason in card.skipped.values())
+    assert "elbo skipped, needs the data set" in table.format_text([card])
 
 
 def test_a_judge_in_the_place_of_a_run_and_the_reverse(folder, measured):
-    with pytest.raises(UserError, match="a judge reads them"):
-        judges.load_judge(folder)
-    cache = judges.cache_folder(data_config(load(folder))["cache"])
-    judge = next(p for p in cache.glob("judges/judge_strokes-*") if p.is_dir())
-    with pytest.raises(UserError, match="is a Classifier, which reads images"):
-        scorecard.evaluate(judge, {})
+    with pytest.raises(UserError, match="a judge classifies them"):
+        load_judge(folder)
+    judges = cache_folder(data_config(load(folder))["cache"]).glob("judges/judge_strokes-*")
+    judge = next(path for path in judges if path.is_dir())
+    with pytest.raises(UserError, match="is a Classifier"):
+        scorecard.evaluate_checkpoint(judge, {})
 
 
-def test_a_subject_can_be_made_by_hand(folder):
-    subject = Subject(load(folder))
-    assert len(subject.images("test")[0]) == 124
-    assert torch.equal(subject.images("train", 10)[1], subject.images("train", 10)[1])
+def test_a_context_can_be_made_by_hand(folder):
+    context = EvaluationContext(load(folder))
+    assert len(context.images("test")[0]) == 124
+    assert torch.equal(context.images("train", 10)[1], context.images("train", 10)[1])

@@ -12,12 +12,12 @@ from tests.processes import call
 from tests.runs import TINY, train
 
 
-def test_a_line_tells_a_run_in_the_units_of_its_time(tmp_path):
+def test_a_line_has_a_run_in_the_units_of_its_time(tmp_path):
     squared = ["likelihood=gaussian", "likelihood.variance=0.125", "likelihood.activation=tanh"]
     folder, _ = train(*TINY, *squared, "trainer.max_epochs=1", "name=ldg_v1", f"outputs={tmp_path}")
     status, out, err = call(tmp_path, str(folder), script="experiments/compare.py")
     assert (status, out) == (2, "") and "no scorecard.json" in err
-    card, _ = scorecard.evaluate(folder, {"elbo": Elbo(), "latent": Latent(probe=60)}, 0, None)
+    card, _ = scorecard.evaluate_checkpoint(folder, {"elbo": Elbo(), "latent": Latent(probe=60)})
     (folder / "scorecard.json").write_text("{}")
     status, out, err = call(tmp_path, str(folder), script="experiments/compare.py")
     assert (status, out) == (2, "") and "scorecard.json is damaged" in err

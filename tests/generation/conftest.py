@@ -1,12 +1,15 @@
 """Small untrained models, and one that draws plain shapes whose geometry is known."""
 
 import string
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from ldg.models.priors import StandardNormal
+from ldg.models.dense import DenseNetwork
+from ldg.models.likelihoods import Bernoulli
+from ldg.models.vae import VAE
 
 CHARACTERS = tuple(string.digits + string.ascii_uppercase + string.ascii_lowercase)
 
@@ -22,16 +25,14 @@ class Shapes:
     def __init__(self, classes=CHARACTERS, image_shape=(1, 28, 28), latent_dim=3):
         self.classes, self.image_shape, self.latent_dim = tuple(classes), image_shape, latent_dim
         self.num_classes, self.config = len(self.classes), {}
-        self.prior = StandardNormal(latent_dim, self.num_classes)
         self.batches = []
 
-    def conditions(self, labels):
-        return labels, labels
+    device = torch.device("cpu")
 
-    def parameters(self):
-        yield torch.zeros(1)
+    def from_noise(self, noise, labels):
+        return noise
 
-    def draw(self, noise, labels):
+    def decode_noise(self, noise, labels):
         return self.decode(noise, labels)
 
     def decode(self, z, labels):
@@ -51,7 +52,7 @@ class Shapes:
         image[top + side : height - top - side, left + side : right - side] = 0
         return image.expand(channels, -1, -1)
 
-    def encode(self, x, labels=None):
+    def encode(self, x, labels=None, generator=None):
         return SimpleNamespace(mean=x.flatten(1)[:, : self.latent_dim])
 
     def sample(self, labels, temperature=1.0, generator=None):
@@ -66,6 +67,16 @@ def model():
 @pytest.fixture
 def dogs():
     return Shapes(("Chihuahua", "Shih-Tzu", "golden_retriever", "pug"), (3, 32, 32))
+
+
+@pytest.fixture
+def binarising():
+    """A model that is shown a new binary image each time."""
+    torch.manual_seed(0)
+    network = partial(DenseNetwork, hidden=[8])
+    model = VAE((1, 4, 4), 3, network, Bernoulli(binarize="dynamic"), latent_dim=3).eval()
+    model.classes = ("a", "b", "c")
+    return model
 
 
 @pytest.fixture

@@ -24,16 +24,16 @@ def test_unknown_style():
 
 
 def test_draw_repeats_by_number_and_seed():
-    z = latents.draw([0, 1, 0], 4, seed=5, temperature=1.0)
+    z = latents.draw_noise([0, 1, 0], 4, seed=5, temperature=1.0)
     assert torch.equal(z[0], z[2]) and not torch.equal(z[0], z[1])
-    assert torch.equal(z, latents.draw([0, 1, 0], 4, seed=5, temperature=1.0))
-    assert not torch.equal(z, latents.draw([0, 1, 0], 4, seed=6, temperature=1.0))
-    assert not latents.draw([0], 4, seed=5, temperature=0.0).any()
+    assert torch.equal(z, latents.draw_noise([0, 1, 0], 4, seed=5, temperature=1.0))
+    assert not torch.equal(z, latents.draw_noise([0, 1, 0], 4, seed=6, temperature=1.0))
+    assert not latents.draw_noise([0], 4, seed=5, temperature=0.0).any()
 
 
 def test_drawing_leaves_the_global_generator_alone():
     state = torch.get_rng_state()
-    latents.draw([0], 4, seed=5, temperature=1.0)
+    latents.draw_noise([0], 4, seed=5, temperature=1.0)
     assert torch.equal(state, torch.get_rng_state())
 
 

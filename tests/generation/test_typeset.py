@@ -99,12 +99,12 @@ def test_an_empty_glyph_leaves_a_gap():
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 1.0])
 def test_a_threshold_leaves_two_values(threshold):
-    page = typeset.draw(place("Hag", Baseline(100, threshold)), margin=5)
+    page = typeset.draw_marks(place("Hag", Baseline(100, threshold)), margin=5)
     assert set(np.unique(page)) <= {0.0, 1.0}
 
 
 def test_a_lower_threshold_is_bolder():
-    inks = [1 - typeset.draw(place("Hag", Baseline(100, t)), margin=5) for t in (0.1, 0.5, 0.9)]
+    inks = [1 - typeset.draw_marks(place("Hag", Baseline(100, t)), margin=5) for t in (0.1, 0.5, 0.9)]
     assert inks[0].mean() > inks[1].mean() > inks[2].mean()
 
 
@@ -115,7 +115,7 @@ def test_tiles_at_a_pitch_of_twenty():
 
 
 def test_overlapping_tiles_show_the_darker():
-    page = typeset.draw(place("aa", Tiles(1), image=np.full((28, 28), 0.75, np.float32)), margin=0)
+    page = typeset.draw_marks(place("aa", Tiles(1), image=np.full((28, 28), 0.75, np.float32)), margin=0)
     assert page.shape == (28, 48)
     np.testing.assert_allclose(page[10, 10:38], 0.25, atol=1e-6)
 

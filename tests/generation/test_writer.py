@@ -79,11 +79,10 @@ def test_colour_characters_are_captioned_pictures(shapes):
 
 
 def test_a_blend_mixes_the_labels(dogs):
-    (page,) = (writer.read(dogs, "Chihuahua+pug", Options(mix=0.3)),)
-    mixed = writer.decode(dogs, page[0], torch.zeros(1, 3))
-    ends = [
-        writer.decode(dogs, writer.read(dogs, name, Options())[0], torch.zeros(1, 3)) for name in ("chihuahua", "PUG")
-    ]
+    def decode(text):
+        return writer.decode_cells(dogs, writer.parse_text(dogs, text, Options(mix=0.3))[0], torch.zeros(1, 3))
+
+    mixed, ends = decode("Chihuahua+pug"), [decode("chihuahua"), decode("PUG")]
     np.testing.assert_allclose(mixed, 0.7 * ends[0] + 0.3 * ends[1], rtol=1e-5)
 
 

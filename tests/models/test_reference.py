@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ldg.training.run import make_module
+from ldg.training.module import make_module
 from tests.runs import configured
 
 PARAMETERS = {
@@ -25,7 +25,7 @@ PARAMETERS = {
 def system(request):
     config = configured(f"experiment={request.param}")
     torch.manual_seed(0)
-    return request.param, make_module(config, [str(i) for i in range(config["data"]["num_classes"])]).model
+    return request.param, make_module(config, [str(i) for i in range(config.data["num_classes"])]).model
 
 
 def squared_error(factor, to_range):
@@ -53,17 +53,16 @@ def test_parameters_and_loss(system):
     x, labels = torch.rand(2, *model.image_shape), torch.tensor([0, 1])
     with torch.no_grad():
         z = model.encode(x, labels).mean
-        params = model.decoder(z, None if model.conditioning == "none" else torch.eye(model.num_classes)[labels])
-        found = -model.likelihood.log_prob(params, x) - constant * x[0].numel()
-        torch.testing.assert_close(found, loss(x, model.decode(z, labels)), rtol=1e-4, atol=1e-2)
+        condition = None if model.conditioning == "none" else torch.eye(model.num_classes)[labels]
+        negative = -model.likelihood.log_prob(model.network.decode(z, condition), x) - constant * x[0].numel()
+        torch.testing.assert_close(negative, loss(x, model.decode(z, labels)), rtol=1e-4, atol=1e-2)
 
 
 def test_first_weights(system):
     name, model = system
     with torch.no_grad():
-        network = model.decoder
-        weights = torch.cat([p.flatten() for key, p in network.named_parameters() if key.startswith("hidden.0.weight")])
+        weights = model.network.decoder.hidden[0].weight
         expected = math.sqrt(2 / (2 + 512)) if name == "fashion_manifold" else 0.02
         assert float(weights.std()) == pytest.approx(expected, rel=0.1)
-        head = model.encoder.heads.weight[: model.latent_dim]
+        head = model.network.encoder.heads.weight[: model.latent_dim]
         assert float(head.std()) == pytest.approx(math.sqrt(2 / sum(head.shape)), rel=0.1)

@@ -3,11 +3,11 @@
 import multiprocessing
 
 import pytest
+import yaml
 
 from ldg.errors import UserError
 from ldg.sweeps.ledger import Ledger
 from ldg.sweeps.plan import Plan
-from tests.conftest import HOME
 
 
 def plan(folder, parameters=None, study=None):
@@ -17,18 +17,26 @@ def plan(folder, parameters=None, study=None):
 
 @pytest.fixture
 def ledger(tmp_path):
-    return Ledger.open(plan(tmp_path), "python train.py -m seed=1,2", HOME)
+    return Ledger.open(plan(tmp_path), "python train.py -m seed=1,2")
 
 
 def test_what_the_sweep_is(ledger):
-    facts = ledger.facts
-    assert facts["schema"] == "ldg.sweep/1" and facts["kind"] == "grid" and facts["runs"] == 2
-    assert facts["command"] == "python train.py -m seed=1,2" and facts["parameters"] == {"seed": ["1", "2"]}
-    assert set(facts["versions"]) == {"ldg", "torch", "pytorch-lightning", "hydra-core"}
+    sweep = ledger.read_sweep()
+    assert sweep.kind == "grid" and sweep.runs == 2
+    assert sweep.command == "python train.py -m seed=1,2" and sweep.parameters == {"seed": ["1", "2"]}
+    assert set(sweep.versions) == {"ldg", "torch", "pytorch-lightning", "hydra-core"}
+    assert yaml.safe_load((ledger.folder / "sweep.yaml").read_text())["schema"] == "ldg.sweep/1"
+
+
+def test_another_format_is_refused(ledger):
+    for text in ("", "- a", "schema: ldg.sweep/2", "schema: ldg.sweep/1"):
+        (ledger.folder / "sweep.yaml").write_text(text)
+        with pytest.raises(UserError, match=r"sweep.yaml is not of the format ldg.sweep/1"):
+            ledger.read_sweep()
 
 
 def test_opened_again_it_stays(ledger, tmp_path):
-    assert Ledger.open(plan(tmp_path), "another command", HOME).facts == ledger.facts
+    assert Ledger.open(plan(tmp_path), "another command").read_sweep() == ledger.read_sweep()
 
 
 @pytest.mark.parametrize(
@@ -39,11 +47,11 @@ def test_opened_again_it_stays(ledger, tmp_path):
     ],
 )
 def test_a_folder_of_another_sweep_is_refused_and_left(ledger, tmp_path, parameters, message):
-    before = ledger.facts
+    before = ledger.read_sweep()
     with pytest.raises(UserError) as error:
-        Ledger.open(plan(tmp_path, parameters), "", HOME)
+        Ledger.open(plan(tmp_path, parameters), "")
     assert message in str(error.value) and "sweep_name=" in str(error.value)
-    assert ledger.facts == before
+    assert ledger.read_sweep() == before
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
@@ -52,17 +60,24 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     other.mkdir(exist_ok=True)
     (other / "thesis.tex").write_text("dear")
     with pytest.raises(UserError, match="is not empty and holds no sweep"):
-        Ledger.open(plan(tmp_path), "", HOME)
+        Ledger.open(plan(tmp_path), "")
     with pytest.raises(UserError, match="holds no sweep"):
-        _ = Ledger(other).facts
+        Ledger(other).read_sweep()
+
+
+def test_a_start_that_was_killed_is_repeated(tmp_path):
+    folder = plan(tmp_path).folder
+    folder.mkdir()
+    (folder / ".1a2b-sweep.yaml").write_text("half")
+    assert Ledger.open(plan(tmp_path), "").read_sweep().name == "one"
 
 
 def test_rows_are_put_in_place(ledger):
-    ledger.record("001-b", "running", seed="2")
-    ledger.record("000-a", "running", seed="1")
-    ledger.record("001-b", "failed", error="no\n  luck, at all")
-    ledger.record("000-a", "finished", **{"val/elbo": -1.5}, seconds=2)
-    first, second = ledger.rows()
+    ledger.write_row("001-b", "running", seed="2")
+    ledger.write_row("000-a", "running", seed="1")
+    ledger.write_row("001-b", "failed", error="no\n  luck, at all")
+    ledger.write_row("000-a", "finished", **{"val/elbo": -1.5}, seconds=2)
+    first, second = ledger.read_rows()
     assert list(first) == ["run", "state", "seed", "val/elbo", "epochs", "seconds", "parameters", "wandb", "error"]
     assert (first["run"], first["state"], first["val/elbo"]) == ("000-a", "finished", "-1.5")
     assert (second["run"], second["seed"], second["error"]) == ("001-b", "2", "no luck, at all")
@@ -71,7 +86,7 @@ def test_rows_are_put_in_place(ledger):
 def write(folder, run):
     ledger = Ledger(folder)
     for state in ("running", "finished"):
-        ledger.record(run, state, seed=run)
+        ledger.write_row(run, state, seed=run)
 
 
 def test_several_processes_write_at_once(ledger):
@@ -81,20 +96,20 @@ def test_several_processes_write_at_once(ledger):
         process.start()
     for process in processes:
         process.join()
-    assert [(row["run"], row["state"]) for row in ledger.rows()] == [(name, "finished") for name in names]
+    assert [(row["run"], row["state"]) for row in ledger.read_rows()] == [(name, "finished") for name in names]
 
 
 def test_a_run_that_nobody_is_at_any_more_was_interrupted(ledger):
-    ledger.record("000-a", "running")
-    ledger.record("001-b", "running")
+    ledger.write_row("000-a", "running")
+    ledger.write_row("001-b", "running")
     with ledger.lock("001-b"):
-        child = multiprocessing.get_context("fork").Process(target=ledger.settle)
+        child = multiprocessing.get_context("fork").Process(target=ledger.mark_interrupted)
         child.start()
         child.join()
-    assert [row["state"] for row in ledger.rows()] == ["interrupted", "running"]
+    assert [row["state"] for row in ledger.read_rows()] == ["interrupted", "running"]
 
 
 def test_an_unwritable_place_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written to"):
-        Ledger.open(plan(tmp_path / "file"), "", HOME)
+        Ledger.open(plan(tmp_path / "file"), "")

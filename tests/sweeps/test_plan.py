@@ -2,17 +2,19 @@
 
 import pytest
 
+from ldg.config.check import check_config
+from ldg.config.compose import compose_config, resolve_config
 from ldg.errors import UserError
-from ldg.sweeps import plan as plans
-from ldg.training.config import accept, check, composed, resolved
+from ldg.sweeps.command_line import check_command_line, replace_flags
+from ldg.sweeps.plan import example_overrides, make_plan, split_overrides
 from tests.conftest import HOME
 
 SWEEPS = sorted(file.stem for file in (HOME / "experiments/sweep").glob("*.yaml"))
 
 
 def make(*overrides):
-    fixed, _ = plans.split(overrides)
-    return plans.make(composed(fixed, HOME), overrides)
+    fixed, _ = split_overrides(overrides)
+    return make_plan(compose_config(fixed), overrides)
 
 
 def test_a_grid_is_the_product_of_its_values():
@@ -32,8 +34,8 @@ def test_named_sweeps(name, number):
     plan = make(f"sweep={name}")
     assert len(plan.runs) == number and plan.folder.parts[-3:] == ("outputs", "sweeps", name)
     assert len({plan.run_name(index) for index in range(number)}) == number
-    for overrides in plans.examples(plan):
-        check(resolved(composed(overrides, HOME)))
+    for overrides in example_overrides(plan):
+        check_config(resolve_config(compose_config(overrides)))
 
 
 def test_every_named_sweep_is_known_here():
@@ -42,16 +44,35 @@ def test_every_named_sweep_is_known_here():
 
 def test_the_command_line_comes_before_the_named_values():
     plan = make("sweep=latent_beta", "model.latent_dim=2,3", "seed=1,2")
-    assert plan.parameters == {"model.beta.beta": ["0.5", "1", "2"], "model.latent_dim": ["2", "3"], "seed": ["1", "2"]}
-    assert make("sweep=latent_beta", "model.latent_dim=2").parameters == {"model.beta.beta": ["0.5", "1", "2"]}
+    assert plan.parameters == {"model.kl.beta": ["0.5", "1", "2"], "model.latent_dim": ["2", "3"], "seed": ["1", "2"]}
+    assert make("sweep=latent_beta", "model.latent_dim=2").parameters == {"model.kl.beta": ["0.5", "1", "2"]}
 
 
-def test_the_name_is_that_of_what_is_asked_for():
+def test_the_name_depends_on_what_the_runs_are():
     names = [make(*line).name for line in (["seed=1,2"], ["seed=1,3"], ["seed=1,2", "data=emnist"])]
     assert len(set(names)) == 3 and all(name.startswith("seed-") for name in names)
     assert make("seed=1,2", "launcher=joblib", "logger=csv", "outputs=elsewhere").name == names[0]
     assert make("sweep=speed").name == "speed" != make("sweep=speed", "trainer.max_epochs=2").name
     assert make("seed=1,2", "sweep_name=mine").folder.name == "mine"
+
+
+def test_settings_of_the_sweep_are_not_those_of_its_runs():
+    plan = make("seed=1,2", "hydra.sweeper.dry_run=true", "+hydra.sweeper.objectives.parameters=minimize")
+    assert plan.runs == [["seed=1"], ["seed=2"]]
+
+
+def test_flags_are_short_forms_of_settings():
+    line = ["-m", "seed=1,2", "--dry-run", "--retry"]
+    assert replace_flags(line) == ["-m", "seed=1,2", "hydra.sweeper.dry_run=true", "hydra.sweeper.retry=true"]
+    assert replace_flags(["seed=1"]) == ["seed=1"]
+    with pytest.raises(UserError, match="--retry goes with a sweep; add -m"):
+        replace_flags(["seed=1", "--retry"])
+
+
+@pytest.mark.parametrize(("launcher", "runs"), {"joblib": 2, "local": 1, "slurm": 1, "slurm_local": None}.items())
+def test_a_launcher_says_how_many_runs_share_a_machine(launcher, runs):
+    settings = resolve_config(compose_config([f"launcher={launcher}"])).get("launcher") or {}
+    assert settings.get("runs_per_machine", 1) == runs
 
 
 def test_what_a_sweep_is_does_not_depend_on_where_it_runs():
@@ -76,6 +97,7 @@ def test_what_a_sweep_is_does_not_depend_on_where_it_runs():
             ["hydra/sweeper=optuna", "seed=1,2", "hydra.sweeper.objectives={val/elbo:up}"],
             "is to be maximize or minimize",
         ),
+        (["seed=1,2", "hydra.sweeper.retry=maybe"], "hydra.sweeper.retry=maybe: should be true or false"),
         (["seed=range(0,20000)"], "this sweep has 20,000 runs; 10,000 are the most"),
         (["model.latent_dimm=1,2"], "model.latent_dimm: no such key, did you mean model.latent_dim?"),
         (["model=conv_cvae,cnn"], "model=cnn: no such choice"),
@@ -86,5 +108,5 @@ def test_what_a_sweep_is_does_not_depend_on_where_it_runs():
 )
 def test_a_mistake_is_answered_before_anything_is_made(line, message):
     with pytest.raises(UserError) as error:
-        accept(["-m", *line], HOME)
+        check_command_line(["-m", *line])
     assert message in str(error.value) and "\n" not in str(error.value)

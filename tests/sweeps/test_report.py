@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import shutil
 import subprocess
 import sys
 
@@ -14,22 +13,26 @@ import pytest
 import yaml
 from PIL import Image
 
+from ldg.commands.cli import exit_status
+from ldg.commands.sweeps import main
 from ldg.errors import UserError
-from ldg.sweeps import report
-from ldg.sweeps.__main__ import main
-from ldg.sweeps.report import figures, page, pictures, study
-from ldg.sweeps.report.results import Results, brief, duration, shown
+from ldg.sweeps.report import figures, page, pictures, write_report
+from ldg.sweeps.report.formats import format_cell, format_duration, shorten
+from ldg.sweeps.report.results import Results
+from ldg.sweeps.report.study import draw_study
+from tests.conftest import program
 
 GRID = {"model": ["b", "a"], "model.latent_dim": ["4", "16"], "seed": ["0"]}
 ELBO = {"val/elbo": "maximize"}
 
 
-def sweep(folder, rows, parameters=GRID, objectives=ELBO, **facts):
+def sweep(folder, rows, parameters=GRID, objectives=ELBO, **changes):
     """A sweep's folder whose ``runs.csv`` has these rows."""
     folder.mkdir(parents=True, exist_ok=True)
-    facts = {
+    content = {
         "schema": "ldg.sweep/1",
         "name": "two <b>",
+        "id": "x",
         "command": "python train.py -m model=a,b",
         "kind": "grid",
         "parameters": parameters,
@@ -38,9 +41,11 @@ def sweep(folder, rows, parameters=GRID, objectives=ELBO, **facts):
         "started": "2026-11-23T06:01:02+00:00",
         "commit": None,
         "versions": {"torch": "2.11.0"},
+        "study": None,
         "storage": None,
-    } | facts
-    (folder / "sweep.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
+        "identity": {},
+    } | changes
+    (folder / "sweep.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     metrics = dict.fromkeys(key for row in rows for key in row if "/" in key and key not in parameters)
     columns = ["run", "state", *parameters, *metrics, "epochs", "seconds", "parameters", "wandb", "error"]
     with (folder / "runs.csv").open("w", newline="") as file:
@@ -92,7 +97,7 @@ def test_the_best_run_comes_first_and_only_what_differs_is_a_column(four):
     assert [run.name for run in results.runs] == ["001-b-16", "003-a-16", "000-b-4", "002-a-4"]
     assert results.best.name == "001-b-16"
     assert results.differing == ["model", "model.latent_dim"] and results.constant == {"seed": "0"}
-    assert results.state == "3 of 5 runs finished, 1 failed, 1 not begun"
+    assert results.status == "3 of 5 runs finished, 1 failed, 1 not begun"
     assert results.metrics == ["val/elbo", "test/elbo", "val/loss"]
     assert "test/elbo" not in results.best.numbers  # it was no number
     assert results.values("model") == ["b", "a"] and results.values("model.latent_dim") == ["4", "16"]
@@ -112,29 +117,29 @@ def test_a_heat_map_has_the_means_over_the_seeds(tmp_path):
     rows = [line(str(i), "a", "4", value) | {"seed": str(i)} for i, value in enumerate(("-1", "-3"))]
     rows.append(line("2", "b", "16", "-7") | {"seed": "0"})
     results = Results(sweep(tmp_path, rows, parameters=GRID | {"seed": ["0", "1"]}))
-    assert results.axes() == ("model", "model.latent_dim")
-    (b4, b16), (a4, a16) = results.means("val/elbo", *results.axes())
+    assert results.plane() == ("model", "model.latent_dim")
+    (b4, b16), (a4, a16) = results.means("val/elbo", *results.plane())
     assert (b16, a4) == (-7, -2) and math.isnan(b4) and math.isnan(a16)
-    assert [panel.title for panel in figures.heat_maps(results)] == ["val/elbo by model and model.latent_dim"]
+    assert [panel.title for panel in figures.draw_heat_maps(results)] == ["val/elbo by model and model.latent_dim"]
 
 
 def test_numbers_words_and_logarithms_have_axes_of_their_own(tmp_path):
     parameters = {
         "model": ["b", "a"],
         "model.latent_dim": ["4", "8", "16", "32"],
-        "model.beta.beta": ["0.5", "1", "2"],
+        "model.kl.beta": ["0.5", "1", "2"],
         "optimizer.lr": "tag(log, interval(0.0001, 0.01))",
-        "model.encoder.channels": "choice([8,16],[4,8])",
+        "model.network.channels": "choice([8,16],[4,8])",
     }
     rows = [
-        {"run": str(i), "state": "finished", "optimizer.lr": lr, "model.encoder.channels": channels, "val/elbo": "1"}
+        {"run": str(i), "state": "finished", "optimizer.lr": lr, "model.network.channels": channels, "val/elbo": "1"}
         for i, (lr, channels) in enumerate((("0.001", "[4,8]"), ("1e-4", "[8,16]")))
     ]
     results = Results(sweep(tmp_path, rows, parameters=parameters))
     assert [results.scale(key) for key in parameters] == ["words", "log", "linear", "log", "words"]
     assert results.values("optimizer.lr") == ["1e-4", "0.001"]
-    assert results.values("model.encoder.channels") == ["[8,16]", "[4,8]"]
-    assert figures.Scale(results, "model.latent_dim").share("8") == pytest.approx(1 / 3)
+    assert results.values("model.network.channels") == ["[8,16]", "[4,8]"]
+    assert figures.Scale(results, "model.latent_dim").fraction("8") == pytest.approx(1 / 3)
 
 
 def test_the_pareto_front_has_who_is_beaten_by_nobody(tmp_path):
@@ -142,14 +147,14 @@ def test_the_pareto_front_has_who_is_beaten_by_nobody(tmp_path):
     sizes = ((-1, 100), (-2, 50), (-2, 60), (-3, 50), (-1, 100))
     rows = [line(str(i), "a", str(i), str(elbo), parameters=str(size)) for i, (elbo, size) in enumerate(sizes)]
     results = Results(sweep(tmp_path, [*rows, line("5", "b", "4", "", parameters="1")], objectives=both))
-    assert sorted(run.name for run in results.front()) == ["0", "1", "4"]
-    assert len(figures.fronts(results)) == 1
-    report.write(tmp_path)
+    assert sorted(run.name for run in results.pareto_front()) == ["0", "1", "4"]
+    assert len(figures.draw_fronts(results)) == 1
+    write_report(tmp_path)
     assert (tmp_path / "report.html").read_text().count("◆</span>") == 3
 
 
 def test_markdown_has_the_table_the_best_and_the_errors(four):
-    report.write(four)
+    write_report(four)
     text = (four / "report.md").read_text().splitlines()
     assert (
         "| run | state | model | model.latent_dim | val/elbo | test/elbo | val/loss | epochs | time | parameters |"
@@ -163,12 +168,12 @@ def test_markdown_has_the_table_the_best_and_the_errors(four):
 
 
 def test_the_page_is_escaped_and_asks_for_nothing(four):
-    assert report.write(four) == [four / "report.html", four / "report.md"]
+    assert write_report(four) == [four / "report.html", four / "report.md"]
     text = (four / "report.html").read_text()
     assert "<script>alert" not in text and "ValueError: &lt;script&gt;alert(1)&lt;/script&gt; &amp; so | on" in text
     assert "<h1>two &lt;b&gt;</h1>" in text
     assert "http://" not in text and "https://" not in text
-    assert not list(four.glob("*.part"))
+    assert not list(four.glob(".*"))
 
 
 @pytest.mark.parametrize("state", ["running", "failed"])
@@ -176,10 +181,10 @@ def test_a_page_without_a_finished_run(tmp_path, state):
     folder = sweep(tmp_path, [line("000-b-4", "b", "4", state=state)])
     (folder / "000-b-4" / "gallery").mkdir(parents=True)
     (folder / "000-b-4" / "gallery" / "strings.png").write_bytes(b"\x89PNG\r\n\x1a\n half")
-    (folder / "000-b-4" / "metrics.csv").write_text("epoch,val/elbo\n1,-30.5\n2,-2")  # the last line is being written
+    (folder / "000-b-4" / "metrics.csv").write_text("epoch,val/elbo\n1,-30.5\n2,nan\n")
     results = Results(folder)
     assert results.best is None and results.runs[0].curve("val/elbo") == ([1.0], [-30.5])
-    report.write(folder)
+    write_report(folder)
     text = (folder / "report.html").read_text()
     assert 'class="number so-far" data-value="-30.5">-30.50<' in text and "no picture" in text
     assert f"0 of 5 runs finished, 1 {state}, 4 not begun" in text
@@ -187,11 +192,11 @@ def test_a_page_without_a_finished_run(tmp_path, state):
 
 def test_a_page_before_the_first_run(tmp_path):
     folder = sweep(tmp_path, [])
-    report.write(folder)
+    write_report(folder)
     (folder / "runs.csv").write_text("")
-    report.write(folder)
+    write_report(folder)
     (folder / "runs.csv").unlink()
-    report.write(folder)
+    write_report(folder)
     assert "No run has begun" in (folder / "report.html").read_text()
     assert "0 of 5 runs finished, 5 not begun" in (folder / "report.md").read_text()
 
@@ -202,59 +207,63 @@ def test_an_older_picture_takes_the_place_of_a_broken_one(four):
     (gallery / "strings.png").rename(gallery / "epoch_0003" / "strings.png")
     (gallery / "strings.png").write_bytes(b"")
     run = Results(four).runs[2]
-    file, data = pictures.read(run, "strings", 600)
+    file, data = pictures.read_picture(run, "strings", 600)
     assert file == gallery / "epoch_0003" / "strings.png"
     with Image.open(io.BytesIO(data)) as picture:
         assert picture.size == (600, 16)  # 20 black lines and 6 white ones above and below, halved
 
 
 def test_pictures_are_placed_by_their_choices(four, tmp_path):
-    found = pictures.layout(Results(four))
-    assert found.columns == ["model.latent_dim=4", "model.latent_dim=16"]
-    assert [(name, [[run.name for run in runs] for runs in places]) for name, places in found.rows] == [
+    layout = pictures.arrange_runs(Results(four))
+    assert layout.columns == ["model.latent_dim=4", "model.latent_dim=16"]
+    assert [(name, [[run.name for run in runs] for runs in places]) for name, places in layout.rows] == [
         ("model=b", [["000-b-4"], ["001-b-16"]]),
         ("model=a", [["002-a-4"], ["003-a-16"]]),
     ]
-    one = pictures.layout(Results(sweep(tmp_path / "one", FOUR[:2], parameters=GRID | {"model": ["b"]})))
+    one = pictures.arrange_runs(Results(sweep(tmp_path / "one", FOUR[:2], parameters=GRID | {"model": ["b"]})))
     assert one.columns == [] and [run.name for [run] in one.rows[0][1]] == ["000-b-4", "001-b-16"]
 
 
-def test_many_runs_and_wild_numbers_are_drawn(tmp_path):
+def test_many_runs_and_outliers_are_drawn(tmp_path):
     values = [str(i) for i in range(40)]
     rows = [line(f"{i:03d}", "a$b_$", i, str(-1e12 if i == "7" else -float(i))) for i in map(int, values)]
     folder = sweep(tmp_path, rows, parameters={"model": ["a$b_$", "$"], "model.latent_dim": values, "seed": ["0"]})
     for row in rows:
         with_pictures(folder / row["run"])
     results = Results(folder)
-    for panels in (figures.effects, figures.parallel, figures.curves):
-        assert all(panel.png for panel in panels(results))
-    assert figures.heat_maps(results) == []  # too many values
+    for draw in (figures.draw_effects, figures.draw_parallel, figures.draw_curves):
+        assert all(panel.png for panel in draw(results))
+    assert figures.draw_heat_maps(results) == []  # too many values
     low, high = figures.limits([-1e12, *range(20)])
-    assert -60 < low < -50 and 19 < high < 23  # the wild one is out of sight
+    assert -60 < low < -50 and 19 < high < 23  # the outlier is out of sight
 
 
 def test_numbers_are_short():
-    assert [shown(x) for x in (None, math.nan, -134.5678, 0.5, 1234567.0, 0.00012345, 20.0)] == [
+    assert [format_cell(x) for x in (None, math.nan, -134.5678, 0.5, 1234567.0, 0.00012345, 20.0)] == [
         "–",
         "–",
         "-134.57",
         "0.5000",
         "1,234,567",
-        "0.0001234",
+        "0.0001",
         "20",
     ]
-    assert [duration(x) for x in (None, 8.04, 59.99, 75, 7322)] == [
+    assert [format_duration(x) for x in (None, 8.04, 59.99, 75, 7322)] == [
         "–",
         "8.0 s",
         "1 min 0 s",
         "1 min 15 s",
         "2 h 2 min",
     ]
-    assert [brief(x) for x in ("0.00123456789", "16", "conv_cvae_and_more")] == ["0.001235", "16", "conv_cvae_and_more"]
+    assert [shorten(x) for x in ("0.00123456789", "16", "conv_cvae_and_more")] == [
+        "0.001235",
+        "16",
+        "conv_cvae_and_more",
+    ]
 
 
 def tuned(folder, trials, objectives=ELBO):
-    """A sweep of kind optuna with a study of its own."""
+    """A sweep of kind optuna, with its study."""
     rows = []
     folder.mkdir()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -271,49 +280,47 @@ def tuned(folder, trials, objectives=ELBO):
 
 
 def test_optunas_plots(tmp_path, four):
-    one = study.panels(Results(tuned(tmp_path / "one", 4)))
+    one = draw_study(Results(tuned(tmp_path / "one", 4)))
     assert [panel.title for panel in one] == ["Optuna: val/elbo by trial", "Optuna: importances for val/elbo"]
     assert all(panel.png for panel in one), [panel.note for panel in one]
-    two = study.panels(Results(tuned(tmp_path / "two", 4, ELBO | {"test/kl": "minimize"})))
+    two = draw_study(Results(tuned(tmp_path / "two", 4, ELBO | {"test/kl": "minimize"})))
     assert len(two) == 5 and two[-1].title == "Optuna: Pareto front" and all(panel.png for panel in two)
-    assert matplotlib.rcParams["axes.facecolor"] == "white"  # Optuna's own style is for its plots only
-    assert study.panels(Results(four)) == []
+    assert matplotlib.rcParams["axes.facecolor"] == "white"  # Optuna's style is for its plots only
+    assert draw_study(Results(four)) == []
 
 
 def test_a_study_that_tells_nothing_says_why(tmp_path):
-    few = study.panels(Results(tuned(tmp_path / "few", 1)))
+    few = draw_study(Results(tuned(tmp_path / "few", 1)))
     assert [panel.png for panel in few] == [None, None] and few[
         0
     ].note == "1 of its trials are complete; two are needed"
     folder = tuned(tmp_path / "gone", 1)
     (folder / "study.db").unlink()
-    assert [panel.note for panel in study.panels(Results(folder))] == [
-        "The study cannot be read: study.db is not there"
-    ]
+    assert [panel.note for panel in draw_study(Results(folder))] == ["The study cannot be read: study.db is not there"]
     assert not (folder / "study.db").exists()
-    report.write(folder)
+    write_report(folder)
     assert "study.db is not there" in (folder / "report.html").read_text()
 
 
 def test_the_command_names_its_files_or_says_what_is_wrong(four, tmp_path, capsys):
-    assert main([str(four)]) == 0
+    assert exit_status(lambda: main([str(four)])) == 0
     assert capsys.readouterr().out == f"{four}/report.html\n{four}/report.md\n"
     for wrong in ([str(tmp_path / "nowhere")], [str(tmp_path)], [], ["a", "b"]):
-        assert main(wrong) == 2
-        said = capsys.readouterr().err
-        assert said.startswith("error: ") and said.count("\n") == 1
+        assert exit_status(lambda: main(wrong)) == 2  # noqa: B023
+        message = capsys.readouterr().err
+        assert message.startswith("error: ") and message.count("\n") == 1
 
 
 def test_a_page_that_cannot_be_written_is_the_users_error(four):
     (four / "report.html").mkdir()
     with pytest.raises(UserError, match=r"cannot write .*report\.html"):
-        report.write(four)
-    assert not list(four.glob("*.part"))
+        write_report(four)
+    assert not list(four.glob(".*"))
 
 
-def test_importing_costs_little():
+def test_nothing_heavy_is_imported_before_a_sweep_starts():
     heavy = "{'matplotlib', 'optuna', 'torch', 'PIL'} & set(sys.modules)"
-    code = f"import sys, ldg.sweeps.report; print({heavy})"
+    code = f"import sys, ldg.commands.train, ldg.commands.sweeps, ldg.sweeps.sweeper; print({heavy})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
@@ -321,9 +328,8 @@ def test_a_browser_shows_it(four):
     """No errors, no requests; the table sorts, the pictures are there and can be chosen."""
     from playwright.sync_api import sync_playwright
 
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert chromium, "this test needs Chromium: apt-get install chromium"
-    report.write(four)
+    chromium = program("chromium", "chromium-browser", "google-chrome")
+    write_report(four)
     problems, requests = [], []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

@@ -19,12 +19,12 @@ def succeed(folder, *arguments):
 
 
 def sweep_folder(folder):
-    (found,) = (folder / "outputs/sweeps").iterdir()
-    return found
+    (only,) = (folder / "outputs/sweeps").iterdir()
+    return only
 
 
 def comparable(ledger):
-    return [{k: v for k, v in row.items() if k not in ("seconds", "wandb")} for row in ledger.rows()]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "wandb")} for row in ledger.read_rows()]
 
 
 LINES = {
@@ -61,7 +61,7 @@ def test_killed_at_random_moments_it_ends_as_if_never_stopped(kind, wanted, tmp_
             done = now
         killed = Ledger(tmp_path / f"outputs/sweeps/{name}")
         assert comparable(killed) == comparable(whole)
-        for row in whole.rows():
+        for row in whole.read_rows():
             one, other = (ledger.folder / row["run"] for ledger in (killed, whole))
             assert (one / "metrics.csv").read_text() == (other / "metrics.csv").read_text()
             assert all((a == b).all() for a, b in zip(*(weights(f).values() for f in (one, other)), strict=True))
@@ -71,8 +71,8 @@ def test_killed_at_random_moments_it_ends_as_if_never_stopped(kind, wanted, tmp_
                 optuna.load_study(study_name=ledger.folder.name, storage=f"sqlite:///{ledger.folder}/study.db")
                 for ledger in (killed, whole)
             ]
-            told = [[(t.params, t.values, t.state) for t in study.trials if t.user_attrs] for study in studies]
-            assert told[0] == told[1]
+            trials = [[(t.params, t.values, t.state) for t in study.trials if t.user_attrs] for study in studies]
+            assert trials[0] == trials[1]
 
 
 def test_after_ctrl_c_it_goes_on_in_the_middle_of_a_run(tmp_path):
@@ -86,7 +86,7 @@ def test_after_ctrl_c_it_goes_on_in_the_middle_of_a_run(tmp_path):
 
     status, _, err = call(tmp_path, *line, "sweep_name=stopped", stop_when=in_the_middle)
     assert status == 130 and "the same command goes on with the sweep" in err
-    assert "interrupted" in [row["state"] for row in ledger.rows()]
+    assert "interrupted" in [row["state"] for row in ledger.read_rows()]
     succeed(tmp_path, *line, "sweep_name=stopped")
     assert comparable(ledger) == comparable(Ledger(tmp_path / "outputs/sweeps/whole"))
 
@@ -97,14 +97,15 @@ def test_a_failing_run_stops_no_other_and_is_tried_again_on_request(tmp_path):
     line.append("+trainer.detect_anomaly=true")
     assert call(tmp_path, *line)[0] == 1
     ledger = Ledger(sweep_folder(tmp_path))
-    good, bad = ledger.rows()
+    good, bad = ledger.read_rows()
     assert (good["state"], bad["state"]) == ("finished", "failed") and bad["error"].startswith("RuntimeError")
     before = (ledger.folder / "runs.csv").read_text()
     assert call(tmp_path, *line)[0] == 1 and (ledger.folder / "runs.csv").read_text() == before
-    stamp = (ledger.folder / bad["run"] / "error.txt").stat().st_mtime_ns
-    assert call(tmp_path, *line, "--retry")[0] == 1
-    assert (ledger.folder / bad["run"] / "error.txt").stat().st_mtime_ns > stamp
-    assert ledger.row(good["run"]) == good
+    for option in ("--retry", "hydra.sweeper.retry=true"):
+        stamp = (ledger.folder / bad["run"] / "error.txt").stat().st_mtime_ns
+        assert call(tmp_path, *line, option)[0] == 1
+        assert (ledger.folder / bad["run"] / "error.txt").stat().st_mtime_ns > stamp
+    assert ledger.read_row(good["run"]) == good
 
 
 @pytest.mark.parametrize("launcher", [["joblib", "launcher.n_jobs=2"], ["slurm_local"]], ids=lambda line: line[0])
@@ -116,7 +117,7 @@ def test_launchers_give_what_one_after_the_other_gives(launcher, tmp_path):
     assert process.returncode == 0, err
     here, there = (Ledger(tmp_path / place / "sweeps/one") for place in ("here", "there"))
     assert comparable(here) == comparable(there)
-    assert [row["state"] for row in there.rows()] == ["finished"] * 2
+    assert [row["state"] for row in there.read_rows()] == ["finished"] * 2
     assert "one: 2 finished" in out and err.count("finished  val/elbo") == 2 and "Traceback" not in err
 
 
@@ -125,14 +126,14 @@ def test_optuna_with_several_at_once(tmp_path):
     succeed(tmp_path, "-m", *TINY, "trainer.max_epochs=1", *line)
     folder = tmp_path / "outputs/sweeps/one"
     study = optuna.load_study(study_name="one", storage=f"sqlite:///{folder}/study.db")
-    told = {f"trial-{int(t.user_attrs['owner'].split('/')[1]):03d}": t for t in study.trials}
-    found = {row["run"]: row for row in Ledger(folder).rows()}
-    assert told.keys() == found.keys() and len(told) == 4
-    for name, trial in told.items():
-        assert float(found[name]["optimizer.lr"]) == trial.params["optimizer.lr"]
-        assert found[name]["state"] == ("pruned" if trial.state.name == "PRUNED" else "finished")
+    trials = {f"trial-{int(t.user_attrs['owner'].split('/')[1]):03d}": t for t in study.trials}
+    lines = {row["run"]: row for row in Ledger(folder).read_rows()}
+    assert trials.keys() == lines.keys() and len(trials) == 4
+    for name, trial in trials.items():
+        assert float(lines[name]["optimizer.lr"]) == trial.params["optimizer.lr"]
+        assert lines[name]["state"] == ("pruned" if trial.state.name == "PRUNED" else "finished")
         if trial.state.name == "COMPLETE":
-            assert float(found[name]["val/elbo"]) == trial.value
+            assert float(lines[name]["val/elbo"]) == trial.value
 
 
 def test_the_dashboard_has_the_sweep_as_a_group(tmp_path):
@@ -142,17 +143,22 @@ def test_the_dashboard_has_the_sweep_as_a_group(tmp_path):
     succeed(tmp_path, "-m", *tiny, "trainer.max_epochs=1", "seed=1,2", "sweep_name=one")
     logs = sorted(tmp_path.glob("outputs/wandb/offline-run-*/run-*.wandb"))
     assert len(logs) == 2
-    found = {row["wandb"] for row in Ledger(tmp_path / "outputs/sweeps/one").rows()}
-    assert {log.stem.removeprefix("run-") for log in logs} == found
+    ids = {row["wandb"] for row in Ledger(tmp_path / "outputs/sweeps/one").read_rows()}
+    assert {log.stem.removeprefix("run-") for log in logs} == ids
     for log in logs:
         records = [json.loads(line) for line in inspect(log).splitlines()]
         (run,) = [record["run"] for record in records if record["type"] == "run"]
         assert run["run_group"] == "one" and "one" in run["tags"] and run["display_name"].startswith("00")
 
 
-def test_a_dry_run_makes_nothing(tmp_path):
-    succeed(tmp_path, "-m", "sweep=architectures", "--dry-run")
-    assert not (tmp_path / "outputs").exists()
+@pytest.mark.parametrize("option", ["--dry-run", "hydra.sweeper.dry_run=true"])
+def test_a_dry_run_makes_nothing(option, tmp_path):
+    status, out, err = call(tmp_path, "-m", "sweep=architectures", "data=emnist", option)
+    assert status == 0, err
+    assert out.splitlines()[0] == (
+        "000-vanilla_cvae-both  sweep=architectures data=emnist model=vanilla_cvae conditioning=both"
+    )
+    assert len(out.splitlines()) == 10 and not (tmp_path / "outputs").exists()
 
 
 def test_bad_input_is_answered_in_one_line_and_changes_nothing(tmp_path):
@@ -174,5 +180,5 @@ def test_bad_input_is_answered_in_one_line_and_changes_nothing(tmp_path):
 def test_conv_models_share_a_sweep_too(tmp_path):
     line = ["-m", *STROKES, "trainer=cpu", "callbacks.gallery=null", "logger=csv", "trainer.max_epochs=1"]
     succeed(tmp_path, *line, *CONV, "conditioning=both,none")
-    assert [row["conditioning"] for row in Ledger(sweep_folder(tmp_path)).rows()] == ["both", "none"]
+    assert [row["conditioning"] for row in Ledger(sweep_folder(tmp_path)).read_rows()] == ["both", "none"]
     assert rows(next(sweep_folder(tmp_path).glob("000-*")))

@@ -1,4 +1,4 @@
-"""W&B's sweep definitions: its own agent makes command lines of them that train.py accepts; runs log what varied."""
+"""W&B's sweep definitions: the spaces of ldg's sweeps, in command lines that train.py accepts; runs log what varied."""
 
 import itertools
 import json
@@ -9,16 +9,19 @@ import sys
 
 import pytest
 import yaml
-from wandb import wandb_agent
-from wandb.sdk.launch.sweeps.utils import load_sweep_config
+from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args, load_sweep_config
+from wandb.sdk.lib.config_util import save_config_file_from_dict
 
-from ldg.training.config import accept
+from ldg.config.compose import compose_config, replace_folder, resolve_config
+from ldg.sweeps.command_line import check_command_line
+from ldg.sweeps.plan import make_plan, parse_overrides
 from tests.conftest import HOME
 from tests.runs import STROKES, configured
 from tests.training.test_wandb import inspect
 
 DEFINITIONS = {path.stem: path for path in sorted((HOME / "experiments" / "wandb").glob("*.yaml"))}
-BOUNDED = {"uniform", "log_uniform_values", "int_uniform"}
+# type and scale of the numbers between two bounds
+BOUNDED = {"uniform": (float, "linear"), "log_uniform_values": (float, "log"), "int_uniform": (int, "linear")}
 
 
 def values(parameter):
@@ -37,24 +40,47 @@ def combinations(definition):
         yield dict(zip(parameters, chosen, strict=True))
 
 
-@pytest.fixture
-def agent(tmp_path, monkeypatch):
-    """From a definition and its parameters' values to the command and the environment that W&B's agent starts."""
-    for name in ("RUN_ID", "SWEEP_PARAM_PATH"):
-        monkeypatch.setenv(f"WANDB_{name}", "")  # the agent sets them: undone after the test
-    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep1")
-    started = []
-    monkeypatch.setattr(wandb_agent, "AgentProcess", lambda **process: started.append(process) or type("P", (), {})())
+def command_line(definition, chosen):
+    """The command that W&B's agent makes of a definition and its parameters' values."""
+    macros = create_sweep_command_args({"args": {name: {"value": value} for name, value in chosen.items()}})
+    macros |= {"env": ["/usr/bin/env"], "interpreter": ["python"], "program": [definition["program"]]}
+    parts = map(str, create_sweep_command(list(definition["command"])))
+    return [word for part in parts for word in (macros[part[2:-1]] if part.startswith("${") else [part])]
 
-    def start(definition, chosen):
-        one = wandb_agent.Agent(api=None, queue=None, sweep_id="sweep1")
-        one._sweep_command = list(definition["command"])
-        arguments = {name: {"value": value} for name, value in chosen.items()}
-        one._command_run({"run_id": "run1", "program": definition["program"], "args": arguments})
-        return started[-1]["command"], started[-1]["env"]
 
-    return start
+def space_of_definition(parameter):
+    """Values, or type, scale and bounds of a parameter in W&B's syntax."""
+    plain = [yaml.safe_load(str(value)) for value in values(parameter)]
+    return plain if "values" in parameter else (*BOUNDED[parameter["distribution"]], *plain)
+
+
+def space_of_sweep(key, text):
+    """The same of a parameter in Hydra's syntax."""
+    (override,) = parse_overrides([f"{key}={','.join(text) if isinstance(text, list) else text}"])
+    if override.is_interval_sweep():
+        interval = override.value()
+        scale = "log" if "log" in interval.tags else "linear"
+        return type(interval.start), scale, interval.start, interval.end
+    return [yaml.safe_load(value) for value in override.sweep_string_iterator()]
+
+
+def config_of(*overrides):
+    """The config of a run, without what the sweep and W&B's agent set."""
+    config = resolve_config(compose_config(list(overrides)))
+    config = replace_folder(config, config["folder"], "folder")
+    return {key: value for key, value in config.items() if key not in ("logger", "tags", "name")}
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_a_definition_is_the_sweep_of_the_same_name(name):
+    definition = load_sweep_config(str(DEFINITIONS[name]))
+    plan = make_plan(compose_config([f"sweep={name}"]), [f"sweep={name}"])
+    spaces = {key: space_of_definition(parameter) for key, parameter in definition["parameters"].items()}
+    assert spaces == {key: space_of_sweep(key, text) for key, text in plan.parameters.items()}
+    assert plan.objectives == {definition["metric"]["name"]: definition["metric"]["goal"]}
+    assert len(plan.runs) == definition.get("run_cap", len(list(combinations(definition))))
+    fixed = [part for part in definition["command"] if "=" in part]
+    assert config_of(*fixed) == config_of(f"sweep={name}")
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
@@ -72,15 +98,15 @@ def test_a_definition_has_what_a_sweep_needs(name):
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
-def test_every_command_line_of_the_agent_is_accepted(name, agent):
+def test_every_command_line_of_the_agent_is_accepted(name):
     definition = load_sweep_config(str(DEFINITIONS[name]))
     seen = set()
     for chosen in combinations(definition):
-        command, _ = agent(definition, chosen)
+        command = command_line(definition, chosen)
         assert command[:3] == ["/usr/bin/env", "python", "train.py"]
         if not seen:
-            accept(command[3:], HOME)  # what train.py does first: the same checks as below
-        config = configured(*command[3:])
+            check_command_line(command[3:])  # what train.py does first: the same checks as below
+        config = configured(*command[3:]).to_dict()
         wandb = config["logger"]["wandb"]
         assert (wandb["group"], wandb["tags"], wandb["project"]) == (name, [name], definition["project"])
         for key, value in chosen.items():
@@ -95,16 +121,23 @@ def test_every_command_line_of_the_agent_is_accepted(name, agent):
     assert len(seen) == len(list(combinations(definition))) > 1
 
 
-def test_a_run_of_an_agent_has_usable_columns(agent, tmp_path):
+def test_a_run_of_an_agent_has_usable_columns(tmp_path):
     """A sweep over ``model`` keeps that column for itself; the model's settings are there all the same."""
     definition = load_sweep_config(str(DEFINITIONS["architectures"]))
-    command, env = agent(definition, {"model": "vanilla_cvae", "conditioning": "decoder"})
-    tiny = [*STROKES, "model.latent_dim=2", "model.encoder.hidden=[8]", "trainer=cpu", "debug=fast"]
+    chosen = {"model": "vanilla_cvae", "conditioning": "decoder"}
+    command = command_line(definition, chosen)
+    parameters = tmp_path / "config-run1.yaml"
+    save_config_file_from_dict(str(parameters), {name: {"value": value} for name, value in chosen.items()})
+    # as the agent sets them
+    agent = {"DIR": tmp_path, "RUN_ID": "run1", "SWEEP_ID": "sweep1", "SWEEP_PARAM_PATH": parameters}
+    environment = os.environ | {f"WANDB_{name}": str(value) for name, value in agent.items()}
+    environment.pop("WANDB_SERVICE", None)  # the agent leaves it out, too
+    tiny = [*STROKES, "model.latent_dim=2", "model.network.hidden=[8]", "trainer=cpu", "debug=fast"]
     line = [*command[3:], *tiny, "callbacks.gallery=null", "logger=wandb", "trainer.max_epochs=1"]
     done = subprocess.run(
         [sys.executable, str(HOME / command[2]), *line],
         cwd=tmp_path,
-        env={key: value for key, value in env.items() if key != "WANDB_SERVICE"},  # the agent leaves it out, too
+        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -115,11 +148,7 @@ def test_a_run_of_an_agent_has_usable_columns(agent, tmp_path):
     run = next(record["run"] for record in map(json.loads, inspect(log).splitlines()) if record["type"] == "run")
     assert (run["run_group"], run["tags"], run["sweep_id"]) == ("architectures", ["architectures"], "sweep1")
     assert (config["model"], config["conditioning"]) == ("vanilla_cvae", "decoder")
-    assert config["model.latent_dim"] == 2 and config["model.encoder.hidden"] == [8]
+    assert config["model.latent_dim"] == 2 and config["model.network.hidden"] == [8]
     assert config["choices"]["model"] == "vanilla_cvae" and config["choices"]["latent_dim"] == 2
     assert config["optimizer"]["lr"] > 0  # nested, as in every other run
     assert "ignored update" not in done.stderr
-
-
-def test_the_environment_is_left_as_it_was():
-    assert not {"WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH"} & os.environ.keys()

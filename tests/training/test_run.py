@@ -18,6 +18,7 @@ from ldg.callbacks.interrupt import Interrupted
 from ldg.checkpoint import read
 from ldg.errors import UserError
 from ldg.training.module import VAEModule
+from tests.conftest import program
 from tests.runs import BARE, CONV, DENSE, STROKES, TINY, configured, content, resume, rows, run, train, weights
 
 PARTS = ("loss", "elbo", "log_likelihood", "kl")
@@ -51,15 +52,15 @@ def finished(tmp_path_factory):
     """A finished run of two epochs with its gallery; its folder, summary and config."""
     outputs = tmp_path_factory.mktemp("finished")
     config = configured(
-        *STROKES, *DENSE, "trainer=cpu", "logger=csv", "trainer.max_epochs=2", "model/beta=linear", f"outputs={outputs}"
+        *STROKES, *DENSE, "trainer=cpu", "logger=csv", "trainer.max_epochs=2", "model/kl=linear", f"outputs={outputs}"
     )
     summary = run(config)
-    return Path(config["folder"]), summary, config
+    return Path(config.folder), summary, config
 
 
 def test_the_folder_holds_everything(finished):
     folder, summary, config = finished
-    assert yaml.safe_load((folder / "config.yaml").read_text()) == config
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == config.to_dict()
     assert sorted(file.name for file in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     pictures = {"reconstructions_train", "reconstructions_val", "strings", "interpolations", "interpolations_labels"}
     pictures |= {"latent_map"}
@@ -95,7 +96,7 @@ def test_the_summary_is_of_the_best_checkpoint(finished):
     folder, summary, config = finished
     best = max(float(row["val/elbo"]) for row in rows(folder))
     assert summary["metrics"]["val/elbo"] == pytest.approx(best, rel=1e-6)
-    assert (summary["epochs"], summary["steps"], summary["name"]) == (2, 12, config["name"])
+    assert (summary["epochs"], summary["steps"], summary["name"]) == (2, 12, config.name)
     model = ldg.load(folder)
     assert summary["parameters"] == sum(p.numel() for p in model.parameters())
     assert summary["metrics"]["test/elbo"] == float(rows(folder)[-1]["test/elbo"])
@@ -109,6 +110,9 @@ def test_the_test_images_take_no_part_in_the_choice(tmp_path):
         assert {k: v for k, v in a.items() if "test/" not in k} == {k: v for k, v in b.items() if "test/" not in k}
     assert same(weights(first, "best"), weights(second, "best"))
     assert one["metrics"]["test/elbo"] != two["metrics"]["test/elbo"]
+
+
+LAYER = "model.network.decoder.0.weight"
 
 
 def test_averaged_weights_are_what_is_judged_kept_and_drawn(tmp_path):
@@ -128,7 +132,7 @@ def test_averaged_weights_are_what_is_judged_kept_and_drawn(tmp_path):
     last = read(other / "checkpoints/last.ckpt")["current_model_state"]
     for name, value in average.items():
         torch.testing.assert_close(value, start[name] + (last[name] - start[name]) * 9 / 11)
-    assert (last["model.decoder.layers.0.weight"] - start["model.decoder.layers.0.weight"]).abs().max() > 1e-3
+    assert (last[LAYER] - start[LAYER]).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("network", [DENSE, CONV], ids=["dense", "conv"])
@@ -142,10 +146,10 @@ def test_the_same_command_gives_the_same_numbers(network, tmp_path):
     assert not same(weights(first), weights(other))
 
 
-LONG = [*TINY, "model/beta=linear", "model.beta.warmup_epochs=3", "trainer.max_epochs=3"]
+LONG = [*TINY, "model/kl=linear", "model.kl.warmup_epochs=3", "trainer.max_epochs=3"]
 VARIANTS = {
     "cosine": [],
-    "plateau": ["scheduler=plateau", "scheduler.scheduler.patience=0", "optimizer=sgd", "optimizer.lr=1e-5"],
+    "plateau": ["scheduler=plateau", "scheduler.patience=0", "optimizer=sgd", "optimizer.lr=1e-5"],
     "limited": ["trainer.limit_train_batches=4"],
     "averaged": ["callbacks=averaged", "callbacks.averaging.every_n_steps=2", "model/prior=flow"],
     "balanced": ["data.balance=1"],
@@ -240,7 +244,7 @@ def test_a_run_goes_on_after_a_crash_wherever_its_folder_lies(uninterrupted, act
 
 def test_last_is_the_last_epoch_even_if_it_was_not_the_best(tmp_path):
     """With a few images the networks soon know them by heart, and the val images less and less."""
-    line = [*TINY, "model.encoder.hidden=[64]", "trainer.limit_train_batches=1", "data.shuffle=false"]
+    line = [*TINY, "model.network.hidden=[64]", "trainer.limit_train_batches=1", "data.shuffle=false"]
     folder, _ = train(*line, "optimizer.lr=0.01", "scheduler=none", "trainer.max_epochs=30", f"outputs={tmp_path}")
     values = [float(row["val/elbo"]) for row in rows(folder)]
     assert values[-1] < max(values)
@@ -259,7 +263,7 @@ def test_a_finished_run_trains_on(tmp_path):
     spent["train"] = 1000.0
     torch.save(saved, last)
     again, summary = resume(folder, "trainer.max_epochs=2")
-    assert again == folder and summary["epochs"] == 2 and 1000 < summary["seconds"] < 1100
+    assert again == folder and summary["epochs"] == 2 and 1000 <= summary["seconds"] < 1100
     assert (folder / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
     assert same(weights(folder), weights(whole))
     assert yaml.safe_load((folder / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
@@ -271,7 +275,7 @@ def test_a_finished_run_trains_on(tmp_path):
         (None, "has trained its 2 epochs; go on with trainer.max_epochs=4"),
         ("model=vanilla_cvae", "model=vanilla_cvae: a resumed run keeps its own model"),
         ("data=emnist", "data=emnist: a resumed run keeps its own data"),
-        ("model/beta=linear", "a resumed run keeps its own model/beta"),
+        ("model/kl=linear", "a resumed run keeps its own model/kl"),
         ("model.latent_dim=8", "a resumed run keeps its own model.latent_dim"),
         ("optimizer.lr=0.1", "a resumed run keeps its own optimizer.lr"),
         ("seed=3", "a resumed run keeps its own seed"),
@@ -290,9 +294,9 @@ def test_what_cannot_be_resumed_changes_nothing(finished, override, message):
 
 
 def test_what_a_resumed_run_takes_from_the_command_line(finished, tmp_path):
-    from ldg.training.config import composed, resolved
-    from ldg.training.resume import resumed
-    from tests.conftest import HOME
+    from ldg.config.compose import compose_config, resolve_config
+    from ldg.config.run_config import RunConfig
+    from ldg.training.resume import resume_config
 
     folder, _, config = finished
     line = [
@@ -304,17 +308,17 @@ def test_what_a_resumed_run_takes_from_the_command_line(finished, tmp_path):
         "data.root=/elsewhere",
         "~callbacks.early_stopping",
     ]
-    result = resumed(resolved(composed(["data=emnist", *line], HOME)), line)
-    assert result["model"] == config["model"]
-    assert result["data"] == config["data"] | {"root": "/elsewhere"}
+    result = resume_config(RunConfig.from_dict(resolve_config(compose_config(["data=emnist", *line]))), line)
+    assert result.model == config.model
+    assert result.data == config.data | {"root": "/elsewhere"}
     changed = {"strategy": "ddp", "devices": 2, "accelerator": "auto", "max_epochs": 7, "gradient_clip_val": 0.5}
-    assert result["trainer"] == config["trainer"] | changed
-    assert result["logger"]["csv"]["path"] == f"{folder}/metrics.csv"
-    wandb = result["logger"]["wandb"]
-    assert (wandb["name"], wandb["group"], wandb["tags"]) == (config["name"], "strokes", config["tags"])
-    assert wandb["save_dir"] == config["outputs"]
-    assert result["callbacks"] == {k: v for k, v in config["callbacks"].items() if k != "early_stopping"}
-    assert (result["folder"], result["ckpt_path"]) == (str(folder), f"{folder}/checkpoints/last.ckpt")
+    assert result.trainer == config.trainer | changed
+    assert result.logger["csv"]["path"] == f"{folder}/metrics.csv"
+    wandb = result.logger["wandb"]
+    assert (wandb["name"], wandb["group"], wandb["tags"]) == (config.name, "strokes", config.tags)
+    assert wandb["save_dir"] == config.outputs
+    assert result.callbacks == {k: v for k, v in config.callbacks.items() if k != "early_stopping"}
+    assert (result.folder, result.ckpt_path) == (str(folder), f"{folder}/checkpoints/last.ckpt")
 
 
 @pytest.mark.parametrize(
@@ -415,19 +419,14 @@ def test_half_precision_gives_finite_numbers_near_the_full_ones(tmp_path):
     assert {value.dtype for value in weights(half).values() if value.is_floating_point()} == {torch.float32}
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on CPU")
 def test_a_compiled_run_loads_uncompiled(tmp_path, monkeypatch):
+    program("g++")  # torch.compile's compiler on the CPU
     line = [*TINY, "trainer.max_epochs=1", "data.batch_size=62", f"outputs={tmp_path}"]  # no smaller last batch
     compiled = []
     original = torch.nn.Module.compile
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, *a: (compiled.append(self), original(self, *a)))
     (fast, _), (plain, _) = train(*line, "compile=true"), train(*line)
-    assert [type(network).__name__ for network in compiled] == [
-        "Bernoulli",
-        "DenseEncoder",
-        "DenseDecoder",
-        "StandardNormal",
-    ]
+    assert len(compiled) == 2  # encoder and decoder
     assert weights(fast).keys() == weights(plain).keys()
     labels = torch.arange(62)
     a, b = (ldg.load(folder).sample(labels, generator=torch.Generator().manual_seed(0)) for folder in (fast, plain))
@@ -448,7 +447,7 @@ def test_debug_overfit_learns_a_batch_by_heart(tmp_path):
     losses = [float(row["train/loss"]) for row in rows(folder)]
     assert summary["steps"] == len(losses) == 100
     assert losses[-1] < losses[0] / 4
-    assert configured("debug=overfit")["scheduler"]["scheduler"] is None
+    assert configured("debug=overfit").scheduler == {}
 
 
 def test_debug_fast_trains_a_few_batches_of_everything(tmp_path):

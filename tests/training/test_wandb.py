@@ -110,7 +110,7 @@ def test_the_log_has_each_kind_of_picture_of_each_epoch(runs, history):
 
 def test_gradients_are_there_if_asked_for(runs):
     _, _, (_, second) = runs
-    assert '"gradients/encoder' in inspect(log_of(second))
+    assert '"gradients/network.encoder' in inspect(log_of(second))
 
 
 def test_a_broken_run_is_marked_as_failed(tmp_path, monkeypatch, capsys):

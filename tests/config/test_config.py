@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 from hydra.utils import get_class, get_method
 
+from ldg.config.check import check_config
+from ldg.config.compose import compose_config, compose_measures, resolve_config
+from ldg.config.renamed import replace_choices
+from ldg.config.signatures import read_signature
 from ldg.errors import UserError
-from ldg.training import signatures
-from ldg.training.config import accept, accept_measures, check, composed, resolved
+from ldg.sweeps.command_line import check_command_line
 from tests.conftest import HOME
 
 FOLDERS = [folder for folder in (HOME / "configs").iterdir() if any(folder.glob("*.yaml"))]
 GROUPS = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in FOLDERS}
 EXPERIMENTS = sorted(f.stem for f in (HOME / "experiments" / "experiment").glob("*.yaml"))
 MEASURES = GROUPS.pop("measure")
+del GROUPS["base"]  # what the files of a group share
 CHOICES = [f"{group}={choice}" for group, choices in GROUPS.items() for choice in choices]
 CHOICES += [f"model/{f.parent.name}={f.stem}" for f in sorted((HOME / "configs/model").glob("*/*.yaml"))]
 CHOICES += [f"experiment={name}" for name in EXPERIMENTS]
@@ -25,7 +29,7 @@ CHOICES += [f"experiment={name}" for name in EXPERIMENTS]
 
 def test_the_groups_are_there():
     assert GROUPS["data"] == ["emnist", "fashion_mnist", "stanford_dogs", "strokes"]
-    assert GROUPS["model"] == ["beta_vae", "conv_cvae", "judge", "ladder_cvae", "reference", "vanilla_cvae"]
+    assert GROUPS["model"] == ["beta_vae", "conv_cvae", "hierarchical_cvae", "judge", "reference", "vanilla_cvae"]
     assert GROUPS["conditioning"] == ["both", "decoder", "none"]
     assert GROUPS["likelihood"] == ["bernoulli", "continuous_bernoulli", "discretized_logistic", "gaussian"]
 
@@ -52,17 +56,17 @@ def bind(node):
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_yaml_fits_its_targets(choice):
-    config = resolved(composed([choice], HOME))
-    check(config)
+    config = resolve_config(compose_config([choice]))
+    check_config(config)
     assert bind(config) >= 10
 
 
 def test_every_measure_fits_its_target():
-    config = accept_measures([], HOME)
+    config = compose_measures([])
     assert sorted(config) == MEASURES
     assert bind(config) == len(MEASURES)
     with pytest.raises(UserError, match=r"cas\.epochs=0: should be"):
-        accept_measures(["cas.epochs=0"], HOME)
+        compose_measures(["cas.epochs=0"])
 
 
 @pytest.mark.parametrize(
@@ -77,7 +81,7 @@ def test_every_measure_fits_its_target():
 )
 def test_a_signature_read_from_text_is_the_real_one(target):
     real = inspect.signature(get_class(target)).parameters
-    read = signatures.read(target)
+    read = read_signature(target)
     assert list(read.parameters) == [name for name, p in real.items() if p.kind != inspect.Parameter.VAR_KEYWORD]
     for name, parameter in read.parameters.items():
         assert parameter.required == (real[name].default is inspect.Parameter.empty)
@@ -89,15 +93,16 @@ def test_a_signature_read_from_text_is_the_real_one(target):
         (["model.latent_dm=3"], "model.latent_dm: no such key, did you mean model.latent_dim?"),
         (["modl=conv_cvae"], "modl: no such key, did you mean model?"),
         (["data=emnst"], "data=emnst: no such choice, did you mean emnist?; data is one of emnist, "),
-        (["model/beta=line"], "model/beta=line: no such choice, did you mean linear?"),
+        (["model/kl=line"], "model/kl=line: no such choice, did you mean linear?"),
         (["model.latent_dim=-3"], "model.latent_dim=-3: should be greater than 0"),
         (["model.latent_dim=abc"], 'model.latent_dim="abc": should be a valid integer'),
-        (["model.beta.beta=-1"], "model.beta.beta=-1: should be greater than or equal to 0"),
-        (["model.encoder.channels=[8,x]"], "model.encoder.channels.1"),
-        (["+model.encoder.width=3"], "model.encoder.width: ConvEncoder has no such argument"),
+        (["model.kl.beta=-1"], "model.kl.beta=-1: should be greater than or equal to 0"),
+        (["model.network.channels=[8,x]"], "model.network.channels.1"),
+        (["+model.network.width=3"], "model.network.width: ConvNetwork has no such argument"),
         (["data=stanford_dogs", "data.dataset.image_size=8"], "image_size=8: should be greater than or equal to 16"),
         (["data=stanford_dogs", "data.dataset.image_size=512"], "image_size=512: should be less than or equal to 128"),
         (["data=emnist", "data.dataset.split=leters"], "data.dataset.split"),
+        (["data=stanford_dogs", "data.dataset.breeds=[pugg]"], "breeds: no breed 'pugg'; did you mean 'pug'?"),
         (["data.batch_size=0"], "data.batch_size=0: should be greater than 0"),
         (["data.val_fraction=1.5"], "data.val_fraction=1.5: should be less than 1"),
         (["likelihood=gaussian", "likelihood.variance=0"], "likelihood.variance=0: should be greater than 0"),
@@ -119,31 +124,46 @@ def test_a_signature_read_from_text_is_the_real_one(target):
         (["-m", "trainer=ddp"], "trainer=ddp: its processes would each repeat the whole sweep"),
         (["not an override"], "cannot be read as an override"),
         (["experiment=nothing"], "experiment=nothing: no such choice"),
+        (["model.encoder.channels=[4]"], "model.encoder.channels is now model.network.channels"),
+        (["model.decoder.depths=[1,2,4]"], "model.decoder.depths is now model.network.latent_channels"),
+        (["++model.encoder.depth=2"], "model.encoder is now model.network"),
+        (["model/beta=linear"], "model/beta is now model/kl"),
+        (["model.beta.beta=2"], "model.beta.beta is now model.kl.beta"),
+        (
+            ["scheduler=plateau", "scheduler.scheduler.patience=3"],
+            "scheduler.scheduler.patience is now scheduler.patience",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_what_would_be_right(arguments, message):
     with pytest.raises(UserError) as error:
-        accept(arguments, HOME)
+        check_command_line(arguments)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
+def test_an_old_choice_is_replaced_and_named(capsys):
+    line = ["-m", "model=ladder_cvae,conv_cvae", "name=my_ladder_cvae"]
+    assert replace_choices(line) == ["-m", "model=hierarchical_cvae,conv_cvae", "name=my_ladder_cvae"]
+    assert capsys.readouterr().err == "model=ladder_cvae is now model=hierarchical_cvae\n"
+
+
 def test_a_good_command_line_is_accepted():
-    accept(["data=emnist", "model=beta_vae", "model/beta=capacity", "model.latent_dim=10", "optimizer.lr=1"], HOME)
-    accept(["-m", "model=vanilla_cvae,conv_cvae", "seed=range(3)"], HOME)
+    check_command_line(["data=emnist", "model=beta_vae", "model/kl=capacity", "model.latent_dim=10", "optimizer.lr=1"])
+    check_command_line(["-m", "model=vanilla_cvae,conv_cvae", "seed=range(3)"])
 
 
 def test_one_override_is_enough():
     for split, classes in {"letters": 26, "balanced": 47, "digits": 10}.items():
-        config = resolved(composed(["data=emnist", f"data.dataset.split={split}"], HOME))
+        config = resolve_config(compose_config(["data=emnist", f"data.dataset.split={split}"]))
         assert config["data"]["num_classes"] == config["model"]["num_classes"] == classes
-    config = resolved(composed(["data=stanford_dogs", "data.dataset.image_size=32", "seed=7"], HOME))
+    config = resolve_config(compose_config(["data=stanford_dogs", "data.dataset.image_size=32", "seed=7"]))
     assert config["model"]["image_shape"] == [3, 32, 32]
     assert config["data"]["seed"] == 7
 
 
 def test_two_runs_of_the_same_second_do_not_share_a_folder():
-    folders = {resolved(composed([], HOME))["folder"] for _ in range(20)}
+    folders = {resolve_config(compose_config([]))["folder"] for _ in range(20)}
     assert len(folders) == 20
     assert all(Path(folder).parent == Path("outputs/strokes-conv_cvae-both-bernoulli") for folder in folders)
 

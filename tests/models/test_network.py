@@ -1,0 +1,71 @@
+"""The contract of a network: a wrong shape is named, with what was returned and what is needed."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from ldg.models.dense import DenseNetwork
+from ldg.models.posterior import Posterior
+from tests.models.test_vae import make
+
+
+class Wrong(DenseNetwork):
+    """A dense network one of whose methods returns ``value``."""
+
+    def __init__(self, sizes, method, value):
+        super().__init__(sizes, hidden=[4])
+        setattr(self, method, lambda *_: value)
+
+
+class WrongDraw(DenseNetwork):
+    """A hierarchical network that decodes on the way, to the wrong number of maps, or draws too few latents."""
+
+    def __init__(self, sizes, latents, maps):
+        super().__init__(sizes, hidden=[4])
+        self.latents, self.maps = latents, maps
+
+    def infer(self, features, c, noise):
+        posterior = Posterior.from_parameters(features)
+        return posterior, posterior.at(noise)[:, : self.latents], torch.zeros(len(noise), self.maps, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (
+            partial(Wrong, method="encode", value=torch.zeros(2, 4)),
+            r"Wrong.encode returned (2, 4) for two images; (2, 8)",
+        ),
+        (partial(Wrong, method="encode", value=None), r"Wrong.encode returned NoneType for two images; (2, 8)"),
+        (
+            partial(Wrong, method="decode", value=torch.zeros(2, 1, 15, 16)),
+            r"Wrong.decode returned (2, 1, 15, 16) for two images; (2, 1, 16, 16)",
+        ),
+        (partial(WrongDraw, latents=3, maps=1), r"WrongDraw.infer (draw) returned (2, 3) for two images; (2, 4)"),
+        (
+            partial(WrongDraw, latents=4, maps=2),
+            r"WrongDraw.infer (likelihood parameters) returned (2, 2, 16, 16) for two images; (2, 1, 16, 16)",
+        ),
+    ],
+)
+def test_a_wrong_shape_is_named(network, message):
+    with pytest.raises(ValueError) as error:
+        make(network)
+    assert str(error.value) == f"{message} is needed"
+
+
+class Normed(DenseNetwork):
+    """With running statistics."""
+
+    def __init__(self, sizes):
+        super().__init__(sizes, hidden=[4])
+        self.norm = torch.nn.BatchNorm2d(1)
+
+    def encode(self, x, c):
+        return super().encode(self.norm(x), c)
+
+
+def test_the_check_leaves_no_trace():
+    network = make(Normed).network
+    assert network.training and network.norm.num_batches_tracked == 0
