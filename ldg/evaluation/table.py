@@ -12,7 +12,7 @@ def format_number(value: float) -> str:
     size = abs(value)
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else str(value)
-    if size >= 1000 or (value == int(value) and size >= 1):
+    if size >= 1000 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.{4 if size < 1 else 3 if size < 10 else 2}f}"
 

@@ -128,6 +128,7 @@ class ScorecardPicture:
         axes.bar(np.arange(len(kl)), kl, color=COLOUR, alpha=0.85, width=0.85)
         title = f"KL of each latent dimension: {self.active_units} of {len(kl)} active"
         axes.set(title=title, xlabel="dimension, sorted", ylabel="nats", xlim=(-0.7, len(kl) - 0.3))
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -147,5 +148,5 @@ def _name_classes(axes: Axes, classes: list[str], both: bool = False) -> None:
 def _draw_samples(axes: Axes, images: np.ndarray, columns: int, by_class: bool) -> None:
     picture = sheets.grid(images, columns, padding=2, scale=max(1, round(56 / images.shape[3])))
     axes.imshow(picture, cmap="gray", vmin=0, vmax=1, aspect="equal")
-    axes.set(xticks=[], yticks=[], title="Samples from the prior" + (", a class a column" if by_class else ""))
+    axes.set(xticks=[], yticks=[], title="Samples from the prior" + (", one class per column" if by_class else ""))
     axes.spines[:].set_visible(False)

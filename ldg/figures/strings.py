@@ -49,11 +49,11 @@ class Strings(Picture):
             picture = writer.samples(model, STYLES, MAX_COLUMNS, scale=enlargement(model.image_shape[2]))
             return draw_alone(picture), "Samples from the prior"
         if not is_written(model.classes):
-            return _draw_classes(model), "One style a row, one class a column"
+            return _draw_classes(model), "One style per row, one class per column"
         text = scene.text or writable(model.classes, TEXT)
         options = writer.Options(scale=3, width=0)
         lines = [writer.write(model, text, seed=seed, **vars(options)) for seed in range(STYLES)]
-        return draw_alone(sheets.sheet(lines, columns=1, padding=24)), f"“{text}” in {STYLES} hands"
+        return draw_alone(sheets.sheet(lines, columns=1, padding=24)), f"“{text}” in {STYLES} styles"
 
 
 def _draw_classes(model: VAE) -> Figure:

@@ -30,9 +30,9 @@ def render_page(results: Results) -> str:
         A whole HTML file.
     """
     choices = figures.draw_heat_maps(results) + figures.draw_effects(results) + figures.draw_parallel(results)
-    legend = "A point is a run, a line the mean of the runs that share a value, red the best run."
+    legend = "Each point is a run, each line the mean of the runs with the same value; the best run is red."
     sections = [
-        ("What the choices do", legend, choices),
+        ("Effect of the choices", legend, choices),
         (
             "Several objectives",
             "No other run equals a red one in every objective and beats it in one.",
@@ -92,7 +92,7 @@ def _head(results: Results) -> str:
         lines.append(f"<code>{_escape(_choices(results, best))}</code></div>")
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     times = [run.numbers["seconds"] for run in results.runs if "seconds" in run.numbers]
-    training = f"; {_escape(format_duration(sum(times)))} of training in it" if times else ""
+    training = f"; {_escape(format_duration(sum(times)))} of training in all" if times else ""
     details = {
         "command": f"<code>{_escape(sweep.command)}</code>",
         "objectives": _escape(", ".join(f"{key} ({direction})" for key, direction in results.objectives.items())),
@@ -123,7 +123,7 @@ def _table(results: Results) -> str:
     is_numeric = {key: results.scale(key) != "words" for key in results.differing}
     front = set(results.pareto_front()) if len(results.objectives) > 1 else set()
     lines = "\n".join(_row(results, run, is_numeric, classes, run in front) for run in results.runs)
-    notes = ["A click on a header sorts."]
+    notes = ["Click a header to sort."]
     if "so-far" in lines:
         notes.append("Numbers in italics are those of the newest epoch of a run that did not finish, or not yet.")
     if front:
