@@ -53,7 +53,6 @@ TRAIN = [command for command in TRAIN if command[:1] != ["-m"]]
 EVALUATE = everywhere("uv", "run", "evaluate.py")
 GENERATE = everywhere("uv", "run", "generate.py")
 REPORT = everywhere("uv", "run", "python", "-m")
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(HOME)}
 SHORT = [
     "trainer.max_epochs=1",
     "trainer.limit_train_batches=1",
@@ -126,9 +125,11 @@ def test_sweep_command(command, folder):
 def test_report_command(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Ledger.open(make_plan(compose_config(["sweep=latent_beta"]), ["sweep=latent_beta"]), "")
-    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, env=ENVIRONMENT)
-    assert done.returncode == 0, done.stderr
-    assert "outputs/sweeps/latent_beta/report.html" in done.stdout
+    module, *arguments = command
+    assert module == "ldg.sweeps"
+    status, out, err = call(tmp_path, *arguments, script="ldg/sweeps/__main__.py")
+    assert status == 0, err
+    assert "outputs/sweeps/latent_beta/report.html" in out
 
 
 @pytest.mark.parametrize("command", EVALUATE, ids=" ".join)

@@ -163,8 +163,8 @@ def test_one_override_is_enough():
 
 
 def test_two_runs_of_the_same_second_do_not_share_a_folder():
-    folders = {resolve_config(compose_config([]))["folder"] for _ in range(20)}
-    assert len(folders) == 20
+    folders = {resolve_config(compose_config([]))["folder"] for _ in range(4)}
+    assert len(folders) == 4
     assert all(Path(folder).parent == Path("outputs/strokes-conv_cvae-both-bernoulli") for folder in folders)
 
 
