@@ -66,11 +66,18 @@ class Likelihood(nn.Module):
         raise NotImplementedError
 
 
-def _pixel_noise(x: Tensor, seed: int) -> Tensor:
-    """Uniform noise in [0, 1) that depends on the image and the seed alone, (B, C, H, W) as the image.
+def pixel_noise(x: Tensor, seed: int) -> Tensor:
+    """Compute uniform noise that depends on the image and the seed alone.
 
     A hash (the 32-bit finaliser "lowbias32" of C. Wellons, 2018) of the pixel's place and the image's bytes, so that an
     image gets the same noise in every epoch, batch order and process.
+
+    Args:
+        x: Images (B, C, H, W) in [0, 1].
+        seed: Of the noise.
+
+    Returns:
+        (B, C, H, W) in [0, 1), float64.
     """
     mask = 0xFFFFFFFF
 
@@ -114,7 +121,7 @@ class Bernoulli(Likelihood):
         if self.binarize == "dynamic":
             source = x if generator is None else x.to(generator.device)
             return torch.bernoulli(source, generator=generator).to(x.device)
-        return (_pixel_noise(x, self.seed) < x).to(x.dtype)
+        return (pixel_noise(x, self.seed) < x).to(x.dtype)
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         """As :meth:`Likelihood.log_prob`."""

@@ -125,6 +125,7 @@ class WandbRun(WandbLogger):
             mode = os.environ.get("WANDB_MODE") or detected  # type: ignore[assignment]
         import wandb
 
+        self.mode = mode
         self.gradients = gradients
         self.choices = dict(choices or {})  # W&B would write what Hydra gives as text
         # absolute, because W&B's service writes the files and may have another working folder

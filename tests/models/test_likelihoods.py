@@ -114,7 +114,7 @@ def test_discretized_logistic_has_finite_gradients_where_float_arithmetic_runs_o
 
 def test_noise_of_the_static_binarisation_is_uniform():
     x = torch.rand(50, 1, 28, 28, generator=torch.Generator().manual_seed(2))
-    noise = likelihoods._pixel_noise(x, 0).flatten()
+    noise = likelihoods.pixel_noise(x, 0).flatten()
     counts = torch.histc(noise.float(), 20, 0, 1)
     expected = len(noise) / 20
     assert ((counts - expected).square() / expected).sum().item() < 50  # chi-square, 19 degrees: p < 1e-4

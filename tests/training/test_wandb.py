@@ -143,7 +143,7 @@ def test_online_only_with_credentials_and_network(credentials, reachable, asked,
     monkeypatch.delenv("WANDB_MODE")
     if asked:
         monkeypatch.setenv("WANDB_MODE", asked)
-    assert WandbRun(save_dir=str(tmp_path))._wandb_init["mode"] == mode
+    assert WandbRun(save_dir=str(tmp_path)).mode == mode
 
 
 def test_without_credentials_and_network_it_runs_offline_and_asks_nothing(tmp_path):
