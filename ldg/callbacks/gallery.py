@@ -37,7 +37,7 @@ class Gallery(pl.Callback):
         pictures: names of those to draw, as far as they apply to the model; None: all that apply
 
     Raises:
-        UserError: before training, for a picture that does not exist, or a character of ``text`` without a class.
+        UserError: for a picture that does not exist, and before training for a character of ``text`` without a class.
     """
 
     def __init__(
@@ -52,12 +52,11 @@ class Gallery(pl.Callback):
         self.text = text
         self.every_n_epochs = every_n_epochs
         self.images = images
-        self.names = pictures
+        self.pictures = choose_pictures(pictures)
         self.epoch, self.is_drawn = 0, True  # the last one trained, and whether there are pictures of it
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Check the names of the pictures and the text."""
-        self.pictures = choose_pictures(self.names)
+        """Check the text."""
         classes = module.model.classes  # type: ignore[union-attr]
         if self.text is not None and is_written(classes):  # type: ignore[arg-type]
             parse(self.text, classes)  # type: ignore[arg-type]

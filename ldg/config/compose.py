@@ -95,7 +95,9 @@ def _one_line(error: Exception, name: str) -> str:
         return f"{group}={choice}: no such choice{suggestion(choice, error.options)}; {choices}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as an override; write key=value"
-    if match := re.search(r"Could not (?:override|append|delete|find) '?([\w./@+~]+)'?", text):
+    if match := re.search(
+        r"Could not (?:override|append(?: to config)?|find|delete(?: from config\.)?) '?([\w./@+~]+)'?", text
+    ):
         key = match[1].strip("'")
         if new := renamed.new_key(key):
             return f"{key} is now {new}"

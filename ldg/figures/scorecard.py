@@ -128,7 +128,7 @@ class ScorecardPicture:
         axes.bar(np.arange(len(kl)), kl, color=COLOUR, alpha=0.85, width=0.85)
         title = f"KL of each latent dimension: {self.active_units} of {len(kl)} active"
         axes.set(title=title, xlabel="dimension, sorted", ylabel="nats", xlim=(-0.7, len(kl) - 0.3))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
         axes.spines[["top", "right"]].set_visible(False)
 
 

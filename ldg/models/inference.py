@@ -8,7 +8,7 @@ from ldg.models.posterior import Posterior
 
 
 class Inference(NamedTuple):
-    """A batch of B images as the model explains it, with one draw of z.
+    """The result of inference for B images, with one draw of z.
 
     Attributes:
         posterior: q(z | x, c).

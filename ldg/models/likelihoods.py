@@ -31,7 +31,7 @@ class Likelihood(nn.Module):
         return f"{type(self).__name__}, a {'probability of grey levels' if self.discrete else 'density on [0, 1]'}"
 
     def target(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Convert images to what the model is shown and has to explain.
+        """Convert images to the encoder's input, which is what the likelihood is computed of.
 
         Args:
             x: (B, C, H, W) in [0, 1].

@@ -47,10 +47,6 @@ class Posterior(NamedTuple):
         # e^±15 is beyond any use, and keeps a wild first step from overflowing
         return cls(mean, log_var.clamp(-15.0, 15.0))
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Draw z (B, D); ``generator`` is the source of randomness, None: torch's global one."""
-        return self.at(torch.randn(self.mean.shape, generator=generator, device=self.mean.device))
-
     def at(self, noise: Tensor) -> Tensor:
         """Transform standard normal noise (B, D) into a draw (B, D)."""
         return torch.addcmul(self.mean, noise, (0.5 * self.log_var).exp())

@@ -28,6 +28,8 @@ class Prior(nn.Module, ABC):
 
     def __init__(self, latent_dim: PositiveInt, condition_dim: int) -> None:
         super().__init__()
+        self.latent_dim = latent_dim
+        self.condition_dim = condition_dim
 
     @abstractmethod
     def forward(self, noise: Tensor, c: Tensor | None) -> Tensor:

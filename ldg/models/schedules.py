@@ -90,7 +90,7 @@ class Cyclical(Schedule):
         return self.beta * min(1.0, epoch % self.period_epochs / (self.period_epochs * self.rise))
 
 
-class Capacity(Constant):
+class Capacity(Schedule):
     """beta * |KL - C|, C rising from 0 to ``capacity`` (Burgess et al. 2018, eq. 8).
 
     Args:
@@ -105,6 +105,10 @@ class Capacity(Constant):
         super().__init__(beta)
         self.capacity = capacity
         self.warmup_epochs = warmup_epochs
+
+    def weight(self, epoch: float) -> float:
+        """Is ``beta`` throughout: it is the target that changes."""
+        return self.beta
 
     def penalty(self, kl: Tensor, epoch: float) -> Tensor:
         """As :meth:`Schedule.penalty`, of the distance to the capacity at ``epoch``."""

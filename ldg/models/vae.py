@@ -121,7 +121,7 @@ class VAE(nn.Module):
         return (c if self.conditioning == "both" else None), c
 
     def target(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Convert images to what the model is shown and has to explain.
+        """Convert images to the encoder's input, which is what the likelihood is computed of.
 
         Args:
             x: Images (B, C, H, W), uint8 or float in [0, 1].
@@ -132,18 +132,20 @@ class VAE(nn.Module):
         """
         return self.likelihood.target(unit(x), generator)
 
-    def _infer(self, features: Any, c: Tensor | None, noise: Tensor) -> tuple[Posterior, Tensor, Tensor]:
+    def _infer_and_decode(self, features: Any, c: Tensor | None, noise: Tensor) -> tuple[Posterior, Tensor, Tensor]:
         """Posterior, draw and likelihood parameters."""
         posterior, z, params = self.network.infer(features, c, noise)
         return posterior, z, (self.network.decode(z, c) if params is None else params).float()
 
-    def _explain(
+    def _infer_targets(
         self, x: Tensor, labels: Tensor | None, augmentation: Tensor | None, generator: torch.Generator | None
     ) -> Inference:
-        """Infer targets ``x``."""
+        """The inference of a batch whose images ``x`` are targets already."""
         encoder_c, c = self._conditions(labels, augmentation)
         features = self.network.encode(x, encoder_c)
-        posterior, z, params = self._infer(features, c, draw_noise(len(x), self.latent_dim, x.device, generator))
+        posterior, z, params = self._infer_and_decode(
+            features, c, draw_noise(len(x), self.latent_dim, x.device, generator)
+        )
         return Inference(posterior, z, params, self.likelihood.log_prob(params, x), self.prior.kl(posterior, z, c))
 
     def forward(self, x: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Inference:
@@ -157,7 +159,7 @@ class VAE(nn.Module):
         Returns:
             Posterior, draw, likelihood parameters, log likelihood and KL.
         """
-        return self._explain(self.target(x, generator), labels, None, generator)
+        return self._infer_targets(self.target(x, generator), labels, None, generator)
 
     def loss(
         self,
@@ -182,7 +184,7 @@ class VAE(nn.Module):
             x, parameters = self.augmentation(x, generator)
             # grey levels stay those of bytes, which a discrete likelihood counts on
             x = (x * 255).round() / 255
-        inference = self._explain(self.likelihood.target(x, generator), labels, parameters, generator)
+        inference = self._infer_targets(self.likelihood.target(x, generator), labels, parameters, generator)
         return Loss(self.objective(inference, epoch), inference)
 
     def encode(self, x: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Posterior:
@@ -244,7 +246,7 @@ class VAE(nn.Module):
         """Draw one mean image for each label from the prior.
 
         Args:
-            labels: Class indices (B,) or mixtures (B, K).
+            labels: Class indices (B,) or mixtures (B, K), one for each image; an unconditional model ignores them.
             temperature: Scale of the noise's standard deviation.
             generator: Source of randomness, of the CPU; None: torch's global one.
 
@@ -280,7 +282,7 @@ class VAE(nn.Module):
         log_weights = []
         for _ in range(num_samples):
             noise = draw_noise(len(x), self.latent_dim, x.device, generator)
-            posterior, z, params = self._infer(features, c, noise)
+            posterior, z, params = self._infer_and_decode(features, c, noise)
             log_p = self.likelihood.log_prob(params, x) + self.prior.log_prob(z, c)
             log_weights.append(log_p - posterior.log_prob(z))
         return torch.logsumexp(torch.stack(log_weights), 0) - math.log(num_samples)

@@ -1,12 +1,13 @@
 """The command line of train.py: one run, or a sweep over all values that it gives."""
 
+import re
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser  # Hydra has no public one
 
 from ldg.config.check import check_config, check_folder
 from ldg.config.compose import compose_config, prepare_hydra, resolve_config
-from ldg.errors import UserError
+from ldg.errors import UserError, suggestion
 from ldg.sweeps.plan import example_overrides, make_plan, parse_overrides, split_overrides
 
 # short forms of settings of the sweeper
@@ -39,12 +40,12 @@ def check_command_line(arguments: list[str]) -> None:
 
     Raises:
         UserError: for the first thing that is wrong with it.
-        SystemExit: for an option that Hydra does not have, once argparse has printed a message.
     """
-    try:
-        options = get_args_parser().parse_args(arguments)
-    except SystemExit as stop:  # argparse has printed why
-        raise SystemExit(2 if stop.code else 0) from None
+    parser = get_args_parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if wrong := next((argument for argument in unknown if argument.startswith("-")), None):
+        known = [*FLAGS, *re.findall(r"--[\w-]+", parser.format_usage())]
+        raise UserError(f"unknown option {wrong!r}{suggestion(wrong, known)}; see python train.py --help")
     prepare_hydra()
     if options.help or options.hydra_help or options.info or options.shell_completion:
         return

@@ -1,5 +1,6 @@
 """The folder of a run: made at its start, and left as its end demands."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -59,6 +60,8 @@ class RunFolder:
             has_checkpoint = any((self.path / "checkpoints").glob("*.ckpt"))
             if not has_checkpoint and self.config.ckpt_path is None:
                 shutil.rmtree(self.path)
+                with contextlib.suppress(OSError):  # unless it holds other runs
+                    self.path.parent.rmdir()
             return
         write_text(self.path / "error.txt", "".join(traceback.format_exception(error)))
         print(f"the run broke; this error and what was saved before are in {self.path}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -29,15 +29,20 @@ class Averages:
     """Averages of the objective and the model's metrics over an epoch.
 
     Batches are kept on the device until the epoch ends, so that a step costs neither synchronisation nor arithmetic.
+
+    Args:
+        names: of the metrics
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
         self.batches: list[tuple[Tensor, ...]] = []
         self.sums: Tensor | None = None
 
     def add(self, loss: Loss | ClassifierOutput) -> None:
         """Add a batch."""
-        self.batches.append(tuple(part.detach() for part in (loss.objective, *loss.metrics.values())))
+        parts = loss.objective, *(loss.metrics[name] for name in self.names)
+        self.batches.append(tuple(part.detach() for part in parts))
 
     def fold(self) -> Tensor | None:
         """Reduce the batches to sums.
@@ -55,22 +60,22 @@ class Averages:
             self.batches.clear()
         return self.sums
 
-    def compute(self, names: list[str], trainer: pl.Trainer) -> dict[str, float]:
+    def compute(self, split: str, trainer: pl.Trainer) -> dict[str, float]:
         """Average over the images of all processes, and start again.
 
         Args:
-            names: of the objective and the metrics
+            split: ``train``, ``val`` or ``test``
             trainer: whose strategy sums over processes
 
         Returns:
-            The averages by name; none if there was no batch.
+            The averages by name, ``val/loss`` and so on; none if there was no batch.
         """
         if (sums := self.fold()) is None:
             return {}
         sums = trainer.strategy.reduce(sums, reduce_op="sum")
         self.sums = None
         *values, n = sums.tolist()
-        return {name: value / n for name, value in zip(names, values, strict=True)}
+        return {f"{split}/{name}": value / n for name, value in zip(("loss", *self.names), values, strict=True)}
 
 
 class TrainingModule(pl.LightningModule):
@@ -97,7 +102,7 @@ class TrainingModule(pl.LightningModule):
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.run_config = config
-        self.averages = {"train": Averages(), "val": Averages(), "test": Averages()}
+        self.averages = {split: Averages(model.metric_names) for split in ("train", "val", "test")}
         self.metrics: dict[str, float] = {}  # of the validation, until the epoch ends
         self.reported: dict[str, float] = {}  # of the last whole epoch
         self._noise: torch.Generator | None = None
@@ -129,7 +134,7 @@ class TrainingModule(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the metrics of training and validation, one record an epoch."""
-        metrics = self.averages["train"].compute(self.names("train"), self.trainer) | self.metrics
+        metrics = self.averages["train"].compute("train", self.trainer) | self.metrics
         self.metrics = {}
         metrics |= self.settings()
         self.reported = metrics
@@ -151,7 +156,7 @@ class TrainingModule(pl.LightningModule):
 
     def evaluation_end(self, split: str) -> dict[str, float]:
         """The averages of an evaluation of a split, and further metrics, by name."""
-        return self.averages[split].compute(self.names(split), self.trainer)
+        return self.averages[split].compute(split, self.trainer)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """As :meth:`evaluation_step`."""

@@ -18,7 +18,7 @@ from ldg.training.folder import RunFolder
 from ldg.training.loggers import closed, sync_command
 from ldg.training.module import make_module
 from ldg.training.summary import load_best, summarise
-from ldg.training.trainer import make_trainer
+from ldg.training.trainer import make_callbacks, make_trainer
 
 
 def run(
@@ -50,10 +50,12 @@ def run(
     silence_libraries()
     with SaveOnSignal(Path(config.folder)) as stopper:
         pl.seed_everything(config.seed, verbose=False)
-        data = data or make_data(config.data)
+        data = data or build(config.data)
         module = make_module(config, data.classes)
+        callbacks = make_callbacks(config, module, [Progress(progress), *callbacks, stopper])
+        data.prepare_data()  # last of these, since it may take long
         with RunFolder(config) as folder, closed(list(instantiate(config.logger).values())) as loggers:
-            trainer = make_trainer(config, module, loggers, [Progress(progress), *callbacks, stopper])
+            trainer = make_trainer(config, module, loggers, callbacks)
             trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
             load_best(trainer, module)
             if config.test:
@@ -69,8 +71,7 @@ def run(
 
 
 def make_data(config: dict[str, Any]) -> ImageDataModule:
-    """The data module of a constructor call, its arrays decoded, or found in the cache."""
+    """Make the data module of a constructor call, and decode its images unless they are in the cache."""
     data: ImageDataModule = build(config)
     data.prepare_data()
-    data.setup("fit")
     return data

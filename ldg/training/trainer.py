@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytorch_lightning as pl
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.loggers import Logger
@@ -14,8 +15,29 @@ from ldg.training.module import TrainingModule
 from ldg.training.saving import WholeFiles
 
 
+def make_callbacks(config: RunConfig, module: TrainingModule, further: Sequence[pl.Callback]) -> list[pl.Callback]:
+    """Make the callbacks of a run.
+
+    Args:
+        config: of the run
+        module: what it trains
+        further: callbacks that follow those of the config
+
+    Raises:
+        UserError: if a callback refuses an argument, or monitors a metric that the model does not report.
+    """
+    try:
+        callbacks = [*filter(None, instantiate(config.callbacks).values()), *further]
+    except InstantiationException as error:
+        raise UserError(" ".join(str(error.__cause__ or error).split())) from None
+    if config.trainer["max_time"] is None:  # with a limit, Lightning adds its own Timer
+        callbacks.append(Timer())
+    _check_monitors(module, callbacks)
+    return callbacks
+
+
 def make_trainer(
-    config: RunConfig, module: TrainingModule, loggers: list[Logger], callbacks: Sequence[pl.Callback]
+    config: RunConfig, module: TrainingModule, loggers: list[Logger], callbacks: list[pl.Callback]
 ) -> pl.Trainer:
     """Make the Trainer, and hand the config to the loggers.
 
@@ -23,18 +45,14 @@ def make_trainer(
         config: of the run
         module: what it trains
         loggers: of the metrics
-        callbacks: those that stand behind the config's
+        callbacks: from :func:`make_callbacks`
 
     Raises:
-        UserError: if Lightning refuses an argument, or a callback monitors what the model does not report.
+        UserError: if Lightning refuses an argument.
     """
-    every = [*filter(None, instantiate(config.callbacks).values()), *callbacks]
-    if config.trainer["max_time"] is None:  # which brings its own
-        every.append(Timer())
-    _check_monitors(module, every)
-    given = {"logger": loggers, "callbacks": every, "plugins": WholeFiles(), "default_root_dir": config.folder}
+    arguments = {"logger": loggers, "callbacks": callbacks, "plugins": WholeFiles(), "default_root_dir": config.folder}
     try:
-        trainer: pl.Trainer = instantiate(config.trainer, **given)
+        trainer: pl.Trainer = instantiate(config.trainer, **arguments)
     except Exception as error:
         cause = error.__cause__ or error
         raise UserError(f"trainer: {' '.join(str(cause).split())}") from None
