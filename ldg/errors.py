@@ -15,11 +15,11 @@ class UserError(Exception):
 class Interrupted(BaseException):
     """A signal has stopped the run.
 
-    Like KeyboardInterrupt, it is no Exception, so that no handler on the way takes it for a failure.
+    Derives from BaseException, like KeyboardInterrupt, so that `except Exception` does not catch it.
 
     Args:
         signum: the number of the signal
-        checkpoint: the file the run can go on from; None if nothing has been saved yet
+        checkpoint: the file to resume the run from; None if nothing has been saved yet
     """
 
     def __init__(self, signum: int, checkpoint: Path | None) -> None:

@@ -25,7 +25,7 @@ def program(*names):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_folders(tmp_path_factory):
+def private_folders(tmp_path_factory):
     """No test writes to the user's caches, asks for credentials, or reaches for a network."""
     base = tmp_path_factory.mktemp("user")
     shared = Path(os.environ.get("LDG_TEST_CACHE", base / "ldg"))

@@ -159,4 +159,4 @@ def test_an_interrupt_while_a_judge_is_trained_is_one_line(evaluated, monkeypatc
     monkeypatch.setattr("ldg.evaluation.scorecard.evaluate_checkpoint", stop)
     status, out, err = evaluated("outputs/dense/1", *QUICK)
     assert (status, out) == (128 + 15, "") and len(err.splitlines()) == 2
-    assert err.splitlines()[1].startswith("stopped; the same command continues")
+    assert err.splitlines()[1].startswith("stopped; the same command resumes")

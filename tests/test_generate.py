@@ -36,9 +36,9 @@ def leave_run(folder, classes=CHARACTERS, conditioning="both", image_shape=(1, 1
     }
     torch.manual_seed(0)
     weights = {f"model.{name}": value for name, value in checkpoint.build(config["model"]).state_dict().items()}
-    facts = {"version": checkpoint.FORMAT, "config": config, "classes": list(classes)}
+    metadata = {"version": checkpoint.FORMAT, "config": config, "classes": list(classes)}
     (folder / "checkpoints").mkdir(parents=True)
-    torch.save({"ldg": facts, "state_dict": weights}, folder / "checkpoints" / "best.ckpt")
+    torch.save({"ldg": metadata, "state_dict": weights}, folder / "checkpoints" / "best.ckpt")
     (folder / "summary.json").write_text('{"example": "Hello World"}')
     return folder
 
@@ -250,8 +250,8 @@ def test_blends(workplace, capsys, monkeypatch):
     )
     assert np.array_equal(zero, pair) and not np.array_equal(zero, one)
     assert not np.array_equal(half, one) and not np.array_equal(half, mean)
-    way, three = (drawn("Chihuahua+pug", "--steps", "5", *more) for more in (["--along", "both"], []))
-    assert three.shape[0] > 2.5 * way.shape[0] and three.shape[1] == way.shape[1] > 5 * 128
+    both, three = (drawn("Chihuahua+pug", "--steps", "5", *more) for more in (["--along", "both"], []))
+    assert three.shape[0] > 2.5 * both.shape[0] and three.shape[1] == both.shape[1] > 5 * 128
 
 
 def test_a_model_without_labels(workplace, capsys):

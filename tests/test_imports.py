@@ -47,21 +47,21 @@ def imports(file, everywhere=True):
             yield from ((node.lineno, name) for name in names)
 
 
-def own_package(file):
+def package_of_file(file):
     return package_of(".".join(file.relative_to(HOME).with_suffix("").parts))
 
 
 def upward(file, lines):
-    own = own_package(file)
+    package = package_of_file(file)
     for line, module in lines:
         if module.split(".")[0] == "ldg":
             other = package_of(module)
-            if other != own and FLOOR[other] <= FLOOR[own]:
-                yield f"{file.relative_to(HOME)}:{line}: {own} imports {module}, which stands no lower"
+            if other != package and FLOOR[other] <= FLOOR[package]:
+                yield f"{file.relative_to(HOME)}:{line}: {package} imports {module}, which stands no lower"
 
 
 def heavy(file, lines):
-    if own_package(file) in LIGHT and file != LIGHTNING_DATA_MODULE:
+    if package_of_file(file) in LIGHT and file != LIGHTNING_DATA_MODULE:
         for line, module in lines:
             if module.split(".")[0] in HEAVY:
                 yield f"{file.relative_to(HOME)}:{line}: imports {module}"
@@ -73,7 +73,7 @@ def test_imports_point_down():
 
 def test_what_writes_imports_nothing_that_only_training_needs():
     # data sets download through torchvision, when they must
-    lines = {file: imports(file, everywhere=own_package(file) != "data") for file in FILES}
+    lines = {file: imports(file, everywhere=package_of_file(file) != "data") for file in FILES}
     assert [line for file in FILES for line in heavy(file, lines[file])] == []
 
 

@@ -28,6 +28,7 @@ TUTORIAL = HOME / "docs" / "adding.md"
 PAGES = [HOME / "README.md", *sorted(set((HOME / "docs").glob("*.md")) - {TUTORIAL})]
 DOCUMENTS = [*PAGES, TUTORIAL, *(HOME / name for name in ("ARCHITECTURE.md", "experiments/README.md"))]
 DOCUMENTS += [HOME / name for name in ("ldg/weights/README.md", "outputs/README.md")]
+CONFIGS = sorted(path for folder in ("configs", "experiments") for path in (HOME / folder).rglob("*.yaml"))
 
 
 def blocks(page, kind):
@@ -193,7 +194,7 @@ def test_every_link_leads_somewhere(page):
             assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, link
 
 
-@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(HOME)))
+@pytest.mark.parametrize("page", DOCUMENTS + CONFIGS, ids=lambda page: str(page.relative_to(HOME)))
 def test_lines_fit_on_a_screen(page):
     assert not [line for line in page.read_text().splitlines() if len(line) > 120]
 

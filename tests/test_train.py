@@ -67,11 +67,11 @@ def test_the_commands_it_names_work(workplace):
     status, out, err = call(folder, f"ckpt_path={run}")
     assert (status, out) == (2, "")
     (line,) = err.splitlines()
-    assert line.startswith("error: ") and line.endswith("has trained its 4 epochs; go on with trainer.max_epochs=8")
+    assert line.startswith("error: ") and line.endswith("all 4 epochs are done; resume with trainer.max_epochs=8")
 
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_says_how_to_go_on(signum, status, tmp_path):
+def test_a_signal_saves_and_says_how_to_resume(signum, status, tmp_path):
     process = start(tmp_path, *SMALL, "trainer.max_epochs=100000", "callbacks.gallery=null", "scheduler=none")
     for line in process.stderr:
         if line.startswith("epoch 3/"):
@@ -85,7 +85,7 @@ def test_a_signal_saves_and_says_how_to_go_on(signum, status, tmp_path):
     assert lines[0] == "stopping after this step or epoch; once more to stop at once"
     assert "wandb sync outputs/wandb/offline-run-" in lines[1]
     checkpoint = run.relative_to(tmp_path) / "checkpoints" / "last.ckpt"
-    assert lines[2:] == [f"stopped and saved; go on with:  python train.py ckpt_path={checkpoint}"]
+    assert lines[2:] == [f"stopped and saved; resume with:  python train.py ckpt_path={checkpoint}"]
     trained = read(run)["epoch"] + 1
     assert not (run / "error.txt").exists() and not (run / "summary.json").exists()
 
@@ -94,8 +94,8 @@ def test_a_signal_saves_and_says_how_to_go_on(signum, status, tmp_path):
     command = shlex.split(lines[2].split("with:")[1])
     returned, out, err = call(tmp_path, *command[2:], f"trainer.max_epochs={trained + 2}", "logger=csv")
     assert returned == 0, err
-    found = rows(run)
-    assert [row["epoch"] for row in found] == [str(i + 1) for i in range(trained + 2)]
+    logged = rows(run)
+    assert [row["epoch"] for row in logged] == [str(i + 1) for i in range(trained + 2)]
     assert (run / "summary.json").exists()
 
 
@@ -121,7 +121,7 @@ MISSING = ["data.download=false", *TINY[3:]]
         (["data=stanford_dogs", *MISSING], "stanford_dogs"),
         ([*SMALL, "outputs=file"], "outputs=file: file is not a folder; choose another"),
         (["ckpt_path=nothing"], "no checkpoint at nothing; name a .ckpt file or a run folder"),
-        ([f"ckpt_path={SHIPPED}"], "exported weights cannot be trained on"),
+        ([f"ckpt_path={SHIPPED}"], "exported weights cannot be resumed"),
         (["ckpt_path=file"], "file is damaged or no checkpoint"),
         ([*SMALL, "model=conv_cvae", "model.network.channels=[4,4,4,4,4,4,4]"], ""),
     ],
@@ -173,13 +173,13 @@ def test_two_processes_train_one_run(tmp_path):
     assert status == 0, err
     (run,) = tmp_path.glob("outputs/strokes-*/*")
     assert len(list(tmp_path.glob("outputs/wandb/offline-run-*"))) == 1
-    found = rows(run)
+    logged = rows(run)
     # half of the 6 batches each
-    assert [(row["epoch"], row["step"]) for row in found] == [("1", "3"), ("2", "6")]
-    for row in found:
+    assert [(row["epoch"], row["step"]) for row in logged] == [("1", "3"), ("2", "6")]
+    for row in logged:
         assert float(row["train/elbo"]) == pytest.approx(float(row["train/log_likelihood"]) - float(row["train/kl"]))
         assert -1000 < float(row["train/elbo"]) < -100 and 0 <= float(row["val/active_units"]) <= 4
-    assert float(found[1]["train/elbo"]) > float(found[0]["train/elbo"])
+    assert float(logged[1]["train/elbo"]) > float(logged[0]["train/elbo"])
     assert out.count("nats per image") == 1
     assert sorted(file.name for file in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert (run / "gallery" / "strings.png").exists()

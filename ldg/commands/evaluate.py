@@ -95,7 +95,7 @@ def main(arguments: list[str]) -> int:
     try:
         return _evaluate_files(args, files, config, device)
     except Interrupted:
-        print("stopped; the same command continues the training of the judge", file=sys.stderr)
+        print("stopped; the same command resumes the training of the judge", file=sys.stderr)
         raise
 
 

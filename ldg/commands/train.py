@@ -31,7 +31,7 @@ def _train_in_sweep(composed: DictConfig) -> None:
     try:
         run_job(composed, HydraConfig.get(), train_and_evaluate)  # type: ignore[arg-type]
     except Interrupted:
-        print("stopped and saved; the same command goes on with the sweep", file=sys.stderr)
+        print("stopped and saved; the same command resumes the sweep", file=sys.stderr)
         raise
 
 
@@ -51,7 +51,7 @@ def _train_one(composed: DictConfig) -> None:
         summary = train_and_evaluate(config)
     except Interrupted as stopped:
         if is_first and stopped.checkpoint:
-            print(f"stopped and saved; go on with:  python train.py ckpt_path={stopped.checkpoint}", file=sys.stderr)
+            print(f"stopped and saved; resume with:  python train.py ckpt_path={stopped.checkpoint}", file=sys.stderr)
         elif is_first:
             print("stopped before there was anything to save", file=sys.stderr)
         raise

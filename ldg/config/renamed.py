@@ -43,7 +43,7 @@ def new_key(key: str) -> str | None:
 
 
 def replace_choices(arguments: list[str]) -> list[str]:
-    """A command line in which old choices of groups are replaced, a sweep's values too; each is told on stderr."""
+    """A command line with old choices of groups replaced, a sweep's too; each replacement is printed to stderr."""
     replaced = []
     for argument in arguments:
         key, equals, value = argument.partition("=")

@@ -125,5 +125,5 @@ def _conclude(ledger: Ledger) -> int:
     if failed := next((row for row in rows if row["state"] == "failed"), None):
         print(f"failed:  {failed['run']}: {failed['error']}  (the same command with --retry tries it again)")
     else:
-        print("the same command goes on with what is left")
+        print("the same command resumes the sweep")
     return 1

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-# warnings of libraries about what is meant to be as it is
+# library warnings about settings that are intended
 QUIET = (
     ".*LeafSpec.*",
     ".*does not have many workers.*",
@@ -54,7 +54,7 @@ def report(summary: dict[str, Any], folder: Path) -> str:
     lines.append(f"\npictures, curves, checkpoints:  {folder}")
     if summary["example"]:
         lines.append(f"write with it:                  python generate.py {summary['example']} --checkpoint {folder}")
-    lines.append(f"train on:                       python train.py ckpt_path={folder} {longer}")
+    lines.append(f"resume:                         python train.py ckpt_path={folder} {longer}")
     if summary.get("sync"):
         lines.append(summary["sync"])
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The folder of a run: made at its start, and left as its end demands."""
+"""The folder of a run: created on entry, removed or completed on exit."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ class RunFolder:
     before a checkpoint is saved leaves no folder.
 
     Args:
-        config: of the run; ``config.folder`` may exist only if ``config.ckpt_path`` says that the run goes on
+        config: of the run; ``config.folder`` may exist only if ``config.ckpt_path`` says that the run is resumed
 
     Raises:
         UserError: on entry, if the folder exists already or cannot be made.
@@ -41,7 +41,7 @@ class RunFolder:
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=may_exist)
         except FileExistsError:
             raise UserError(
-                f"folder={self.path}: there is a run already; leave folder= out, or go on with ckpt_path="
+                f"folder={self.path}: there is a run already; leave folder= out, or resume with ckpt_path="
             ) from None
         except OSError as error:
             raise UserError(f"{self.path} cannot be made: {error.strerror}; choose another with outputs=...") from None

@@ -1,4 +1,4 @@
-"""Going on with a run: its checkpoint brings the config; only what may change without a break may be overridden."""
+"""Resuming a run: its checkpoint brings the config; only what may change without a break may be overridden."""
 
 import copy
 import importlib
@@ -29,7 +29,7 @@ _TRUSTED_ROOTS = ("ldg.", "torch.optim.", "pytorch_lightning.")
 
 
 def resume_config(config: RunConfig, overrides: list[str]) -> RunConfig:
-    """The config with which a run goes on in its folder.
+    """The config with which a run is resumed in its folder.
 
     Args:
         config: composed of ``overrides``; ``config.ckpt_path`` is a checkpoint or run folder
@@ -48,7 +48,7 @@ def resume_config(config: RunConfig, overrides: list[str]) -> RunConfig:
     path = find(path)
     content = read(path)
     if path.suffix == ".safetensors":
-        raise UserError(f"ckpt_path={path}: exported weights cannot be trained on; name a run folder or its last.ckpt")
+        raise UserError(f"ckpt_path={path}: exported weights cannot be resumed; name a run folder or its last.ckpt")
     saved = copy.deepcopy(content["ldg"]["config"])
     _refuse_foreign(saved)
     home = path.parent.parent
@@ -72,7 +72,7 @@ def resume_config(config: RunConfig, overrides: list[str]) -> RunConfig:
     epochs = result["trainer"].get("max_epochs") or -1
     is_finished = (Path(folder) / "summary.json").exists()  # one stopped after its last epoch has its test to do
     if is_finished and 0 <= epochs <= _finished_epochs(content, path):
-        raise UserError(f"{path} has trained its {epochs} epochs; go on with trainer.max_epochs={2 * epochs}")
+        raise UserError(f"{path}: all {epochs} epochs are done; resume with trainer.max_epochs={2 * epochs}")
     return RunConfig.from_dict(result)
 
 

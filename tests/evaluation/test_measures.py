@@ -314,11 +314,11 @@ def measure_by_name(data, judge, monkeypatch):
     model.config = config.to_dict()
     measures = build_measures(compose_measures(FEW))
 
-    def carry_out(name, seed=0):
+    def measure(name, seed=0):
         return measures[name](EvaluationContext(model, seed, data=data, judge=judge))
 
-    carry_out.model, carry_out.training_images = model, training_images
-    return carry_out
+    measure.model, measure.training_images = model, training_images
+    return measure
 
 
 @pytest.mark.parametrize("name", MEASURES)

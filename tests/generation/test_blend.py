@@ -92,7 +92,7 @@ def test_mix_is_the_share_of_the_second_and_a_single_class_has_its_own_code(dogs
 
 def test_a_single_pair_is_interpolated_in_label_and_code_and_both(dogs, codes):
     def titles(text):
-        return [found.title for found in interpolations(dogs, codes, parse(text, dogs.classes), 2)]
+        return [item.title for item in interpolations(dogs, codes, parse(text, dogs.classes), 2)]
 
     assert titles("Chihuahua+pug") == ["label and code", "label alone", "code alone"]
     assert titles("Chihuahua+pug, pug+chihuahua") == ["label and code"] * 2
@@ -111,7 +111,7 @@ def test_the_picture_plots_the_judges_probabilities_of_both_classes(dogs, codes)
     expected = judge(range(4)).softmax(1)[:, [0, 3]]
     torch.testing.assert_close(judged[0].probabilities, expected)
     plain = interpolations(dogs, codes, page, 4, what="both")
-    tall, low = (draw_interpolations(dogs, found, Options()) for found in (judged, plain))
+    tall, low = (draw_interpolations(dogs, items, Options()) for items in (judged, plain))
     assert tall.shape[0] > low.shape[0] + 50 and tall.shape[2] == 3
     coloured = (np.ptp(tall, axis=2) > 0.2).any(axis=1)
     assert coloured[low.shape[0] :].any() and not (np.ptp(low, axis=2) > 0.2).any()  # two lines below the frames

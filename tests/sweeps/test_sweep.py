@@ -85,7 +85,7 @@ def test_after_ctrl_c_it_goes_on_in_the_middle_of_a_run(tmp_path):
         return metrics is not None and len(metrics.read_text().splitlines()) > 3
 
     status, _, err = call(tmp_path, *line, "sweep_name=stopped", stop_when=in_the_middle)
-    assert status == 130 and "the same command goes on with the sweep" in err
+    assert status == 130 and "the same command resumes the sweep" in err
     assert "interrupted" in [row["state"] for row in ledger.read_rows()]
     succeed(tmp_path, *line, "sweep_name=stopped")
     assert comparable(ledger) == comparable(Ledger(tmp_path / "outputs/sweeps/whole"))

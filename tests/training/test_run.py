@@ -75,9 +75,9 @@ def test_the_folder_holds_everything(finished):
 
 def test_metrics_have_a_row_an_epoch(finished):
     folder, _, _ = finished
-    found = rows(folder)
-    assert [(row["step"], row["epoch"]) for row in found] == [("6", "1"), ("12", "2")]
-    for row in found:
+    logged = rows(folder)
+    assert [(row["step"], row["epoch"]) for row in logged] == [("6", "1"), ("12", "2")]
+    for row in logged:
         for split in ("train", "val"):
             loss, elbo, log_likelihood, kl = (float(row[f"{split}/{name}"]) for name in PARTS)
             assert all(map(math.isfinite, (loss, elbo, log_likelihood, kl)))
@@ -87,9 +87,9 @@ def test_metrics_have_a_row_an_epoch(finished):
         # the loss of an epoch's val is log-likelihood and KL weighed by beta at its end
         weighed = float(row["beta"]) * float(row["val/kl"]) - float(row["val/log_likelihood"])
         assert float(row["val/loss"]) == pytest.approx(weighed, rel=1e-5)
-    assert [float(row["beta"]) for row in found] == [0.5, 1.0]  # a linear warm-up of two epochs
-    assert float(found[-1]["lr"]) == 0.0  # the end of the cosine
-    assert float(found[-1]["train/elbo"]) > float(found[0]["train/elbo"])
+    assert [float(row["beta"]) for row in logged] == [0.5, 1.0]  # a linear warm-up of two epochs
+    assert float(logged[-1]["lr"]) == 0.0  # the end of the cosine
+    assert float(logged[-1]["train/elbo"]) > float(logged[0]["train/elbo"])
 
 
 def test_the_summary_is_of_the_best_checkpoint(finished):
@@ -272,7 +272,7 @@ def test_a_finished_run_trains_on(tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        (None, "has trained its 2 epochs; go on with trainer.max_epochs=4"),
+        (None, "all 2 epochs are done; resume with trainer.max_epochs=4"),
         ("model=vanilla_cvae", "model=vanilla_cvae: a resumed run keeps its own model"),
         ("data=emnist", "data=emnist: a resumed run keeps its own data"),
         ("model/kl=linear", "a resumed run keeps its own model/kl"),
@@ -366,7 +366,7 @@ def test_a_run_stopped_at_once_before_it_has_anything_leaves_nothing(act_at_step
 
 @pytest.mark.parametrize("moment", ["validation_step", "test_step"])
 def test_ctrl_c_outside_of_a_training_step(moment, monkeypatch, uninterrupted, tmp_path):
-    """In validation: after the epoch. In the test: at once, and going on does the test alone."""
+    """In validation: after the epoch. In the test: at once, and resuming does the test alone."""
     original = getattr(VAEModule, moment)
     sent = []
 

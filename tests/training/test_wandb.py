@@ -47,8 +47,8 @@ def summary(runs):
 @pytest.fixture(scope="module")
 def history(runs):
     lines = inspect(log_of(runs[1][1])).splitlines()
-    found = [json.loads(line) for line in lines if line.strip()]
-    return [record["history"]["item"] for record in found if record["type"] == "history"]
+    records = [json.loads(line) for line in lines if line.strip()]
+    return [record["history"]["item"] for record in records if record["type"] == "history"]
 
 
 def test_all_runs_share_a_folder(runs):
@@ -128,7 +128,7 @@ def test_a_broken_run_is_marked_as_failed(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("credentials", "reachable", "asked", "mode"),
+    ("credentials", "reachable", "wandb_mode", "mode"),
     [
         (False, True, None, "offline"),
         (True, False, None, "offline"),
@@ -137,12 +137,12 @@ def test_a_broken_run_is_marked_as_failed(tmp_path, monkeypatch, capsys):
         (True, True, "disabled", "disabled"),
     ],
 )
-def test_online_only_with_credentials_and_network(credentials, reachable, asked, mode, tmp_path, monkeypatch):
+def test_online_only_with_credentials_and_network(credentials, reachable, wandb_mode, mode, tmp_path, monkeypatch):
     monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: credentials)
     monkeypatch.setattr("ldg.training.loggers.reachable", lambda: reachable)
     monkeypatch.delenv("WANDB_MODE")
-    if asked:
-        monkeypatch.setenv("WANDB_MODE", asked)
+    if wandb_mode:
+        monkeypatch.setenv("WANDB_MODE", wandb_mode)
     assert WandbRun(save_dir=str(tmp_path)).mode == mode
 
 
