@@ -10,6 +10,7 @@ python evaluate.py outputs/NAME/ID marginal.samples=5000 marginal.images=null   
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,23 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def _is_setting(text: str, measures: list[str]) -> bool:
-    """Whether an argument is MEASURE.KEY=VALUE; anything else names a run."""
-    key, equals, _ = text.partition("=")
-    measure, dot, _ = key.lstrip("+~").partition(".")
-    return bool(equals and dot and (measure in measures or new_key(measure) in measures))
+    """Whether an argument is MEASURE.KEY=VALUE; anything else names a run.
+
+    Raises:
+        UserError: if it looks like a setting, and is none of a measure nor a file.
+    """
+    match = re.match(r"[+~]*(\w+)\.\w[\w.]*=", text)
+    if not match:
+        return False
+    if match[1] in measures or new_key(match[1]) in measures:
+        return True
+    if not Path(text).exists():
+        raise _unknown(match[1], measures)
+    return False
+
+
+def _unknown(name: str, measures: list[str]) -> UserError:
+    return UserError(f"there is no measure {name!r}{suggestion(name, measures)}; choose from {', '.join(measures)}")
 
 
 def _split_names(text: str, measures: list[str]) -> list[str]:
@@ -70,8 +84,7 @@ def _split_names(text: str, measures: list[str]) -> list[str]:
         if (new := new_key(name)) in measures:
             raise UserError(f"the measure {name} is called {new} now")
         if name not in measures:
-            hint = suggestion(name, measures)
-            raise UserError(f"there is no measure {name!r}{hint}; choose from {', '.join(measures)}")
+            raise _unknown(name, measures)
     return names
 
 
@@ -89,8 +102,8 @@ def main(arguments: list[str]) -> int:
         Interrupted: if a signal stops the training of a judge.
     """
     args = parse_arguments(arguments)
-    files = [checkpoint.find(run) for run in args.runs]
     config = compose_measures(args.settings)
+    files = [checkpoint.find(run) for run in args.runs]
     device = choose_device(args.device)
     try:
         return _evaluate_files(args, files, config, device)
