@@ -17,7 +17,7 @@ from typing import Any
 
 from ldg import checkpoint
 from ldg.commands.cli import Parser, number, print_error
-from ldg.commands.device import choose_device
+from ldg.commands.device import add_device, choose_device
 from ldg.config.compose import compose_measures
 from ldg.config.renamed import new_key
 from ldg.errors import Interrupted, UserError, suggestion
@@ -40,10 +40,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="run folders, .ckpt or .safetensors files; MEASURE.KEY=VALUE settings")
     add("--only", metavar="A,B", help=f"some of the measures: {', '.join(measures)}")
-    add("--without", metavar="A,B", help="all but these: --without cas spares minutes")
-    add("--seed", type=number(int, 0, 2**63 - 2), default=0, help="of all noise (default: 0)")
+    add("--without", metavar="A,B", help="leave these out; --without cas saves minutes")
+    add("--seed", type=number(int, 0, 2**63 - 2), default=0, help="seed of all noise (default: 0)")
     add("--judge", metavar="PATH", help="a judge trained with experiment=judge (default: trained once and cached)")
-    add("--device", default="auto", help="auto (default: an accelerator if there is one), cpu, cuda, cuda:1, mps")
+    add_device(parser)
     args = parser.parse_args(arguments)
     args.settings = [text for text in args.runs if _is_setting(text, measures)]
     args.runs = [text for text in args.runs if text not in args.settings]

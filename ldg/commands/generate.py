@@ -204,7 +204,11 @@ def _blend(args: argparse.Namespace, model: VAE) -> np.ndarray:
     if args.judge is not None:
         from ldg.evaluation.judge import find_judge, load_judge
 
-        judge = load_judge(args.judge) if args.judge else find_judge(data, checkpoint.data_config(model), device=model.device)
+        judge = (
+            load_judge(args.judge)
+            if args.judge
+            else find_judge(data, checkpoint.data_config(model), device=model.device)
+        )
         judge = judge.to(model.device)
     results = blend.interpolations(model, codes, page, args.steps, args.seed, options.temperature, args.along, judge)
     return draw_interpolations(model, results, options)
