@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ldg.checkpoint import load
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["UserError", "load", "write"]
 
 
-def write(text: str, model: VAE | str | None = None, **options: Any) -> np.ndarray:
+def write(text: str, model: VAE | str | Path | None = None, **options: Any) -> np.ndarray:
     """Write a text.
 
     Args:
@@ -36,6 +37,6 @@ def write(text: str, model: VAE | str | None = None, **options: Any) -> np.ndarr
     from ldg.checkpoint import newest_run
     from ldg.generation import writer
 
-    if model is None or isinstance(model, str):
+    if model is None or isinstance(model, str | Path):
         model = load(model or newest_run())
     return writer.write(model, text, **options)

@@ -9,9 +9,10 @@ import torch
 from ldg.commands.cli import exit_status
 from ldg.commands.evaluate import main
 from ldg.commands.export import export
+from ldg.commands.train import train_and_evaluate
 from ldg.errors import Interrupted
 from tests.processes import call
-from tests.runs import BARE, CONV, STROKES, TINY, train
+from tests.runs import BARE, CONV, STROKES, TINY, configured, train
 from tests.training.test_wandb import inspect
 
 QUICK = ["--only", "elbo,latent,reconstruction", "latent.probe=60"]
@@ -119,6 +120,9 @@ def test_a_run_with_weights_that_are_nan_is_named_and_the_others_are_measured(ru
         (["outputs/dense/1", "--only", "reads"], "the measure reads is called class_accuracy now"),
         (["outputs/dense/1", "--without", "cas,reads"], "the measure reads is called class_accuracy now"),
         (["outputs/dense/1", "reads.per_class=5"], "reads.per_class is now class_accuracy.per_class"),
+        (["outputs/nothing", "reads.per_class=5"], "reads.per_class is now class_accuracy.per_class"),
+        (["outputs/dense/1", "elb.samples=3"], "there is no measure 'elb', did you mean elbo?; choose from elbo"),
+        (["outputs/dense/1", "+elb.samples=3"], "there is no measure 'elb', did you mean elbo?"),
         (["outputs/dense/1", "--only", "rec"], "there is no measure 'rec'"),
         (["outputs/dense/1", "--seed", "x"], "argument --seed: must be a whole number from 0 to"),
         (["outputs/dense/1", "--device", "gpu"], "--device gpu: should be auto, cpu, cuda"),
@@ -150,6 +154,24 @@ def test_training_can_end_with_a_scorecard_in_the_dashboard(tmp_path):
         results["class_accuracy"]["values"]["class_accuracy"]["value"]
     )
     assert summary["scorecard"]["_type"] == "table-file" and summary["scorecard_picture"]["_type"] == "images/separated"
+
+
+@pytest.mark.parametrize(
+    ("trainer", "device"),
+    [(["auto"], "cuda"), (["gpu", "trainer.devices=[1]"], "cuda:1"), (["cpu"], "cpu"), (["ddp"], "cuda")],
+)
+def test_a_scorecard_after_training_is_made_on_the_device_of_the_training(trainer, device, monkeypatch):
+    used = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr("ldg.training.run.run", lambda config, afterwards: afterwards(config.folder, []))
+    monkeypatch.setattr("ldg.evaluation.report.find", lambda folder: folder)
+    monkeypatch.setattr("ldg.evaluation.report.publish_scorecard", lambda *_: None)
+    monkeypatch.setattr(
+        "ldg.evaluation.report.evaluate_checkpoint", lambda *_, device, **options: (used.append(device), None)
+    )
+    train_and_evaluate(configured(*STROKES, f"trainer={trainer[0]}", *trainer[1:], "evaluate=true"))
+    assert used == [device]
 
 
 def test_an_interrupt_while_a_judge_is_trained_is_one_line(evaluated, monkeypatch):

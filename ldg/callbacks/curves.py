@@ -14,9 +14,9 @@ def draw_curves(folder: Path) -> Path:
     Returns:
         The picture's path.
     """
-    from ldg.figures.loss_curves import LossCurves
+    from ldg.figures.loss_curves import draw_loss_curves
 
-    figure, _ = LossCurves().draw(read_csv(folder / "metrics.csv"), folder.parent.name)
+    figure = draw_loss_curves(read_csv(folder / "metrics.csv"), folder.parent.name)
     with whole(folder / "loss.png") as path:
         figure.savefig(path, dpi=150)
     return folder / "loss.png"

@@ -1,7 +1,7 @@
 """A saved W&B workspace for ldg's runs: curves, scorecards, pictures, and each run's choices against its ELBO.
 
 python -m ldg.dashboard                              a view of the project ldg
-python -m ldg.dashboard --entity TEAM --project NAME of another one
+python -m ldg.dashboard --entity TEAM --project NAME a view of another project
 python -m ldg.dashboard --save dashboard.json        the view as a file, which needs no account
 """
 
@@ -124,7 +124,7 @@ def main(arguments: list[str]) -> None:
     """
     parser = Parser("python -m ldg.dashboard", __doc__)
     parser.add_argument("--entity", help="user or team (default: that of the account)")
-    parser.add_argument("--project", default="ldg", help="default: ldg")
+    parser.add_argument("--project", default="ldg", help="name of the project (default: ldg)")
     parser.add_argument("--save", type=Path, metavar="FILE.json", help="write the view to a file as well")
     args = parser.parse_args(arguments)
     if args.save:

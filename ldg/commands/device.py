@@ -1,8 +1,15 @@
 """The ``--device`` of commands that compute with a trained model."""
 
+import argparse
 import re
 
 from ldg.errors import UserError
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device`` to a parser, for :func:`choose_device`."""
+    help = "auto (default: an accelerator if there is one), cpu, cuda, cuda:1, mps"
+    parser.add_argument("--device", default="auto", help=help)
 
 
 def choose_device(name: str) -> str:

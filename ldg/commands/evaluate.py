@@ -10,13 +10,14 @@ python evaluate.py outputs/NAME/ID marginal.samples=5000 marginal.images=null   
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from ldg import checkpoint
 from ldg.commands.cli import Parser, number, print_error
-from ldg.commands.device import choose_device
+from ldg.commands.device import add_device, choose_device
 from ldg.config.compose import compose_measures
 from ldg.config.renamed import new_key
 from ldg.errors import Interrupted, UserError, suggestion
@@ -39,10 +40,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="run folders, .ckpt or .safetensors files; MEASURE.KEY=VALUE settings")
     add("--only", metavar="A,B", help=f"some of the measures: {', '.join(measures)}")
-    add("--without", metavar="A,B", help="all but these: --without cas spares minutes")
-    add("--seed", type=number(int, 0, 2**63 - 2), default=0, help="of all noise (default: 0)")
+    add("--without", metavar="A,B", help="leave these out; --without cas saves minutes")
+    add("--seed", type=number(int, 0, 2**63 - 2), default=0, help="seed of all noise (default: 0)")
     add("--judge", metavar="PATH", help="a judge trained with experiment=judge (default: trained once and cached)")
-    add("--device", default="auto", help="auto (default: an accelerator if there is one), cpu, cuda, cuda:1, mps")
+    add_device(parser)
     args = parser.parse_args(arguments)
     args.settings = [text for text in args.runs if _is_setting(text, measures)]
     args.runs = [text for text in args.runs if text not in args.settings]
@@ -57,10 +58,23 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def _is_setting(text: str, measures: list[str]) -> bool:
-    """Whether an argument is MEASURE.KEY=VALUE; anything else names a run."""
-    key, equals, _ = text.partition("=")
-    measure, dot, _ = key.lstrip("+~").partition(".")
-    return bool(equals and dot and (measure in measures or new_key(measure) in measures))
+    """Whether an argument is MEASURE.KEY=VALUE; anything else names a run.
+
+    Raises:
+        UserError: if it looks like a setting, and is none of a measure nor a file.
+    """
+    match = re.match(r"[+~]*(\w+)\.\w[\w.]*=", text)
+    if not match:
+        return False
+    if match[1] in measures or new_key(match[1]) in measures:
+        return True
+    if not Path(text).exists():
+        raise _unknown(match[1], measures)
+    return False
+
+
+def _unknown(name: str, measures: list[str]) -> UserError:
+    return UserError(f"there is no measure {name!r}{suggestion(name, measures)}; choose from {', '.join(measures)}")
 
 
 def _split_names(text: str, measures: list[str]) -> list[str]:
@@ -70,8 +84,7 @@ def _split_names(text: str, measures: list[str]) -> list[str]:
         if (new := new_key(name)) in measures:
             raise UserError(f"the measure {name} is called {new} now")
         if name not in measures:
-            hint = suggestion(name, measures)
-            raise UserError(f"there is no measure {name!r}{hint}; choose from {', '.join(measures)}")
+            raise _unknown(name, measures)
     return names
 
 
@@ -89,8 +102,8 @@ def main(arguments: list[str]) -> int:
         Interrupted: if a signal stops the training of a judge.
     """
     args = parse_arguments(arguments)
-    files = [checkpoint.find(run) for run in args.runs]
     config = compose_measures(args.settings)
+    files = [checkpoint.find(run) for run in args.runs]
     device = choose_device(args.device)
     try:
         return _evaluate_files(args, files, config, device)

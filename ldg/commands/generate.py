@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ldg.commands.cli import Parser, number
-from ldg.commands.device import choose_device
+from ldg.commands.device import add_device, choose_device
 from ldg.errors import UserError
 from ldg.generation import picture
 
@@ -46,7 +46,7 @@ def _make_parser() -> Parser:
         metavar="PATH",
         help=".ckpt file or run folder (default: the newest finished run in outputs/, else the weights of ldg)",
     )
-    add("--device", default="auto", help="auto (default: an accelerator if there is one), cpu, cuda, cuda:1, mps")
+    add_device(parser)
     add(
         "-s",
         "--save",
@@ -57,7 +57,12 @@ def _make_parser() -> Parser:
     add("--show", action="store_true", help="open the picture in a viewer")
 
     add = parser.add_argument_group("handwriting style").add_argument
-    add("--style", choices=("shared", "word", "varied"), default="shared", help="one latent a text, a word or a glyph")
+    add(
+        "--style",
+        choices=("shared", "word", "varied"),
+        default="shared",
+        help="one latent per text, per word or per glyph (default: shared)",
+    )
     add("--seed", type=number(int, 0, 2**63 - 2), default=0, help="each number is another style (default: 0)")
     add(
         "--temperature",
@@ -65,7 +70,6 @@ def _make_parser() -> Parser:
         metavar="T",
         help="standard deviation of the latents, 0 to 10 (default: 0.6; of samples and blends 1)",
     )
-    add("--mix", type=number(float, 0, 1), help="share of b in 'a+b' (default: 0.5)")
 
     add = parser.add_argument_group("page").add_argument
     add("--layout", choices=("baseline", "tiles"), default="baseline", help="set as type, or whole images side by side")
@@ -86,7 +90,14 @@ def _make_parser() -> Parser:
         help="between two test images, as a row with percentages; NAME/: each frame as well; NAME.gif: animated",
     )
     add("--steps", type=number(int, 2, 500), help="pictures of the interpolation (default: 10) or from a to b of 'a+b'")
-    add("--along", choices=("both", "label", "code"), help="what of 'a+b' is mixed (default: both)")
+
+    add = parser.add_argument_group("blends").add_argument
+    add("--mix", type=number(float, 0, 1), help="share of b in 'a+b' (default: 0.5)")
+    add(
+        "--along",
+        choices=("both", "label", "code"),
+        help="what a blend interpolates (default: both; with --steps and one pair, each of the three)",
+    )
     add(
         "--judge",
         nargs="?",
@@ -193,7 +204,11 @@ def _blend(args: argparse.Namespace, model: VAE) -> np.ndarray:
     if args.judge is not None:
         from ldg.evaluation.judge import find_judge, load_judge
 
-        judge = load_judge(args.judge) if args.judge else find_judge(data, checkpoint.data_config(model))
+        judge = (
+            load_judge(args.judge)
+            if args.judge
+            else find_judge(data, checkpoint.data_config(model), device=model.device)
+        )
         judge = judge.to(model.device)
     results = blend.interpolations(model, codes, page, args.steps, args.seed, options.temperature, args.along, judge)
     return draw_interpolations(model, results, options)

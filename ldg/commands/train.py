@@ -10,6 +10,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from ldg.commands.cli import exit_status
+from ldg.commands.device import choose_device
 from ldg.config.compose import HOME, compose_measures, resolve_config
 from ldg.config.renamed import replace_choices
 from ldg.config.run_config import RunConfig
@@ -77,8 +78,16 @@ def train_and_evaluate(config: RunConfig, **options: Any) -> dict[str, Any]:
         from ldg.evaluation.scorecard import build_measures
 
         measures = build_measures(compose_measures([]))
-        afterwards = after_training(measures, config.seed, lambda line: print(f"  {line}", file=sys.stderr))
+        device = _trained_on(config.trainer)
+        afterwards = after_training(measures, config.seed, lambda line: print(f"  {line}", file=sys.stderr), device)
     return run(config, afterwards=afterwards, **options)
+
+
+def _trained_on(trainer: dict[str, Any]) -> str:
+    """The device of a run, of several the first: a GPU by its number if the config gives one."""
+    device = "cpu" if trainer.get("accelerator") == "cpu" else choose_device("auto")
+    is_numbered = device == "cuda" and isinstance(trainer.get("devices"), list)
+    return f"cuda:{trainer['devices'][0]}" if is_numbered else device
 
 
 def main(arguments: list[str]) -> None:

@@ -36,7 +36,6 @@ class Strokes(Dataset):
     """
 
     classes = tuple(string.digits + string.ascii_uppercase + string.ascii_lowercase)
-    version = 1
 
     def __init__(
         self, seed: NonNegativeInt = 0, per_class: PositiveInt = 1000, test_per_class: PositiveInt = 200

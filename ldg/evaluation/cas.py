@@ -39,7 +39,7 @@ class Cas(Measure):
         """As :meth:`Measure.__call__`."""
         context.require_labels()
         real, labels = context.images("test")
-        config = compose_judge_config(data_config(context.model), self.epochs)
+        config = compose_judge_config(data_config(context.model), self.epochs, context.device)
         data = make_data(config["data"])
         bar = progress(len(data.train_labels), "generating a training set")
         images = torch.empty(len(data.train_labels), *context.model.image_shape, dtype=torch.uint8)
@@ -56,7 +56,7 @@ class Cas(Measure):
             student = load_judge(folder / "run").to(context.device)
         finally:
             shutil.rmtree(folder)
-        teacher = find_judge(data, data_config(context.model), self.epochs).to(context.device)
+        teacher = find_judge(data, data_config(context.model), self.epochs, context.device).to(context.device)
         of_student = count_predictions(student, real.split(BATCH), labels, "classifying test images")
         of_teacher = count_predictions(teacher, real.split(BATCH), labels, "classifying test images")
         frequencies = of_teacher.sum(1)

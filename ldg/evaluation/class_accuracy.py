@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from ldg.data.dataset import progress
-from ldg.evaluation.context import BATCH, EvaluationContext, device_of
+from ldg.evaluation.context import BATCH, EvaluationContext
 from ldg.evaluation.measure import Measure, Quantity, Result, Value
 from ldg.models.classifier import Classifier
 
@@ -30,10 +30,9 @@ def count_predictions(judge: Classifier, batches: Iterable[Tensor], labels: Tens
         int64 (K, K): how many images of one class (rows) were classified as another (columns).
     """
     bar = progress(len(labels), what)
-    device = device_of(judge)
     predictions = []
     for batch in batches:
-        predictions.append(judge(batch.to(device)).argmax(1).cpu())
+        predictions.append(judge(batch.to(judge.device)).argmax(1).cpu())
         bar.update(len(batch))
     bar.close()
     return multiclass_confusion_matrix(torch.cat(predictions), labels, judge.num_classes)

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ldg import checkpoint
 from ldg.data.dataset import progress
@@ -46,7 +46,7 @@ class EvaluationContext:
     ) -> None:
         self.model = model.eval()
         self.seed = seed
-        self.device = device_of(model)
+        self.device = model.device
         self._data = data
         self._judge = judge
         self._find_judge = find_judge
@@ -168,13 +168,8 @@ class EvaluationContext:
         return self.features(images.split(BATCH), len(images), "features of test images")
 
 
-def device_of(model: nn.Module) -> torch.device:
-    """The device of a model's parameters; the CPU for a model without."""
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-
-
 def batches(
-    model: nn.Module, images: Tensor, labels: Tensor, what: str, size: int = BATCH
+    model: VAE, images: Tensor, labels: Tensor, what: str, size: int = BATCH
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Images and labels in batches on a model's device, with a progress bar.
 
@@ -188,9 +183,8 @@ def batches(
     Yields:
         Images (B, C, H, W) and labels (B,).
     """
-    device = device_of(model)
     bar = progress(len(images), what)
     for x, c in zip(images.split(size), labels.split(size), strict=True):
-        yield x.to(device), c.to(device)
+        yield x.to(model.device), c.to(model.device)
         bar.update(len(x))
     bar.close()

@@ -12,7 +12,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from ldg.evaluation.class_accuracy import describe_judge
 from ldg.evaluation.context import BATCH, EvaluationContext
-from ldg.evaluation.measure import Measure, Quantity, Result
+from ldg.evaluation.measure import Measure, Quantity, Result, mean_and_error
 
 CHUNK = 1000  # rows of a distance matrix at a time
 
@@ -131,8 +131,7 @@ class Distance(Measure):
         values = {}
         for name, distance in distances.items():
             by_round = torch.tensor([distance(generated) for generated in rounds], dtype=torch.float64)
-            error = float(by_round.std() / len(by_round) ** 0.5) if len(by_round) > 1 else None
-            values[name] = self.value(name, float(by_round.mean()), error, reference=distance(train))
+            values[name] = self.value(name, *mean_and_error(by_round), reference=distance(train))
         setting = (
             f"{self.rounds} x {size:,} generated and {size:,} test images, temperature {self.temperature:g}, "
             f"{self.neighbours} neighbours; features of {describe_judge(context.judge)}"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 from omegaconf import OmegaConf, open_dict
 
@@ -24,7 +25,9 @@ IMAGES = ("dataset", "image_shape", "num_classes")
 PLACES = ("root", "cache", "download")
 
 
-def compose_judge_config(data: dict[str, Any], epochs: int | None = None) -> dict[str, Any]:
+def compose_judge_config(
+    data: dict[str, Any], epochs: int | None = None, device: torch.device | None = None
+) -> dict[str, Any]:
     """The resolved config of a judge's training.
 
     It is ``experiment=judge_NAME``, NAME being the data set's file, or ``experiment=judge`` where there is none. Split
@@ -33,6 +36,7 @@ def compose_judge_config(data: dict[str, Any], epochs: int | None = None) -> dic
     Args:
         data: a run's ``data`` config
         epochs: of the training; None: the experiment's
+        device: of the training; None: an accelerator if there is one
 
     Returns:
         The config as plain Python.
@@ -47,23 +51,29 @@ def compose_judge_config(data: dict[str, Any], epochs: int | None = None) -> dic
         config.name = f"judge_{name}"
         if epochs is not None:
             config.trainer.max_epochs = epochs
+        if device is not None:
+            config.trainer.accelerator = "gpu" if device.type == "cuda" else device.type
+            config.trainer.devices = [device.index or 0] if device.type == "cuda" else 1
     return resolve_config(config)
 
 
-def find_judge(data: ImageSplits, config: dict[str, Any], epochs: int | None = None) -> Classifier:
+def find_judge(
+    data: ImageSplits, config: dict[str, Any], epochs: int | None = None, device: torch.device | None = None
+) -> Classifier:
     """The judge of a data set from the cache folder, where it is trained first if it is missing.
 
-    It is cached under its data set's fingerprint and its recipe.
+    It is cached under its data set's fingerprint and its recipe, whatever the device.
 
     Args:
         data: the data set's images
         config: the run's ``data`` config
         epochs: of the judge's training; None: the experiment's number
+        device: of the judge's training; None: an accelerator if there is one
 
     Returns:
         The judge in eval mode, on the CPU.
     """
-    recipe = compose_judge_config(config, epochs)
+    recipe = compose_judge_config(config, epochs, device)
     decisive = {key: recipe[key] for key in ("model", "optimizer", "scheduler", "seed")}
     decisive["epochs"] = recipe["trainer"]["max_epochs"]
     text = json.dumps([decisive, data.fingerprint, recipe["data"]["batch_size"]], sort_keys=True)

@@ -139,8 +139,12 @@ def mean_and_error(values: Tensor) -> tuple[float, float | None]:
     Returns:
         The mean, NaN if any of the numbers is, and std / sqrt(N), None for a single image.
     """
-    values = values.double()
-    return float(values.mean()), float(values.std() / math.sqrt(len(values))) if len(values) > 1 else None
+    return float(values.double().mean()), standard_error(values)
+
+
+def standard_error(values: Tensor) -> float | None:
+    """The standard error of a mean, std / sqrt(N); None for a single number."""
+    return float(values.double().std() / math.sqrt(len(values))) if len(values) > 1 else None
 
 
 @cache

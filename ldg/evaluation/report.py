@@ -90,20 +90,23 @@ def picture_of(card: Scorecard) -> ScorecardPicture:
     )
 
 
-def after_training(measures: dict[str, Measure], seed: int, report: Callable[[str], None]) -> Callable[..., None]:
+def after_training(
+    measures: dict[str, Measure], seed: int, report: Callable[[str], None], device: str = "cpu"
+) -> Callable[..., None]:
     """What evaluates a run at its end.
 
     Args:
         measures: by name
         seed: of all noise
         report: called with a line after each measure
+        device: that everything is computed on
 
     Returns:
         A function of the run's folder and its loggers, which receive the numbers as ``test/NAME``.
     """
 
     def score(folder: Path, loggers: list[Any]) -> None:
-        card, context = evaluate_checkpoint(find(folder), measures, seed, report=report)
+        card, context = evaluate_checkpoint(find(folder), measures, seed, report=report, device=device)
         publish_scorecard(card, context)
         for logger in loggers:
             log_scorecard(logger, card, folder / "scorecard.png")

@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,7 @@ def evaluate_checkpoint(
     """
     file = checkpoint.find(path)
     model = checkpoint.load(file, device)
-    context = EvaluationContext(model, seed, judge=judge, find_judge=find_judge)
+    context = EvaluationContext(model, seed, judge=judge, find_judge=partial(find_judge, device=model.device))
     torch.manual_seed(seed)  # of what draws without a generator
     description = {
         "data": str(model.config.get("data", {}).get("dataset", {}).get("_target_", "")).rpartition(".")[2],

@@ -9,7 +9,7 @@ import torch
 from pydantic import PositiveInt
 
 from ldg.evaluation.context import BATCH, EvaluationContext
-from ldg.evaluation.measure import Measure, Quantity, Result
+from ldg.evaluation.measure import Measure, Quantity, Result, standard_error
 from ldg.generation import writer
 from ldg.generation.alphabet import is_written
 
@@ -59,19 +59,17 @@ class Speed(Measure):
         rates = [BATCH / time for time in seconds(lambda: list(context.sample(labels, "speed")), self.repeats)]
         values = {
             "parameters": self.value("parameters", sum(p.numel() for p in model.parameters())),
-            "images_per_second": self.value("images_per_second", statistics.median(rates), _standard_error(rates)),
+            "images_per_second": self.value(
+                "images_per_second", statistics.median(rates), standard_error(torch.tensor(rates))
+            ),
         }
         if context.is_conditional:
             text = self.text if is_written(model.classes) else model.classes[0]
             known = set("".join(model.classes)) | {" "}
             text = text if not is_written(model.classes) or set(text) <= known else "".join(model.classes[:10])
             waits = [1000 * wait for wait in seconds(lambda: writer.write(model, text), self.repeats)]
-            values["latency"] = self.value("latency", statistics.median(waits), _standard_error(waits))
+            values["latency"] = self.value("latency", statistics.median(waits), standard_error(torch.tensor(waits)))
         place = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"
         if context.device.type != "cpu":
             place += f" and {context.device}"
         return Result(f"median of {self.repeats}, {place}, torch {torch.__version__}", values)
-
-
-def _standard_error(values: list[float]) -> float | None:
-    return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else None

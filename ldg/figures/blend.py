@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 
-from ldg.generation import writer
+from ldg.generation import sheets, writer
 from ldg.generation.blend import Interpolation
 from ldg.models.vae import VAE
 
@@ -37,7 +37,7 @@ def draw_interpolations(model: VAE, interpolations: Sequence[Interpolation], opt
         top.imshow(row, cmap="gray", vmin=0, vmax=1, extent=(-0.5, steps - 0.5, 0, 1))
         top.set_aspect(height / width * steps)
         top.set_title(f"{interpolation.ends[0]} → {interpolation.ends[1]}: {interpolation.title}", fontsize=11)
-        top.set(yticks=[], xticks=range(steps), xticklabels=[f"{t:.0%}" for t in np.linspace(0, 1, steps)])
+        top.set(yticks=[], xticks=range(steps), xticklabels=sheets.percentages(steps))
         top.tick_params(length=0)
         top.spines[:].set_visible(False)
         if interpolation.probabilities is not None:

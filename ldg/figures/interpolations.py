@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from ldg.figures.layout import draw_rows
 from ldg.figures.picture import Picture, Scene
-from ldg.generation import interpolate
+from ldg.generation import interpolate, sheets
 from ldg.models.vae import unit
 
 PAIRS = 4
@@ -26,5 +26,5 @@ class Interpolations(Picture):
         for start in range(0, len(x) - 1, 2):
             frames = interpolate.between_images(scene.model, x[start : start + 2], y[start : start + 2])
             rows.append(torch.cat([x[start : start + 1], frames, x[start + 1 : start + 2]]).cpu().numpy())
-        percent = ["original", *(f"{100 * i / 9:.0f}%" for i in range(10)), "original"]
+        percent = ["original", *sheets.percentages(len(frames)), "original"]
         return draw_rows(rows, [""] * len(rows), percent), "Interpolations between test images"

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from ldg.figures.layout import STYLES, draw_rows, sample_styles
 from ldg.figures.picture import Picture, Scene
-from ldg.generation import interpolate
+from ldg.generation import interpolate, sheets
 from ldg.models.vae import VAE
 
 
@@ -27,5 +27,4 @@ class LabelInterpolations(Picture):
         first = np.linspace(0, model.num_classes - 2, STYLES).astype(int)
         rows = [interpolate.between_labels(model, z[i], int(a), int(a) + 1).cpu().numpy() for i, a in enumerate(first)]
         names = [f"{model.classes[a]} → {model.classes[a + 1]}" for a in first]
-        percent = [f"{100 * i / 9:.0f}%" for i in range(10)]
-        return draw_rows(rows, names, percent), "From label to label at a fixed style"
+        return draw_rows(rows, names, sheets.percentages(len(rows[0]))), "From label to label at a fixed style"

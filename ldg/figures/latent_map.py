@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 from ldg.figures.picture import Picture, Scene
+from ldg.generation.latents import fixed_generator
 
 IMAGES = 2000
 
@@ -23,7 +24,7 @@ class LatentMap(Picture):
         model = scene.model
         images, labels = (x.to(model.device) for x in scene.examples("val", IMAGES))
         batches = zip(images.split(500), labels.split(500), strict=True)
-        generator = torch.Generator().manual_seed(0)  # the same binarisation every time
+        generator = fixed_generator()
         means = torch.cat([model.encode(x, c, generator).mean for x, c in batches])
         return draw_map(means.cpu().numpy(), labels.cpu().numpy(), model.classes)
 

@@ -11,38 +11,32 @@ PANELS = {
 }
 
 
-class LossCurves:
-    """A panel for the loss and each of its parts, over the epochs."""
+def draw_loss_curves(rows: list[dict[str, str]], caption: str) -> Figure:
+    """A panel for the loss and each of its parts, over the epochs.
 
-    name = "loss"
-    title = "loss curves"
+    Args:
+        rows: of ``metrics.csv``, as text by column
+        caption: the run's name
 
-    def draw(self, rows: list[dict[str, str]], caption: str) -> tuple[Figure, str]:
-        """Draw the curves.
-
-        Args:
-            rows: of ``metrics.csv``, as text by column
-            caption: the run's name
-
-        Returns:
-            The figure, titled, and its caption.
-        """
-        panels = {name: panel for name, panel in PANELS.items() if any(row.get(f"train/{name}") for row in rows)}
-        lines = (len(panels) + 1) // 2
-        figure = Figure(figsize=(10, 3 * lines), layout="constrained")
-        grid = figure.subplots(lines, 2, sharex=True).flat
-        for axes, (name, (title, unit)) in zip(grid, panels.items(), strict=False):
-            for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
-                epochs, values = select_curve(rows, f"{split}/{name}")
-                axes.plot(epochs, values, marker=".", label=split, color=colour)
-            axes.set(title=title, ylabel=unit)
-            axes.grid(alpha=0.3)
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.xaxis.get_major_locator().set_params(integer=True)
-            axes.set_xlabel("epoch")
-        figure.axes[0].legend(frameon=False)
-        figure.suptitle(caption)
-        return figure, caption
+    Returns:
+        The figure, titled.
+    """
+    panels = {name: panel for name, panel in PANELS.items() if any(row.get(f"train/{name}") for row in rows)}
+    lines = (len(panels) + 1) // 2
+    figure = Figure(figsize=(10, 3 * lines), layout="constrained")
+    grid = figure.subplots(lines, 2, sharex=True).flat
+    for axes, (name, (title, unit)) in zip(grid, panels.items(), strict=False):
+        for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
+            epochs, values = select_curve(rows, f"{split}/{name}")
+            axes.plot(epochs, values, marker=".", label=split, color=colour)
+        axes.set(title=title, ylabel=unit)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlabel("epoch")
+    figure.axes[0].legend(frameon=False)
+    figure.suptitle(caption)
+    return figure
 
 
 def select_curve(rows: list[dict[str, str]], key: str) -> tuple[list[float], list[float]]:

@@ -2,11 +2,11 @@
 
 from typing import ClassVar
 
-import torch
 from matplotlib.figure import Figure
 
 from ldg.figures.layout import draw_rows
 from ldg.figures.picture import Picture, Scene
+from ldg.generation.latents import fixed_generator
 from ldg.models.vae import unit
 
 
@@ -20,8 +20,7 @@ class Reconstructions(Picture):
         images, labels = scene.examples(self.split, scene.images)
         model = scene.model
         x = unit(images).to(model.device)
-        generator = torch.Generator().manual_seed(0)  # the same binarisation every time
-        back = model.reconstruct(x, labels.to(model.device), generator)
+        back = model.reconstruct(x, labels.to(model.device), fixed_generator())
         names = [model.classes[label] for label in labels.tolist()]
         figure = draw_rows([x.cpu().numpy(), back.cpu().numpy()], ["original", "posterior\nmean"], names)
         return figure, f"Reconstructions, {self.split} images"

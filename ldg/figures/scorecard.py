@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,9 +47,6 @@ class ScorecardPicture:
         kl_per_dim: nats of each latent dimension; None: no panel
         active_units: how many of these are active
     """
-
-    name: ClassVar[str] = "scorecard"
-    title: ClassVar[str] = "scorecard"
 
     run: str
     headline: list[str]

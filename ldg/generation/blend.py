@@ -70,8 +70,7 @@ def encode_classes(model: VAE, data: ImageSplits, classes: Sequence[int], images
         if not len(places):
             raise UserError(f"there is no {split} image of {model.classes[index]!r}: its code is unknown")
         x, labels = (part.to(model.device) for part in subset[places])
-        generator = torch.Generator().manual_seed(0)  # the same binarisation every time
-        return model.to_noise(model.encode(x, labels, generator).mean, labels).cpu()
+        return model.to_noise(model.encode(x, labels, latents.fixed_generator()).mean, labels).cpu()
 
     codes = Codes(torch.full((model.num_classes, model.latent_dim), torch.nan), {})
     for index in set(classes):
@@ -103,7 +102,7 @@ def decode_blends(
         UserError: For another ``what``.
     """
     if what not in get_args(What):
-        raise UserError(f"along must be one of {', '.join(get_args(What))}, got {what!r}")
+        raise UserError(f"--along must be one of {', '.join(get_args(What))}, got {what!r}")
     first = [Cell(cell.name, ((cell.mixture[0][0], 1.0),)) for cell in cells]
     of_label, of_code = (first if what == "code" else cells), (first if what == "label" else cells)
     labels, shares = (

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ldg.checkpoint import load_data
 from ldg.errors import UserError
-from ldg.generation import sheets
+from ldg.generation import latents, sheets
 from ldg.models.conditioning import label_vector
-from ldg.models.vae import VAE
+from ldg.models.vae import VAE, unit
 
 
 @torch.no_grad()
@@ -28,8 +28,8 @@ def between_images(model: VAE, images: Tensor, labels: Tensor, steps: int = 10) 
     Returns:
         Images (steps, C, H, W) in [0, 1].
     """
-    generator = torch.Generator().manual_seed(0)  # the same binarisation every time
-    z, classes = model.encode(images, labels, generator).mean, label_vector(labels, model.num_classes)
+    z = model.encode(images, labels, latents.fixed_generator()).mean
+    classes = label_vector(labels, model.num_classes)
     t = torch.linspace(0, 1, steps, device=z.device)[:, None]
     return model.decode((1 - t) * z[:1] + t * z[1:], (1 - t) * classes[:1] + t * classes[1:])
 
@@ -71,7 +71,7 @@ def read_test_images(model: VAE, indices: Sequence[int]) -> tuple[Tensor, Tensor
     if wrong := [index for index in indices if not 0 <= index < len(test)]:
         raise UserError(f"no test image {wrong[0]}: the test split has images 0 to {len(test) - 1}")
     images, labels = test[torch.tensor(indices)]
-    return images.to(model.device).float() / 255, labels.to(model.device)
+    return unit(images.to(model.device)), labels.to(model.device)
 
 
 def draw_summary(originals: np.ndarray, frames: np.ndarray, scale: int = 3) -> np.ndarray:
@@ -87,5 +87,5 @@ def draw_summary(originals: np.ndarray, frames: np.ndarray, scale: int = 3) -> n
     """
     row = np.concatenate([originals[:1], frames, originals[1:]])
     pictures = sheets.on_paper(row.repeat(scale, axis=2).repeat(scale, axis=3))
-    percent = [f"{100 * number / (len(frames) - 1):.0f}%" for number in range(len(frames))]
-    return sheets.captioned(list(pictures), ["original", *percent, "original"], columns=len(row), padding=6)
+    captions = ["original", *sheets.percentages(len(frames)), "original"]
+    return sheets.captioned(list(pictures), captions, columns=len(row), padding=6)

@@ -55,6 +55,11 @@ def draw_noise(numbers: Sequence[int], latent_dim: int, seed: int, temperature: 
     return temperature * torch.randn(max(numbers, default=-1) + 1, latent_dim, generator=generator)[list(numbers)]
 
 
+def fixed_generator() -> torch.Generator:
+    """Make the generator of a dynamic binarisation that is the same every time."""
+    return torch.Generator().manual_seed(0)
+
+
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     """Interpolate spherically (Shoemake 1985; White 2016).
 

@@ -58,7 +58,9 @@ def morph(
     places = sorted(ends[0].cells.keys() | ends[1].cells.keys())
     steps = [number / (frames - 1) for number in range(frames)]
     images = [_images(model, *ends, places, t) for t in steps]
-    return (_written if writer.is_typeset(model) else _captioned)(model, ends, places, steps, images, options)
+    if writer.is_typeset(model):
+        return _written(ends, places, steps, images, options)
+    return _captioned(model, ends, places, steps, images, options)
 
 
 def _end(model: VAE, text: str, seed: int, options: Options) -> End:
@@ -91,7 +93,6 @@ def _opacity(a: End, b: End, place: Place, t: float) -> float:
 
 
 def _written(
-    model: VAE,
     ends: tuple[End, End],
     places: list[Place],
     steps: list[float],

@@ -59,6 +59,18 @@ def sheet(pictures: Sequence[np.ndarray], columns: int, padding: int = 0) -> np.
     return paper
 
 
+def percentages(count: int) -> list[str]:
+    """List captions of the steps of an interpolation, ``0%`` to ``100%``.
+
+    Args:
+        count: Number of steps, at least 2.
+
+    Returns:
+        The captions.
+    """
+    return [f"{100 * number / (count - 1):.0f}%" for number in range(count)]
+
+
 def captioned(pictures: Sequence[np.ndarray], captions: Sequence[str], columns: int, padding: int = 8) -> np.ndarray:
     """Arrange pictures in a grid, each centred above its caption.
 

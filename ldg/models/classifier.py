@@ -103,6 +103,11 @@ class Classifier(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, num_classes)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.head.weight.device
+
     def features(self, x: Tensor) -> Tensor:
         """Compute the inputs of the last layer.
 

@@ -126,7 +126,9 @@ def _share_machine(config: RunConfig, runs: int, index: int) -> None:
     elif at_once == -1:
         at_once = os.cpu_count() or 1
     if at_once > 1:
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // at_once))
+        # macOS and Windows have no affinity
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(1, cores // at_once))
     gpus = torch.cuda.device_count() if config.trainer.get("accelerator") in ("auto", "gpu", "cuda") else 0
     if gpus > 1 and config.trainer.get("devices") in (1, "auto"):
         config.trainer["devices"] = [index % gpus]

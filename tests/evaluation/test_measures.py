@@ -48,6 +48,7 @@ class Copier(nn.Module):
     """A 'generator' that returns the real test images of the requested class, one after the other."""
 
     conditioning, num_classes, latent_dim, image_shape = "both", 62, 4, (1, 28, 28)
+    device = torch.device("cpu")
 
     def __init__(self, data):
         super().__init__()

@@ -14,7 +14,7 @@ from ldg.data.dataset import cache_folder
 from ldg.errors import UserError
 from ldg.evaluation import report, scorecard, table
 from ldg.evaluation.context import EvaluationContext
-from ldg.evaluation.judge import find_judge, load_judge
+from ldg.evaluation.judge import compose_judge_config, find_judge, load_judge
 from ldg.evaluation.measure import Result, Value, list_quantities
 from tests.runs import FEW, MEASURES, TINY, train
 
@@ -77,7 +77,17 @@ def test_the_elbo_is_that_of_the_test_at_the_end_of_training(measured, folder):
 def test_the_judge_is_trained_once(folder, measured, monkeypatch):
     monkeypatch.setattr("ldg.evaluation.judge.run", lambda *_: pytest.fail("it is trained again"))
     model = load(folder)
-    assert find_judge(load_data(model), data_config(model)).classes == model.classes
+    for device in (None, torch.device("cuda:1")):
+        assert find_judge(load_data(model), data_config(model), device=device).classes == model.classes
+
+
+@pytest.mark.parametrize(
+    ("device", "accelerator", "devices"),
+    [("cpu", "cpu", 1), ("cuda", "gpu", [0]), ("cuda:1", "gpu", [1]), ("mps", "mps", 1)],
+)
+def test_a_judge_is_trained_on_the_device_of_the_evaluation(folder, device, accelerator, devices):
+    trainer = compose_judge_config(data_config(load(folder)), device=torch.device(device))["trainer"]
+    assert (trainer["accelerator"], trainer["devices"]) == (accelerator, devices)
 
 
 def test_the_judge_belongs_to_its_images(folder):

@@ -80,6 +80,14 @@ def binarising():
 
 
 @pytest.fixture
+def shown(binarising, monkeypatch):
+    """The images that the encoder of ``binarising`` is shown."""
+    images, encode = [], binarising.network.encode
+    monkeypatch.setattr(binarising.network, "encode", lambda x, c: (images.append(x), encode(x, c))[1])
+    return images
+
+
+@pytest.fixture
 def shapes():
     """The class itself, for models of other sizes."""
     return Shapes

@@ -43,13 +43,14 @@ def test_codes_are_the_mean_of_a_class_and_the_offsets_of_its_test_images():
         encode_classes(model, data, [2])
 
 
-def test_a_dynamic_binarisation_is_the_same_each_time(binarising):
+def test_a_dynamic_binarisation_is_the_same_each_time(binarising, shown):
     images = ImageSubset(torch.rand(6, 1, 4, 4), torch.arange(6) % 3, torch.arange(6))
     data = SimpleNamespace(train=images, test=images)
     state = torch.get_rng_state()
     first, second = (encode_classes(binarising, data, [0, 2]) for _ in range(2))
     assert torch.equal(first.mean[[0, 2]], second.mean[[0, 2]]) and torch.equal(state, torch.get_rng_state())
     assert all(torch.equal(first.offsets[index], second.offsets[index]) for index in (0, 2))
+    assert len(shown) == 8 and torch.cat(shown).unique().tolist() == [0, 1]
 
 
 def test_codes_of_two_test_images_are_the_ends_and_their_norm_is_kept():
@@ -96,6 +97,8 @@ def test_a_single_pair_is_interpolated_in_label_and_code_and_both(dogs, codes):
 
     assert titles("Chihuahua+pug") == ["label and code", "label alone", "code alone"]
     assert titles("Chihuahua+pug, pug+chihuahua") == ["label and code"] * 2
+    with pytest.raises(UserError, match="--along must be one of both, label, code, got 'style'"):
+        interpolations(dogs, codes, parse("Chihuahua+pug", dogs.classes), 2, what="style")
     dogs.conditioning = "none"
     assert titles("Chihuahua+pug") == ["code alone"]
     with pytest.raises(UserError, match="'pug' is one"):

@@ -15,11 +15,12 @@ def test_the_ends_are_the_two_reconstructions(model):
     assert torch.unique(model.batches[0], dim=0).shape == (5, 3)
 
 
-def test_a_dynamic_binarisation_is_the_same_each_time(binarising):
+def test_a_dynamic_binarisation_is_the_same_each_time(binarising, shown):
     images, labels = torch.rand(2, 1, 4, 4), torch.tensor([0, 1])
     state = torch.get_rng_state()
     first, second = (interpolate.between_images(binarising, images, labels) for _ in range(2))
     assert torch.equal(first, second) and torch.equal(state, torch.get_rng_state())
+    assert len(shown) == 2 and torch.cat(shown).unique().tolist() == [0, 1]
     generator = torch.Generator().manual_seed(0)
     torch.testing.assert_close(first[[0, -1]], binarising.reconstruct(images, labels, generator))
 

@@ -9,6 +9,10 @@ def test_grey_images_are_dark_on_white():
     np.testing.assert_allclose(sheets.on_paper(image), [[[0.0, 0.75]]])
 
 
+def test_percentages_go_from_0_to_100():
+    assert sheets.percentages(4) == ["0%", "33%", "67%", "100%"]
+
+
 def test_grid_row_by_row():
     images = np.array([0.0, 1.0, 0.5]).reshape(3, 1, 1, 1)
     np.testing.assert_allclose(sheets.grid(images, columns=2, padding=0), [[1.0, 0.0], [0.5, 1.0]])

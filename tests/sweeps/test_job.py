@@ -91,6 +91,7 @@ def test_an_error_is_recorded_and_an_interruption_ends_the_sweep(ledger):
     assert (row["state"], row["error"]) == ("interrupted", "")
 
 
+@pytest.mark.parametrize("has_affinity", [True, False])
 @pytest.mark.parametrize(
     ("launcher", "threads"),
     [
@@ -101,9 +102,12 @@ def test_an_error_is_recorded_and_an_interruption_ends_the_sweep(ledger):
         (["slurm_local"], 6),
     ],
 )
-def test_runs_share_the_machine(ledger, launcher, threads, monkeypatch):
+def test_runs_share_the_machine(ledger, launcher, threads, has_affinity, monkeypatch):
     used = [12]
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(12))
+    if has_affinity:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(12), raising=False)
+    else:
+        monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
     monkeypatch.setattr(torch, "set_num_threads", used.append)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
