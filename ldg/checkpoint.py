@@ -188,7 +188,18 @@ def load(path: str | Path, device: str = "cpu") -> VAE:
 
 
 def load_any(path: str | Path, device: str = "cpu") -> VAE | Classifier:
-    """Load the model of a checkpoint file or run folder, a VAE or a judge; otherwise as :func:`load`."""
+    """Load the model of a checkpoint file or run folder, a VAE or a judge.
+
+    Args:
+        path: A file, or a run folder.
+        device: Where the model goes, as torch names devices.
+
+    Returns:
+        The model in eval mode, with ``classes`` and ``config`` set.
+
+    Raises:
+        UserError: As :func:`read`, and if weights and config do not fit together.
+    """
     content = read(path)
     try:
         about = content["ldg"]

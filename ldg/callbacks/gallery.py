@@ -160,7 +160,16 @@ def averaged(trainer: pl.Trainer) -> pl.LightningModule | None:
 
 
 def save_figure(figure: Figure, title: str, path: Path) -> None:
-    """Title a figure and save it as PNG."""
+    """Title a figure and save it as PNG.
+
+    Args:
+        figure: which gets the title
+        title: above the picture
+        path: of the file
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
     figure.suptitle(title, fontsize=11)
     with whole(path) as temporary:
         figure.savefig(temporary, dpi=120)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ class Parser(argparse.ArgumentParser):
         """
         known, unknown = self.parse_known_intermixed_args(args, namespace)
         if unknown:
-            options = [option for option in self._option_string_actions if option.startswith("--")]
+            options = re.findall(r"--[\w-]+", self.format_usage())
             hint = suggestion(unknown[0], options).removeprefix(", ") or "a text with spaces needs quotes; see --help"
             raise UserError(f"unknown argument {unknown[0]!r}: {hint}")
         return known

@@ -53,7 +53,15 @@ def publish_scorecard(card: Scorecard, context: EvaluationContext) -> Path:
 
 
 def read_earlier_results(card: Scorecard, path: Path) -> dict[str, Result]:
-    """The results in a scorecard file, if they are of the same weights and seed as ``card``; empty otherwise."""
+    """Read the results of an earlier scorecard.
+
+    Args:
+        card: of the same checkpoint
+        path: of the earlier ``scorecard.json``
+
+    Returns:
+        Results by measure; none if the file is missing, damaged, older than the weights, or of another seed.
+    """
     if not path.exists():
         return {}
     try:

@@ -73,6 +73,14 @@ def draw_rows(rows: list[np.ndarray], names: list[str], columns: list[str] | Non
 
 
 def sample_styles(model: VAE, count: int) -> Tensor:
-    """The same noise (count, D) every time, on the model's device."""
+    """Draw the noise of a few handwriting styles, the same every time.
+
+    Args:
+        model: whose latents they are
+        count: number of styles
+
+    Returns:
+        Noise (count, D) on the model's device.
+    """
     generator = torch.Generator().manual_seed(0)
     return writer.TEMPERATURE * torch.randn(count, model.latent_dim, generator=generator).to(model.device)

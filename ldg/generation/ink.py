@@ -142,7 +142,15 @@ def stroke_width(ink: np.ndarray) -> float:
 
 
 def contrast(field: np.ndarray, level: float) -> np.ndarray:
-    """Ink in [0, 1]: 1 above ``level``, 0 below, grey within a pixel of the edge and where the field is undecided."""
+    """Turn a field into ink.
+
+    Args:
+        field: (H, W).
+        level: There is ink where the field is above it.
+
+    Returns:
+        (H, W) in [0, 1], grey within a pixel of the edge and where the field is undecided.
+    """
     slope = np.maximum(1.3 * np.hypot(*np.gradient(field)), UNDECIDED)
     return np.clip(0.5 + (field - level) / slope, 0, 1)
 

@@ -233,5 +233,13 @@ def margin(options: Options) -> int:
 
 
 def tile_scale(model: VAE, scale: int | None) -> int:
-    """The enlargement of a whole image: ``scale``, or what makes it about 140 pixels wide."""
+    """Choose the enlargement of a whole image.
+
+    Args:
+        model: Which the images are from.
+        scale: The user's choice; None: one that makes an image about 140 pixels wide.
+
+    Returns:
+        At least 1.
+    """
     return scale or max(1, round(140 / model.image_shape[2]))

@@ -59,7 +59,16 @@ class Block(nn.Module):
 
 
 def residual_blocks(channels: int, blocks: int, condition_dim: int) -> list[Block]:
-    """Build ``blocks`` residual 3x3 convolutions of ``channels`` channels under a condition of ``condition_dim``."""
+    """Build residual 3x3 convolutions.
+
+    Args:
+        channels: Of input and output.
+        blocks: How many.
+        condition_dim: Width of the condition; 0: none.
+
+    Returns:
+        The blocks, in order.
+    """
     return [
         Block(nn.Conv2d(channels, channels, 3, padding=1, bias=False), channels, condition_dim, skip=True)
         for _ in range(blocks)

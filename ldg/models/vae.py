@@ -218,15 +218,39 @@ class VAE(nn.Module):
         return self.likelihood.mean(self.network.decode(z, self._conditions(labels)[1]).float())
 
     def from_noise(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Turn standard normal noise (B, D) into latents (B, D) of the prior."""
+        """Turn noise into latents of the prior.
+
+        Args:
+            noise: Standard normal noise (B, D).
+            labels: As in :meth:`forward`.
+
+        Returns:
+            Latents (B, D).
+        """
         return self.prior(noise, self._conditions(labels)[1])
 
     def to_noise(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Recover the noise (B, D) that the prior turns into latents ``z`` (B, D)."""
+        """Recover the noise that the prior turns into latents.
+
+        Args:
+            z: Latents (B, D).
+            labels: As in :meth:`forward`.
+
+        Returns:
+            Noise (B, D).
+        """
         return self.prior.inverse(z, self._conditions(labels)[1])[0]
 
     def decode_noise(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Decode the latents of noise (B, D): mean images (B, C, H, W) in [0, 1]."""
+        """Decode the latents that the prior makes of noise.
+
+        Args:
+            noise: Standard normal noise (B, D).
+            labels: As in :meth:`forward`.
+
+        Returns:
+            Mean images (B, C, H, W) in [0, 1].
+        """
         return self.decode(self.from_noise(noise, labels), labels)
 
     def reconstruct(self, x: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:

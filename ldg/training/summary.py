@@ -16,14 +16,26 @@ from ldg.training.module import TrainingModule
 
 
 def best_checkpoint(trainer: pl.Trainer) -> str | None:
-    """The path of the checkpoint with the best value of the metric that models are chosen by; None without one."""
+    """Find the checkpoint with the best value of the monitored metric.
+
+    Args:
+        trainer: of the run
+
+    Returns:
+        Its path; None if there is none.
+    """
     callbacks = trainer.checkpoint_callbacks
     best = next((c for c in callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
     return (best and best.best_model_path) or None
 
 
 def load_best(trainer: pl.Trainer, module: TrainingModule) -> None:
-    """Put the weights of the best epoch into a module, and its metrics, so that all numbers are of the same epoch."""
+    """Load the weights of the best epoch, and its metrics, so that all numbers are of the same epoch.
+
+    Args:
+        trainer: of the run
+        module: which gets the weights
+    """
     if path := best_checkpoint(trainer):
         content = read(path)
         module.load_state_dict(content["state_dict"])
@@ -31,7 +43,12 @@ def load_best(trainer: pl.Trainer, module: TrainingModule) -> None:
 
 
 def summarise(config: RunConfig, trainer: pl.Trainer, module: TrainingModule) -> dict[str, Any]:
-    """The content of ``summary.json``.
+    """Collect the content of ``summary.json``.
+
+    Args:
+        config: of the run
+        trainer: after training and test
+        module: with the best weights
 
     Returns:
         name, number of epochs and steps, seconds of training (of a resumed run since its very start), number of
