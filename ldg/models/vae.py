@@ -102,8 +102,8 @@ class VAE(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
-        return next(self.parameters()).device
+        """Where the parameters are; the CPU for a model without."""
+        return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
     def _conditions(
         self, labels: Tensor | None, augmentation: Tensor | None = None

@@ -169,7 +169,7 @@ def test_bad_input_is_answered_in_one_line_and_changes_nothing(tmp_path):
     optuna_line = ["hydra/sweeper=optuna", "optimizer.lr=interval(0.001,0.01)", "sweep_name=two"]
     for wrong, message in [
         (["seed=2", "sweep_name=one"], "holds another sweep"),
-        (["seed=1,2", "--dry"], "unrecognized arguments: --dry"),
+        (["seed=1,2", "--dry"], "unknown option '--dry', did you mean --dry-run?"),
         ([*optuna_line, f"hydra.sweeper.study.storage=sqlite:///{tmp_path}/nowhere/study.db"], "cannot be used"),
     ]:
         status, _, err = call(tmp_path, *line, *wrong)

@@ -281,7 +281,7 @@ def test_a_finished_run_trains_on(tmp_path):
         ("seed=3", "a resumed run keeps its own seed"),
         ("debug=fast", "a resumed run keeps its own debug"),
         ("trainer.max_epochs=-5", "trainer.max_epochs=-5: should be greater than 0 or -1"),
-        ("trainer.max_epochs=1", "has trained its 1 epochs"),
+        ("trainer.max_epochs=1", "all 1 epochs are done"),
     ],
 )
 def test_what_cannot_be_resumed_changes_nothing(finished, override, message):
