@@ -2,15 +2,17 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
 from ldg.config import renamed
 from ldg.config.run_config import RunConfig
-from ldg.config.signatures import read_signature
+from ldg.config.signatures import Constructed, read_signature
 from ldg.errors import UserError, suggestion
 
 # bounds that other libraries' annotations do not state
@@ -43,6 +45,10 @@ def check_config(config: dict[str, Any]) -> None:
         elif field.default is MISSING:
             raise UserError(f"{field.name}: a run needs it; see python train.py --cfg job")
     check_calls(config)
+    for group in ("logger", "callbacks"):
+        for key, value in config[group].items():
+            if not isinstance(value, dict | None):
+                raise UserError(f"{group}.{key}={value}: should be a constructor call, or null to leave it out")
     if not config["name"].strip() or {"", "..", "."} & set(config["name"].split("/")):
         raise UserError(f"name={config['name']!r}: names a folder in outputs/, as in name=mine or name=study/mine")
     strategy = str(config["trainer"].get("strategy", ""))
@@ -97,6 +103,9 @@ def _check_call(node: dict[str, Any], path: str) -> None:
 
 
 def _check_value(key: str, value: Any, annotation: Any) -> None:
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    if isinstance(value, str) and any(kind is Constructed or get_origin(kind) is Callable for kind in kinds):
+        raise UserError(f"{key}={value}: should be a constructor call; a choice has a slash, as in model/kl=linear")
     try:
         # JSON's strict mode takes a list for a tuple, but neither "3" nor true for a number
         TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)

@@ -35,6 +35,10 @@ class Signature:
     open: bool
 
 
+class Constructed:
+    """Stands for a class of ldg in an annotation: only a constructor call gives such an object."""
+
+
 class _Names(dict[str, Any]):
     """What the names in a module's annotations mean."""
 
@@ -47,6 +51,8 @@ class _Names(dict[str, Any]):
         definition = _find(self.module, name)
         if definition and isinstance(definition[1], ast.Assign):
             return _evaluate(definition[1].value, definition[0])
+        if definition and isinstance(definition[1], ast.ClassDef) and definition[0].startswith("ldg."):
+            return Constructed
         return Any
 
 

@@ -126,6 +126,7 @@ class Dataset(ABC):
         labels, shape = [], None
         with (folder / "images.bin").open("wb") as file:  # plain writes: pages of a mapped file would count as resident
             for images, numbers in self.read(split, sources):
+                self._check_chunk(images, np.asarray(numbers))
                 file.write(np.ascontiguousarray(images, dtype=np.uint8).data)
                 labels.append(np.asarray(numbers, dtype=np.int64))
                 shape = images.shape[1:]
@@ -137,6 +138,18 @@ class Dataset(ABC):
             raise UserError(f"{join_paths(sources)}: labels run from {span} instead of {expected}")
         np.save(folder / "labels.npy", every)
         (folder / "shape.json").write_text(json.dumps(shape))
+
+    def _check_chunk(self, images: np.ndarray, labels: np.ndarray) -> None:
+        name = f"{type(self).__name__}.read"
+        is_bytes = images.dtype == np.uint8 or (
+            np.issubdtype(images.dtype, np.integer) and images.size and images.min() >= 0 and images.max() <= 255
+        )
+        if not is_bytes or images.ndim != 4:
+            returned = f"{images.dtype} images {tuple(images.shape)}"
+            raise UserError(f"{name} yields {returned}; they should be uint8 (n, C, H, W), 0 to 255")
+        if not np.issubdtype(labels.dtype, np.integer) or labels.shape != (len(images),):
+            returned = f"{labels.dtype} labels {tuple(labels.shape)} for {len(images)} images"
+            raise UserError(f"{name} yields {returned}; there should be one whole number for each")
 
 
 def cache_folder(cache: str | None) -> Path:

@@ -53,9 +53,13 @@ def draw_map(means: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) ->
     Returns:
         The figure and its caption.
     """
+    is_finite = np.isfinite(means).all(1)  # those of a run that diverges are not
+    means, labels = means[is_finite], labels[is_finite]
     caption = "Latent map"
     points, kind = means, "latent"
-    if means.shape[1] > 2:
+    if len(means) < 2:
+        points = np.zeros((len(means), 2))
+    elif means.shape[1] > 2:
         points, share = project(means)
         kind = "component"
         caption += f", two principal components ({share:.0%} of the variance)"

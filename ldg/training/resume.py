@@ -71,8 +71,8 @@ def resume_config(config: RunConfig, overrides: list[str]) -> RunConfig:
     check_config(result)
     epochs = result["trainer"].get("max_epochs") or -1
     is_finished = (Path(folder) / "summary.json").exists()  # one stopped after its last epoch has its test to do
-    if is_finished and 0 <= epochs <= _finished_epochs(content, path):
-        raise UserError(f"{path}: all {epochs} epochs are done; resume with trainer.max_epochs={2 * epochs}")
+    if is_finished and 0 <= epochs <= (done := _finished_epochs(content, path)):
+        raise UserError(f"{path}: {done} epochs are done; resume with trainer.max_epochs={2 * done}")
     return RunConfig.from_dict(result)
 
 

@@ -30,11 +30,6 @@ class Counting(Dataset):
                 raise UserError("no more")
 
 
-class Wrong(Counting):
-    def read(self, split, sources):
-        yield np.zeros((2, 1, 2, 2)), np.array([0, 2])
-
-
 class Elsewhere(Counting):
     def sources(self, split, root, download):
         return [root / "images.npz"]
@@ -86,10 +81,30 @@ def test_leftovers_of_a_killed_process_are_replaced(tmp_path):
     assert entries(cache) == [entry.name]
 
 
-def test_labels_outside_the_classes(tmp_path):
-    with pytest.raises(UserError, match="labels run from 0 to 2 instead of 0 to 1"):
-        Wrong("").load("train", cache=str(tmp_path))
-    assert entries(tmp_path) == []
+BYTES = np.zeros((2, 1, 2, 2), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (BYTES, np.array([0, 2]), "labels run from 0 to 2 instead of 0 to 1"),
+        (BYTES / 255, np.array([0, 1]), "yields float64 images (2, 1, 2, 2); they should be uint8 (n, C, H, W)"),
+        (BYTES + np.int64(256), np.array([0, 1]), "yields int64 images"),
+        (BYTES[:, 0], np.array([0, 1]), "yields uint8 images (2, 2, 2)"),
+        (BYTES, np.array([0.0, 0.7]), "yields float64 labels (2,) for 2 images; there should be one whole number"),
+        (BYTES, np.array([0]), "yields int64 labels (1,) for 2 images"),
+    ],
+)
+def test_what_a_data_set_yields_is_checked(images, labels, message, tmp_path):
+    class Fixed(Dataset):
+        classes = ("even", "odd")
+
+        def read(self, split, sources):
+            yield images, labels
+
+    with pytest.raises(UserError) as error:
+        Fixed().load("train", cache=str(tmp_path))
+    assert message in str(error.value) and entries(tmp_path) == []
 
 
 def test_cache_that_cannot_be_made(tmp_path):

@@ -272,7 +272,7 @@ def test_a_finished_run_trains_on(tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        (None, "all 2 epochs are done; resume with trainer.max_epochs=4"),
+        (None, "2 epochs are done; resume with trainer.max_epochs=4"),
         ("model=vanilla_cvae", "model=vanilla_cvae: a resumed run keeps its own model"),
         ("data=emnist", "data=emnist: a resumed run keeps its own data"),
         ("model/kl=linear", "a resumed run keeps its own model/kl"),
@@ -281,7 +281,7 @@ def test_a_finished_run_trains_on(tmp_path):
         ("seed=3", "a resumed run keeps its own seed"),
         ("debug=fast", "a resumed run keeps its own debug"),
         ("trainer.max_epochs=-5", "trainer.max_epochs=-5: should be greater than 0 or -1"),
-        ("trainer.max_epochs=1", "all 1 epochs are done"),
+        ("trainer.max_epochs=1", "2 epochs are done; resume with trainer.max_epochs=4"),
     ],
 )
 def test_what_cannot_be_resumed_changes_nothing(finished, override, message):
