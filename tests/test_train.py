@@ -67,7 +67,7 @@ def test_the_commands_it_names_work(workplace):
     status, out, err = call(folder, f"ckpt_path={run}")
     assert (status, out) == (2, "")
     (line,) = err.splitlines()
-    assert line.startswith("error: ") and line.endswith("all 4 epochs are done; resume with trainer.max_epochs=8")
+    assert line.startswith("error: ") and line.endswith("4 epochs are done; resume with trainer.max_epochs=8")
 
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
