@@ -1,13 +1,20 @@
 """The base class of data sets: their files are decoded to uint8 arrays once and memory-mapped afterwards."""
 
+import errno
 import hashlib
+import inspect
 import json
 import os
 import shutil
+import stat
+import sys
+import zipfile
+import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, BinaryIO, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -15,6 +22,8 @@ from tqdm import tqdm
 from ldg.errors import UserError
 
 Split = Literal["train", "test"]
+# what reading a file raises that is damaged, or is not what its name says
+DAMAGE = (OSError, EOFError, ValueError, OverflowError, MemoryError, zipfile.BadZipFile, zlib.error)
 
 
 class Arrays(NamedTuple):
@@ -34,11 +43,16 @@ class Dataset(ABC):
 
     Attributes:
         classes: the name of each label, in order, without ``+`` and ``,``, which are syntax in generated text
-        version: to be increased when the same files and arguments give other arrays than before
+        version: to be increased when code outside of its module changes what the same files and arguments give
     """
 
     classes: tuple[str, ...]
     version: ClassVar[int] = 1
+    code: ClassVar[str]  # the text of the module, as it was imported
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.code = read_code(cls)
 
     def sources(self, split: Split, root: Path, download: bool) -> list[Path]:
         """List the files that a split is read from; none for a data set that needs no files.
@@ -74,8 +88,9 @@ class Dataset(ABC):
     def load(self, split: Split, root: str = "data", cache: str | None = None, download: bool = True) -> Arrays:
         """Load the arrays of a split: read from ``root`` the first time, mapped from ``cache`` afterwards.
 
-        A cache entry is keyed by the arguments of the data set and by the names, sizes and times of its files. It is
-        complete or absent, and several processes may load it at once.
+        A cache entry is keyed by the arguments of the data set, the text of the module that defines it, and the names,
+        sizes and times of its files. It is complete or absent, and several processes may load it at once. An entry that
+        was damaged afterwards is made again.
 
         Args:
             split: ``train`` or ``test``
@@ -89,21 +104,39 @@ class Dataset(ABC):
         Raises:
             UserError: if files are missing or damaged, or the cache cannot be written.
         """
-        sources = self.sources(split, Path(root).expanduser(), download)
-        if missing := [source for source in sources if not source.exists()]:
-            raise UserError(f"{type(self).__name__}: there is no {join_paths(missing)}; put it there, or set data.root")
-        identity = {"version": self.version, **vars(self), "split": split, "files": fingerprint(sources)}
-        key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-        entry = cache_folder(cache) / f"{type(self).__name__.lower()}-{split}-{key}"
-        if not entry.exists():
-            try:
+        name = type(self).__name__
+        try:
+            sources = self.sources(split, expand(root), download)
+            if not isinstance(sources, list) or not all(isinstance(source, Path) for source in sources):
+                raise UserError(f"{name}.sources returns {sources!r}; it should return a list of paths")
+            if missing := [source for source in sources if not source.exists()]:
+                these = ", ".join(map(describe_link, missing))
+                raise UserError(f"{name}: there is no {these}; put it there, or set data.root")
+            identity = {
+                "version": self.version,
+                "code": self.code,
+                **vars(self),
+                "split": split,
+                "files": fingerprint(sources),
+            }
+        except OSError as error:
+            raise UserError(f"{name}: cannot read {explain_unreadable(error)}; check data.root") from error
+        try:
+            text = json.dumps(identity, sort_keys=True)
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"{name}: the cache is keyed by its attributes, which should be numbers, texts and lists ({error})"
+            ) from error
+        key = hashlib.sha256(text.encode()).hexdigest()[:16]
+        entry = cache_folder(cache) / f"{name.lower()}-{split}-{key}"
+        try:
+            if not is_intact(entry):
                 self._write(entry, split, sources)
-            except OSError as error:
-                raise UserError(
-                    f"data.cache: cannot write {entry} ({error}); set data.cache to a folder with room"
-                ) from error
+        except OSError as error:
+            reason = f"{error.strerror or error}; set data.cache to a folder with room that you may write to"
+            raise UserError(f"data.cache: cannot write {entry}: {reason}") from error
         labels = np.load(entry / "labels.npy")
-        shape = (len(labels), *json.loads((entry / "shape.json").read_text()))
+        shape = (len(labels), *json.loads((entry / "shape.json").read_text(encoding="utf-8")))
         return Arrays(np.memmap(entry / "images.bin", dtype=np.uint8, mode="c", shape=shape), labels)
 
     def _write(self, entry: Path, split: Split, sources: list[Path]) -> None:
@@ -112,44 +145,111 @@ class Dataset(ABC):
         entry.parent.mkdir(parents=True, exist_ok=True)
         part = entry.with_name(entry.name + ".part")
         with FileLock(entry.with_name(entry.name + ".lock")):
-            if entry.exists():  # another process made it while this one waited
+            if is_intact(entry):  # another process made it while this one waited
                 return
             shutil.rmtree(part, ignore_errors=True)  # what a killed process left
             part.mkdir()
             try:
                 self._write_arrays(part, split, sources)
+                (part / "checksums.json").write_text(json.dumps(compute_checksums(part)), encoding="utf-8")
+                if entry.exists():  # damaged
+                    shutil.rmtree(entry)
                 part.rename(entry)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
 
     def _write_arrays(self, folder: Path, split: Split, sources: list[Path]) -> None:
-        labels, shape = [], None
+        name = type(self).__name__
+        every: list[np.ndarray] = []
+        shape: tuple[int, ...] = ()
         with (folder / "images.bin").open("wb") as file:  # plain writes: pages of a mapped file would count as resident
-            for images, numbers in self.read(split, sources):
-                self._check_chunk(images, np.asarray(numbers))
-                file.write(np.ascontiguousarray(images, dtype=np.uint8).data)
-                labels.append(np.asarray(numbers, dtype=np.int64))
+            for images, labels in self._read_chunks(split, sources):
+                if shape and images.shape[1:] != shape:
+                    raise UserError(f"{name}.read yields images {images.shape[1:]} after {shape}; one shape is allowed")
                 shape = images.shape[1:]
-        if shape is None:
-            raise UserError(f"{type(self).__name__}: the {split} split holds no images in {join_paths(sources)}")
-        every = np.concatenate(labels)
-        if every.min() < 0 or every.max() >= len(self.classes):
-            span, expected = f"{every.min()} to {every.max()}", f"0 to {len(self.classes) - 1}"
-            raise UserError(f"{join_paths(sources)}: labels run from {span} instead of {expected}")
-        np.save(folder / "labels.npy", every)
-        (folder / "shape.json").write_text(json.dumps(shape))
+                file.write(np.ascontiguousarray(images, dtype=np.uint8).data)
+                every.append(labels.astype(np.int64))
+        numbers = np.concatenate([*every, np.empty(0, np.int64)])
+        if not len(numbers):
+            raise UserError(f"{name}: the {split} split holds no images{describe_sources(sources)}")
+        if numbers.min() < 0 or numbers.max() >= len(self.classes):
+            span, expected = f"{numbers.min()} to {numbers.max()}", f"0 to {len(self.classes) - 1}"
+            raise UserError(f"{name}: labels run from {span} instead of {expected}{describe_sources(sources)}")
+        np.save(folder / "labels.npy", numbers)
+        (folder / "shape.json").write_text(json.dumps(shape), encoding="utf-8")
 
-    def _check_chunk(self, images: np.ndarray, labels: np.ndarray) -> None:
+    def _read_chunks(self, split: Split, sources: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """What ``read`` yields, checked; files that cannot be read become one line."""
         name = f"{type(self).__name__}.read"
+        try:
+            chunks = self.read(split, sources)
+            if not isinstance(chunks, Iterable):
+                raise UserError(f"{name} returns {type(chunks).__name__}; it should yield images and labels")
+            for chunk in chunks:
+                yield self._check_chunk(chunk)
+        except DAMAGE as error:
+            if isinstance(error, OSError) and error.filename:
+                raise UserError(f"{name}: cannot read {explain_unreadable(error)}") from error
+            if not sources:  # no file is to blame
+                raise
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise UserError(f"{name}: cannot read {join_paths(sources)} ({reason})") from error
+
+    def _check_chunk(self, chunk: Any) -> tuple[np.ndarray, np.ndarray]:
+        name = f"{type(self).__name__}.read"
+        if not isinstance(chunk, tuple | list) or len(chunk) != 2:
+            raise UserError(f"{name} yields {type(chunk).__name__}; it should yield pairs of images and labels")
+        try:
+            images, labels = map(np.asarray, chunk)
+        except ValueError as error:
+            raise UserError(f"{name} yields what is no array ({str(error).split('.')[0]})") from error
         is_bytes = images.dtype == np.uint8 or (
             np.issubdtype(images.dtype, np.integer) and images.size and images.min() >= 0 and images.max() <= 255
         )
-        if not is_bytes or images.ndim != 4:
+        if not is_bytes or images.ndim != 4 or 0 in images.shape[1:]:
             returned = f"{images.dtype} images {tuple(images.shape)}"
             raise UserError(f"{name} yields {returned}; they should be uint8 (n, C, H, W), 0 to 255")
         if not np.issubdtype(labels.dtype, np.integer) or labels.shape != (len(images),):
             returned = f"{labels.dtype} labels {tuple(labels.shape)} for {len(images)} images"
             raise UserError(f"{name} yields {returned}; there should be one whole number for each")
+        return images, labels
+
+
+def check_classes(dataset: Dataset) -> None:
+    """Check the names of a data set's classes.
+
+    Args:
+        dataset: the data set
+
+    Raises:
+        UserError: if they are not texts, or one is repeated, empty, or could not be typed in a text of class names.
+    """
+    name, classes = f"{type(dataset).__name__}.classes", getattr(dataset, "classes", None)
+    if not isinstance(classes, tuple | list) or not classes or not all(isinstance(each, str) for each in classes):
+        raise UserError(f"{name}: {classes!r}; it should be a tuple with the name of each label")
+    if repeated := [each for number, each in enumerate(classes) if each in classes[:number]]:
+        raise UserError(f"{name}: {repeated[0]!r} stands there twice; each label needs a name of its own")
+    # where all names are single characters, a text is written with them and has no syntax
+    syntax = set() if all(len(each) == 1 for each in classes) else set("+,\n")
+    if wrong := [each for each in classes if each != each.strip() or not each or syntax & set(each)]:
+        raise UserError(
+            f"{name}: {wrong[0]!r} is empty, or has a + or , or a space around it, which generate.py splits"
+        )
+
+
+def read_code(dataset: type[Dataset]) -> str:
+    """Read the text of the module that defines a data set, on which its images may depend.
+
+    Args:
+        dataset: the class
+
+    Returns:
+        The text; the name of the class where there is none, as in a notebook.
+    """
+    try:
+        return inspect.getsource(sys.modules[dataset.__module__])
+    except (KeyError, OSError, TypeError):
+        return f"{dataset.__module__}.{dataset.__qualname__}"
 
 
 def cache_folder(cache: str | None) -> Path:
@@ -163,7 +263,101 @@ def cache_folder(cache: str | None) -> Path:
     """
     from platformdirs import user_cache_dir
 
-    return Path(cache or user_cache_dir("ldg")).expanduser()
+    return expand(cache or user_cache_dir("ldg"))
+
+
+def expand(path: str) -> Path:
+    """Replace ``~`` by the user's folder.
+
+    Args:
+        path: as in a config
+
+    Returns:
+        The path; with ``~`` as it is where there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def is_intact(entry: Path) -> bool:
+    """Whether an entry of the cache is complete and as it was written.
+
+    Args:
+        entry: its folder
+
+    Returns:
+        False also if there is no such entry.
+    """
+    try:
+        written = json.loads((entry / "checksums.json").read_text(encoding="utf-8"))
+        return written == compute_checksums(entry, *fingerprint([entry]))
+    except (OSError, ValueError):
+        return False
+
+
+@cache
+def compute_checksums(entry: Path, *about: tuple[str, int, int]) -> dict[str, int]:
+    """Compute the CRC-32 of an entry's files, once in a process as long as they do not change.
+
+    Args:
+        entry: its folder
+        about: as ``fingerprint`` describes its files
+
+    Returns:
+        The number of each file.
+    """
+    sums = dict.fromkeys(("images.bin", "labels.npy", "shape.json"), 0)
+    for name in sums:
+        with open_regular(entry / name) as file:
+            while block := file.read(1 << 20):
+                sums[name] = zlib.crc32(block, sums[name])
+    return sums
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, but no pipe or device, which may never end.
+
+    Args:
+        path: of the file
+
+    Returns:
+        The file.
+
+    Raises:
+        OSError: if there is no such file, or it may not be read.
+    """
+    if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "Not a file", str(path))
+    return path.open("rb")
+
+
+def explain_unreadable(error: OSError) -> str:
+    """Say which file cannot be read and why.
+
+    Args:
+        error: raised by opening or reading it
+
+    Returns:
+        The path and the reason.
+    """
+    return f"{describe_link(Path(os.fsdecode(error.filename)))} ({error.strerror})"
+
+
+def describe_link(path: Path) -> str:
+    """The path, and of a link also where it points, for messages.
+
+    Args:
+        path: of anything
+
+    Returns:
+        The text.
+    """
+    try:
+        return f"{path}, a link to {path.readlink()}"
+    except OSError:
+        return str(path)
 
 
 def fingerprint(paths: list[Path]) -> list[tuple[str, int, int]]:
@@ -176,11 +370,13 @@ def fingerprint(paths: list[Path]) -> list[tuple[str, int, int]]:
         Name, size in bytes and time of modification in ns of each file.
     """
     files = [file for path in paths for file in ([path] if path.is_file() else list_files(path))]
-    return [(file.name, stat.st_size, stat.st_mtime_ns) for file in files for stat in [file.stat()]]
+    # a link to nothing counts as well: reading it is an error only if it is needed
+    about = [(file, file.stat() if file.exists() else file.lstat()) for file in files]
+    return [(file.name, info.st_size, info.st_mtime_ns) for file, info in about]
 
 
 def list_files(folder: Path) -> list[Path]:
-    """List all files in a folder and the folders below it.
+    """List all files in a folder and the folders below it, also in linked ones.
 
     Args:
         folder: where to search
@@ -188,7 +384,16 @@ def list_files(folder: Path) -> list[Path]:
     Returns:
         The files, sorted by path.
     """
-    return sorted(Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    files: list[Path] = []
+    visited: set[tuple[int, int]] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        info = Path(parent).stat()
+        if (place := (info.st_dev, info.st_ino)) in visited:  # a link to a folder above
+            folders.clear()
+        else:
+            visited.add(place)
+            files += [Path(parent, name) for name in names]
+    return sorted(files)
 
 
 def join_paths(paths: list[Path]) -> str:
@@ -201,6 +406,18 @@ def join_paths(paths: list[Path]) -> str:
         The text.
     """
     return ", ".join(map(str, paths))
+
+
+def describe_sources(sources: list[Path]) -> str:
+    """The end of a message about what files hold; nothing for a data set without files.
+
+    Args:
+        sources: the files
+
+    Returns:
+        The text.
+    """
+    return f" in {join_paths(sources)}" if sources else ""
 
 
 def progress(total: int, what: str) -> Any:

@@ -1,24 +1,39 @@
 """Downloads of data sets' files, and the messages about files that are missing."""
 
 import hashlib
-import urllib.error
+import http.client
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import NoReturn
 
 from filelock import FileLock
 
-from ldg.data.dataset import progress
+from ldg.data.dataset import describe_link, progress
 from ldg.errors import UserError
 
 BLOCK = 1 << 20
 TIMEOUT = 30  # seconds without an answer
+MANY = 100_000  # files that are looked at for one that is missing
+
+
+def usual_name(path: Path) -> str:
+    """What the names of the same published file have in common.
+
+    Args:
+        path: of a file
+
+    Returns:
+        Its name in small letters, without ``.gz`` and with dashes as in ``images-idx3``.
+    """
+    return path.name.lower().removesuffix(".gz").replace(".idx", "-idx")
 
 
 def raise_missing(path: Path, folder: str) -> NoReturn:
-    """Report a missing file.
+    """Report a missing file, with what lies nearby under another of its usual names.
 
     Args:
         path: of the file
@@ -27,7 +42,16 @@ def raise_missing(path: Path, folder: str) -> NoReturn:
     Raises:
         UserError: always.
     """
-    raise UserError(f"missing {path}; put it there, or set data.root (or LDG_DATA) to the folder that holds {folder}/")
+    root = next(parent for parent in path.parents if parent.name == folder).parent
+    near = islice(chain.from_iterable(root.glob("/".join("*" * depth)) for depth in range(1, 5)), MANY)
+    names = {usual_name(path), usual_name(path.with_suffix(""))}  # an archive, or the folder it was unpacked to
+    alike = sorted(
+        f"{describe_link(other)}{' (a folder)' * other.is_dir()}" for other in near if usual_name(other) in names
+    )
+    instead = f" (instead there is {', '.join(alike[:4])})" if alike else ""
+    raise UserError(
+        f"missing {path}{instead}; put it there, or set data.root (or LDG_DATA) to the folder that holds {folder}/"
+    )
 
 
 @contextmanager
@@ -46,9 +70,8 @@ def guard_download(folder: Path, wanted: list[str], what: str) -> Iterator[None]
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".download.lock"):
             yield
-    # torchvision raises RuntimeError where a checksum does not match
-    except (OSError, RuntimeError) as error:
-        reason = str(getattr(error, "reason", error)).splitlines()[0]
+    except (OSError, http.client.HTTPException, zipfile.BadZipFile) as error:
+        reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
         raise UserError(
             f"cannot download {what} ({reason}); put {', '.join(wanted)} into {folder}, "
             f"or set data.root (or LDG_DATA) to the folder that holds {what}/"
@@ -72,13 +95,19 @@ def resume_download(url: str, path: Path, size: int, sha256: str) -> None:
     part = path.with_name(path.name + ".part")
     have = part.stat().st_size if part.exists() else 0
     if have < size:
-        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+        headers = {"User-Agent": "ldg"} | ({"Range": f"bytes={have}-"} if have else {})
+        request = urllib.request.Request(url, headers=headers)
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            resumed = answer.status == 206  # a server that cannot resume sends the whole file with 200
-            with part.open("ab" if resumed else "wb") as file, progress(size, f"downloading {path.name}") as bar:
-                bar.update(have if resumed else 0)
-                while block := answer.read(BLOCK):
+            if answer.status != 206:  # a server that cannot resume sends the whole file with 200
+                have = 0
+            # the page of a login or an error is not appended to what is there
+            if answer.length is not None and have + answer.length != size:
+                raise OSError(f"{url} answers with {have + answer.length} bytes instead of the published {size}")
+            with part.open("ab" if have else "wb") as file, progress(size, f"downloading {path.name}") as bar:
+                bar.update(have)
+                while have <= size and (block := answer.read(BLOCK)):
                     file.write(block)
+                    have += len(block)
                     bar.update(len(block))
     received = part.stat().st_size
     if received < size:

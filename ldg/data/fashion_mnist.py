@@ -7,7 +7,16 @@ import numpy as np
 
 from ldg.data import idx
 from ldg.data.dataset import Dataset, Split
-from ldg.data.download import guard_download, raise_missing
+from ldg.data.download import guard_download, raise_missing, resume_download
+
+URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+# size in bytes and SHA-256 as TensorFlow Datasets publishes them (url_checksums/fashion_mnist.txt)
+PUBLISHED = {
+    "train-images-idx3-ubyte": (26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+    "train-labels-idx1-ubyte": (29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+    "t10k-images-idx3-ubyte": (4422102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+    "t10k-labels-idx1-ubyte": (5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+}
 
 
 class FashionMNIST(Dataset):
@@ -46,19 +55,16 @@ class FashionMNIST(Dataset):
 
 
 def download_files(folder: Path, wanted: list[str]) -> None:
-    """Download missing files with torchvision, which checks their MD5.
+    """Download missing files.
 
     Args:
-        folder: where the ``.gz`` files belong
+        folder: where the files belong
         wanted: names of the files, without ``.gz``; those that exist are not downloaded again
 
     Raises:
         UserError: if the download fails.
     """
     with guard_download(folder, wanted, "FashionMNIST"):
-        from torchvision.datasets import FashionMNIST as Published
-        from torchvision.datasets.utils import download_url
-
-        for name, md5 in Published.resources:
-            if name.removesuffix(".gz") in wanted and not idx.find_file(folder, name.removesuffix(".gz")):
-                download_url(Published.mirrors[0] + name, str(folder), md5=md5)
+        for name in wanted:
+            if not idx.find_file(folder, name):
+                resume_download(f"{URL}{name}.gz", folder / f"{name}.gz", *PUBLISHED[name])

@@ -1,6 +1,7 @@
 """The IDX format of MNIST and its relatives: a big-endian header, then bytes; plain or gzipped."""
 
 import gzip
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -9,28 +10,38 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from ldg.data.dataset import progress
+from ldg.data.dataset import list_files, open_regular, progress
+from ldg.data.download import usual_name
 from ldg.errors import UserError
 
 CHUNK = 4096  # images
+LARGEST = 1 << 26  # bytes of an image, and of a chunk
+DEFLATE = 1032  # gzip's format makes data smaller by no larger factor
 IMAGES, LABELS = 0x803, 0x801  # magic numbers: unsigned bytes in three dimensions, in one
 
 
 def find_file(folder: Path, name: str) -> Path | None:
-    """Find a file, unpacked or gzipped.
+    """Find a file, unpacked or gzipped, under its name or the one file nearby that has another of its usual names.
+
+    Such names have dots for dashes (``train-images.idx3-ubyte``) or another case, or stand in a folder that an archive
+    was unpacked to. Nearby is the folder above and all folders below it.
 
     Args:
-        folder: where to look
+        folder: where the file belongs
         name: of the file, without ``.gz``
 
     Returns:
-        Its path, None if there is no such file.
+        Its path, None if there is no such file, or several under other names.
     """
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    expected = next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    alike = [] if expected else [path for path in list_files(folder.parent) if usual_name(path) == name.lower()]
+    return alike[0] if len(alike) == 1 else expected
 
 
 def read_chunks(images: Path, labels: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Read a file of images and its file of labels in chunks.
+
+    What the headers promise is compared with each other and with the files' sizes before anything else is read.
 
     Args:
         images: path of the images
@@ -43,43 +54,29 @@ def read_chunks(images: Path, labels: Path) -> Iterator[tuple[np.ndarray, np.nda
         UserError: if a file is damaged or no IDX file, or its number of items is not that of its header or of the
             other file.
     """
-    numbers = read_labels(labels)
-    with open_idx(images) as file:
+    with open_idx(images) as file, open_idx(labels) as other:
         count, height, width = read_header(file, images, IMAGES, 3)
-        if count != len(numbers):
+        (numbered,) = read_header(other, labels, LABELS, 1)
+        if count != numbered:
             raise UserError(
-                f"{images} holds {count} images but {labels} {len(numbers)} labels; they must be of one release"
+                f"{images} holds {count} images but {labels} {numbered} labels; they must be of one release"
             )
+        if count and not 0 < height * width <= LARGEST:
+            raise UserError(f"{images} announces images of {height}x{width} pixels; put a fresh copy in its place")
+        numbers = np.frombuffer(read_bytes(other, labels, count), np.uint8)
+        check_end(other, labels)
+        most = max(1, min(CHUNK, LARGEST // max(1, height * width)))
         with progress(count, f"reading {images.name}") as bar:
-            for start in range(0, count, CHUNK):
-                n = min(CHUNK, count - start)
+            for start in range(0, count, most):
+                n = min(most, count - start)
                 chunk = np.frombuffer(read_bytes(file, images, n * height * width), np.uint8).reshape(n, height, width)
                 yield chunk, numbers[start : start + n]
                 bar.update(n)
         check_end(file, images)
 
 
-def read_labels(path: Path) -> np.ndarray:
-    """Read all labels of an IDX file.
-
-    Args:
-        path: of the file
-
-    Returns:
-        Labels uint8 (N,).
-
-    Raises:
-        UserError: as :func:`read_chunks`.
-    """
-    with open_idx(path) as file:
-        (count,) = read_header(file, path, LABELS, 1)
-        labels = np.frombuffer(read_bytes(file, path, count), np.uint8)
-        check_end(file, path)
-    return labels
-
-
 def open_idx(path: Path) -> BinaryIO:
-    """Open a file, through gzip if its name ends in ``.gz``.
+    """Open a file, through gzip if its first two bytes say so, whatever its name.
 
     Args:
         path: of the file
@@ -87,7 +84,9 @@ def open_idx(path: Path) -> BinaryIO:
     Returns:
         The file, open for reading bytes.
     """
-    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+    with open_regular(path) as file:
+        gzipped = file.read(2) == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.open(path)) if gzipped else path.open("rb")
 
 
 def read_header(file: BinaryIO, path: Path, magic: int, dimensions: int) -> tuple[int, ...]:
@@ -103,11 +102,16 @@ def read_header(file: BinaryIO, path: Path, magic: int, dimensions: int) -> tupl
         The shape of the array.
 
     Raises:
-        UserError: if the file begins with another number or ends within the header.
+        UserError: if the file begins with another number, ends within the header, or cannot hold such an array.
     """
     number, *shape = struct.unpack(f">{1 + dimensions}I", read_bytes(file, path, 4 * (1 + dimensions)))
     if number != magic:
         raise UserError(f"{path} is not the IDX file its name says: it starts with {number:#x} instead of {magic:#x}")
+    size, promised = path.stat().st_size, 4 * (1 + dimensions) + math.prod(shape)
+    gzipped = isinstance(file, gzip.GzipFile)
+    if promised > size * (DEFLATE if gzipped else 1):
+        announced = f"its header announces {promised} bytes, but it has {size}{' when packed' if gzipped else ''}"
+        raise UserError(f"{path} is truncated: {announced}; put a fresh copy in its place")
     return tuple(shape)
 
 
@@ -125,10 +129,7 @@ def read_bytes(file: BinaryIO, path: Path, count: int) -> bytes:
     Raises:
         UserError: if the file is damaged or ends before them.
     """
-    try:
-        data = file.read(count)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path} is truncated or damaged ({error}); put a fresh copy in its place") from error
+    data = _read(file, path, count)
     if len(data) < count:
         raise UserError(f"{path} is truncated: {count - len(data)} bytes are missing; put a fresh copy in its place")
     return data
@@ -144,9 +145,12 @@ def check_end(file: BinaryIO, path: Path) -> None:
     Raises:
         UserError: if more bytes follow or the checksum is wrong.
     """
+    if _read(file, path, 1):
+        raise UserError(f"{path} goes on after the last item its header announces; put a fresh copy in its place")
+
+
+def _read(file: BinaryIO, path: Path, count: int) -> bytes:
     try:
-        more = file.read(1)
+        return file.read(count)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path} is truncated or damaged ({error}); put a fresh copy in its place") from error
-    if more:
-        raise UserError(f"{path} goes on after the last item its header announces; put a fresh copy in its place")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils import data
 
-from ldg.data.dataset import Arrays, Dataset, Split
+from ldg.data.dataset import Arrays, Dataset, Split, check_classes
 from ldg.data.sampling import spread, stratified
 from ldg.errors import UserError
 
@@ -69,8 +69,8 @@ class ImageSplits:
         val_seed: chooses these images
 
     Raises:
-        UserError: if the data set has another number of classes. The methods and properties that load images raise it
-            if the images have another shape or cannot be loaded.
+        UserError: if the data set has another number of classes, or unusable names of them. The methods and properties
+            that load images raise it if these have another shape, cannot be loaded, or leave none for ``val``.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class ImageSplits:
         val_fraction: float = 0.1,
         val_seed: int = 0,
     ) -> None:
+        check_classes(dataset)
         if num_classes != len(dataset.classes):
             name = type(dataset).__name__
             raise UserError(
@@ -97,9 +98,9 @@ class ImageSplits:
         self.val_fraction, self.val_seed = val_fraction, val_seed
 
     def prepare_data(self) -> None:
-        """Write the cached arrays of the train and test images, unless they are there."""
-        self._load("train")
+        """Write the cached arrays of the train and test images, unless they are there, and choose those of val."""
         self._load("test")
+        _ = self._train_and_val
 
     @property
     def train(self) -> ImageSubset:
@@ -170,6 +171,11 @@ class ImageSplits:
         arrays = self._load("train")
         images, labels = torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels)
         parts = stratified(arrays.labels, self.val_fraction, self.val_seed)
+        if not len(parts[1]):
+            name = type(self.dataset).__name__
+            raise UserError(
+                f"{name}: no class has two training images, so that none is left for validation; add images"
+            )
         train, val = (ImageSubset(images, labels, torch.from_numpy(part)) for part in parts)
         return train, val
 

@@ -1,22 +1,30 @@
 """Stanford Dogs: photographs of 120 breeds (Khosla, Jayadevaprakash, Yao and Li 2011), from ImageNet."""
 
+from __future__ import annotations
+
 import difflib
 import io
 import os
 import random
+import sys
 import tarfile
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 from xml.etree import ElementTree
 
 import numpy as np
 from pydantic import Field
 
-from ldg.data.dataset import Dataset, Split, list_files, progress
+from ldg.data.dataset import Dataset, Split, list_files, open_regular, progress
 from ldg.data.download import guard_download, raise_missing, resume_download
+from ldg.data.mat import read_texts
 from ldg.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 URL = "http://vision.stanford.edu/aditya86/ImageNetDogs/"
 # size in bytes and SHA-256 as TensorFlow Datasets publishes them (url_checksums/stanford_dogs.txt)
@@ -26,6 +34,10 @@ ARCHIVES = {
     "lists.tar": (481280, "34b47cacd9a98b5d150e084f24d29391c084c55272295ec65c85651bc35f4d6c"),
 }
 CHUNK = 256
+LARGEST_IMAGE, LARGEST_ANNOTATION, LARGEST_LIST = 1 << 26, 1 << 18, 1 << 23  # bytes
+MOST_PIXELS = 89_478_485  # Pillow warns of larger images
+# no others, since Pillow reads some with programs of the system
+FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP")
 # the folders' names without their synset, in the official order of labels (with underscores for spaces)
 FOLDERS = """
 Chihuahua Japanese_spaniel Maltese_dog Pekinese Shih-Tzu Blenheim_spaniel papillon toy_terrier
@@ -83,15 +95,28 @@ class StanfordDogs(Dataset):
 
     def read(self, split: Split, sources: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """As :meth:`ldg.data.dataset.Dataset.read`."""
+        from PIL import Image
+
+        # too many pixels are an error below, and transparency is dropped
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", message="Palette images with Transparency")
         images, annotations, lists = map(Archive, sources)
         files = [
             (name, label) for name in read_list(lists, split) if (label := self.find_label(name, lists)) is not None
         ]
         random.Random(0).shuffle(files)  # the lists are sorted by breed
 
+        whole: list[str] = []
+
         def read_dog(name: str) -> np.ndarray:
-            stem = name.rsplit(".", 1)[0]
-            return read_image(images, f"Images/{name}", read_box(annotations, f"Annotation/{stem}"), self.image_size)
+            annotation = f"Annotation/{name.rsplit('.', 1)[0]}"
+            box, image = read_box(annotations, annotation), read_image(images, f"Images/{name}")
+            inside = clip(box, image.width, image.height)
+            if inside is None:
+                whole.append(annotation)
+            # not resize(box=...), whose filter uses pixels outside the box
+            square = image.crop(inside).resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)
+            return np.asarray(square).transpose(2, 0, 1)
 
         # Pillow decodes and resizes outside the interpreter lock, so that threads use every core
         with ThreadPoolExecutor(os.cpu_count()) as pool, progress(len(files), f"decoding {split} dogs") as bar:
@@ -99,8 +124,11 @@ class StanfordDogs(Dataset):
                 names, labels = zip(*files[start : start + CHUNK], strict=True)
                 yield np.stack(list(pool.map(read_dog, names))), np.array(labels)
                 bar.update(len(names))
+        if whole:
+            these = f"{', '.join(sorted(whole)[:3])}{' ...' if len(whole) > 3 else ''}"
+            print(f"{annotations.path}: the whole image stands for {len(whole)} empty boxes: {these}", file=sys.stderr)
 
-    def find_label(self, name: str, lists: "Archive") -> int | None:
+    def find_label(self, name: str, lists: Archive) -> int | None:
         """Find the label of an image.
 
         Args:
@@ -116,7 +144,7 @@ class StanfordDogs(Dataset):
         folder = name.split("/")[0].split("-", 1)[-1]
         if folder not in FOLDERS:
             raise UserError(
-                f"{lists.path} lists {name}, which is none of the 120 breeds; put the official file in its place"
+                f"{lists.path} lists {name!r}, which is none of the 120 breeds; put the official file in its place"
             )
         breed = folder.replace("_", " ")
         return self.classes.index(breed) if breed in self.classes else None
@@ -151,9 +179,11 @@ def find_source(folder: Path, tar: str, unpacked: str) -> Path | None:
         unpacked: name of the file or folder
 
     Returns:
-        The path of the first that exists, None if none does.
+        The path of the first that exists, or of the only ``unpacked`` one folder deeper; None if there is none.
     """
-    return next((path for path in (folder / tar, folder / unpacked) if path.exists()), None)
+    expected = next((path for path in (folder / tar, folder / unpacked) if path.exists()), None)
+    deeper = [] if expected else list(folder.glob(f"*/{unpacked}"))  # in a folder with the archive's name
+    return deeper[0] if len(deeper) == 1 else expected
 
 
 def download_archives(folder: Path, tars: list[str]) -> None:
@@ -194,34 +224,47 @@ class Archive:
             self.places = {file.relative_to(path.parent).as_posix(): (file, 0, -1) for file in files}
 
     def _index_tar(self) -> None:
-        try:
-            with tarfile.open(self.path, "r:") as tar:
-                for member in tar:
-                    if member.isfile():
-                        self.places[member.name.removeprefix("./")] = (self.path, member.offset_data, member.size)
-        except (tarfile.TarError, EOFError) as error:
-            raise UserError(
-                f"{self.path} is truncated or no tar file ({error}); put a fresh copy in its place"
-            ) from error
+        end = 0
+        with open_regular(self.path) as file:
+            if file.read(2) == b"\x1f\x8b":
+                raise UserError(f"{self.path} is gzipped; unpack it with gunzip, or put a plain tar file in its place")
+            file.seek(0)
+            try:
+                with tarfile.open(fileobj=file, mode="r:") as tar:
+                    for member in tar:
+                        if member.size < 0 or member.offset_data <= end:  # such headers may lead round in a circle
+                            raise tarfile.ReadError("a header has an impossible size")
+                        end = member.offset_data
+                        if member.isreg() and not member.issparse():
+                            self.places[member.name.removeprefix("./")] = (self.path, end, member.size)
+            # for a damaged file tarfile raises errors of many types
+            except (tarfile.TarError, EOFError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+                raise UserError(
+                    f"{self.path} is truncated or no tar file ({error}); put a fresh copy in its place"
+                ) from error
 
-    def read_file(self, name: str) -> bytes:
+    def read_file(self, name: str, most: int) -> bytes:
         """Read a whole file.
 
         Args:
             name: in the archive
+            most: its largest size in bytes
 
         Returns:
             Its content.
 
         Raises:
-            UserError: if the file is missing or truncated.
+            UserError: if the file is missing, truncated or larger.
+            OSError: if an unpacked file cannot be read.
         """
         if name not in self.places:
             raise UserError(f"{self.path} holds no {name}; is it complete? Put a fresh copy in its place")
         path, offset, size = self.places[name]
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(offset)
-            data = file.read(size)
+            data = file.read(min(size, most + 1) if size >= 0 else most + 1)
+        if len(data) > most:
+            raise UserError(f"{self.path}: {name} has more than {most} bytes; put a fresh copy in its place")
         if len(data) < size:
             raise UserError(f"{self.path} is truncated in {name}; put a fresh copy in its place")
         return data
@@ -236,7 +279,8 @@ class Archive:
         Raises:
             UserError: always.
         """
-        raise UserError(f"{self.path}: {name} is damaged ({error}); put a fresh copy in its place") from error
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{self.path}: {name} cannot be read ({reason}); put a fresh copy in its place") from error
 
 
 def read_list(lists: Archive, split: Split) -> list[str]:
@@ -252,15 +296,31 @@ def read_list(lists: Archive, split: Split) -> list[str]:
     Raises:
         UserError: if the list is missing or damaged.
     """
-    from scipy.io import loadmat
-
     name = f"{split}_list.mat"
-    data = lists.read_file(name)
     try:
-        return [entry.item() for entry in loadmat(io.BytesIO(data))["file_list"].ravel()]
-    # for a damaged file scipy raises errors of any type
-    except Exception as error:
+        names = read_texts(lists.read_file(name, LARGEST_LIST), "file_list")
+        if not all(map(str.isprintable, names)):
+            raise ValueError("file_list should hold names of files")
+    except ValueError as error:
         lists.raise_damaged(name, error)
+    return names
+
+
+class Builder(ElementTree.TreeBuilder):
+    """Builds the tree of an annotation, which declares no document type and so no entities that could grow."""
+
+    def doctype(self, name: str, public: str, system: str) -> NoReturn:
+        """Refuse the declaration.
+
+        Args:
+            name: of the document type
+            public: its public identifier
+            system: its address
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(f"it declares the document type {name[:20]!r}")
 
 
 def read_box(annotations: Archive, name: str) -> tuple[int, int, int, int]:
@@ -271,46 +331,72 @@ def read_box(annotations: Archive, name: str) -> tuple[int, int, int, int]:
         name: of the annotation
 
     Returns:
-        Left, top, right and bottom in pixels.
+        Left, top, right and bottom in pixels; fractions are rounded, and swapped corners put in order.
 
     Raises:
         UserError: if the annotation is missing or damaged.
     """
-    text = annotations.read_file(name)
+    text = annotations.read_file(name, LARGEST_ANNOTATION)
     try:
-        corners = ElementTree.fromstring(text).find("object/bndbox")
+        corners = ElementTree.fromstring(text, ElementTree.XMLParser(target=Builder())).find("object/bndbox")
         if corners is None:
             raise ValueError("no object/bndbox")
-        left, top, right, bottom = (int(corners.findtext(key, "")) for key in ("xmin", "ymin", "xmax", "ymax"))
-    except (ElementTree.ParseError, ValueError) as error:
+        ends = [round(float(corners.findtext(key, f"no {key}"))) for key in ("xmin", "ymin", "xmax", "ymax")]
+    # for an unknown encoding, the last; for infinity, the one before
+    except (ElementTree.ParseError, ValueError, OverflowError, LookupError) as error:
         annotations.raise_damaged(name, error)
+    (left, right), (top, bottom) = sorted(ends[::2]), sorted(ends[1::2])
     return left, top, right, bottom
 
 
-def read_image(images: Archive, name: str, box: tuple[int, int, int, int], size: int) -> np.ndarray:
-    """Read an image, crop it to a box and resize it.
+def clip(box: tuple[int, int, int, int], width: int, height: int) -> tuple[int, int, int, int] | None:
+    """Clip a box to its image.
+
+    Args:
+        box: left, top, right and bottom in pixels
+        width: of the image in pixels
+        height: of the image in pixels
+
+    Returns:
+        The part of the box inside the image, None if there is none.
+    """
+    left, top, right, bottom = max(box[0], 0), max(box[1], 0), min(box[2], width), min(box[3], height)
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def read_image(images: Archive, name: str) -> Image.Image:
+    """Read an image.
+
+    Its pixels stay as they are stored, which is what boxes refer to: an orientation in its Exif data is not applied.
+    Transparency is dropped, and of an animation the first image is taken.
 
     Args:
         images: where to read
         name: of the image
-        box: left, top, right and bottom in pixels
-        size: height and width of the result in pixels
 
     Returns:
-        RGB, uint8 (3, size, size).
+        The image, RGB. Grey values of 16 bits are divided by 257.
 
     Raises:
-        UserError: if the image is missing or damaged.
+        UserError: if the image is missing, damaged, too large, or its values have no known range.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
-    data = images.read_file(name)
+    data = images.read_file(name, LARGEST_IMAGE)
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            left, top, right, bottom = box
-            inside = (max(left, 0), max(top, 0), min(right, picture.width), min(bottom, picture.height))
-            # not resize(box=...), whose filter uses pixels outside the box
-            square = picture.convert("RGB").crop(inside).resize((size, size), Image.Resampling.BICUBIC)
-    except (OSError, ValueError) as error:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise ValueError(
+                    f"{picture.width}x{picture.height} pixels are more than {MOST_PIXELS // 10**6} million"
+                )
+            if picture.mode in ("I", "F"):
+                raise ValueError("its numbers of 32 bits have no known range; save it with 8 or 16 bits")
+            if picture.mode.startswith("I;16"):
+                grey = (np.asarray(picture, np.uint32) + 128) // 257
+                return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+            return picture.convert("RGB")
+    except UnidentifiedImageError:
+        images.raise_damaged(name, ValueError(f"it is none of {', '.join(FORMATS)}"))
+    # for a damaged file Pillow raises errors of any type
+    except Exception as error:
         images.raise_damaged(name, error)
-    return np.asarray(square).transpose(2, 0, 1)

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt
 
 from ldg.data.dataset import Dataset, Split, progress
 
@@ -31,14 +32,17 @@ class Strokes(Dataset):
 
     Args:
         seed: determines all images
-        per_class: training images of each character
+        per_class: training images of each character, at least one for train and one for val
         test_per_class: test images of each character
     """
 
     classes = tuple(string.digits + string.ascii_uppercase + string.ascii_lowercase)
 
     def __init__(
-        self, seed: NonNegativeInt = 0, per_class: PositiveInt = 1000, test_per_class: PositiveInt = 200
+        self,
+        seed: NonNegativeInt = 0,
+        per_class: Annotated[int, Field(ge=2, le=100_000)] = 1000,
+        test_per_class: Annotated[int, Field(ge=1, le=100_000)] = 200,
     ) -> None:
         self.seed = seed
         self.per_class = per_class

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ldg.data.dataset import cache_folder
 from ldg.data.splits import ImageSplits
 from ldg.errors import UserError
 from ldg.models.classifier import Classifier
+from ldg.models.vae import VAE
 from ldg.training.run import run
 
 # what of a data config decides which images there are
@@ -72,6 +74,9 @@ def find_judge(
 
     Returns:
         The judge in eval mode, on the CPU.
+
+    Raises:
+        UserError: if the cache cannot be written, or what it holds is damaged.
     """
     recipe = compose_judge_config(config, epochs, device)
     decisive = {key: recipe[key] for key in ("model", "optimizer", "scheduler", "seed")}
@@ -80,11 +85,19 @@ def find_judge(
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     folder = cache_folder(config.get("cache")) / "judges" / f"{recipe['name']}-{key}"
     if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"data.cache: cannot write {folder.parent}: {error.strerror}; set LDG_CACHE to one you may write to"
+            ) from error
         with FileLock(folder.with_name(folder.name + ".lock")):
             if not folder.exists():  # another process trained it while this one waited
                 _train_judge(recipe, folder)
-    return load_judge(folder)
+    try:
+        return load_judge(folder)
+    except UserError as error:
+        raise UserError(f"the cached judge is unusable, remove {folder} and it is trained again: {error}") from error
 
 
 def _train_judge(config: dict[str, Any], folder: Path) -> None:
@@ -99,6 +112,30 @@ def _train_judge(config: dict[str, Any], folder: Path) -> None:
     summary = run(RunConfig.from_dict(replace_folder(config, config["folder"], str(part))))
     print(f"its accuracy on the test images is {summary['metrics']['test/accuracy']:.1%}", file=sys.stderr)
     part.rename(folder)
+
+
+def require_fitting(judge: Classifier, model: VAE) -> Classifier:
+    """Refuse a judge of other images or classes than a model's.
+
+    Args:
+        judge: of a user's choice
+        model: whose images it is to classify
+
+    Returns:
+        The judge.
+
+    Raises:
+        UserError: that says what differs.
+    """
+    if tuple(judge.classes) != tuple(model.classes):
+        raise UserError(f"--judge: it has {_few(judge.classes)}, and the model {_few(model.classes)}")
+    if tuple(judge.image_shape) != tuple(model.image_shape):
+        raise UserError(f"--judge: its images are {list(judge.image_shape)}, and the model's {list(model.image_shape)}")
+    return judge
+
+
+def _few(classes: Sequence[str]) -> str:
+    return f"{len(classes)} classes ({', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''})"
 
 
 def load_judge(path: str | Path) -> Classifier:

@@ -1,13 +1,18 @@
 """The cache: made once, whole or not at all, keyed by what shapes it."""
 
+import importlib.util
 import multiprocessing
+import os
+import resource
+import shutil
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ldg.data.dataset import Dataset
+from ldg.data.dataset import Dataset, check_classes
 from ldg.errors import UserError
 
 
@@ -16,15 +21,15 @@ class Counting(Dataset):
 
     classes = ("even", "odd")
 
-    def __init__(self, log: str, size: int = 5, fail: bool = False) -> None:
-        self.log, self.size, self.fail = log, size, fail
+    def __init__(self, log: str, size: int = 5, fail: bool = False, pause: float = 0) -> None:
+        self.log, self.size, self.fail, self.pause = log, size, fail, pause
 
     def read(self, split, sources):
         with Path(self.log).open("a") as file:
             file.write(f"{split}\n")
         numbers = np.arange(self.size)
         for part in np.array_split(numbers, 2):
-            time.sleep(0.2)
+            time.sleep(self.pause)
             yield np.broadcast_to(part[:, None, None, None], (len(part), 1, 2, 3)), part % 2
             if self.fail:
                 raise UserError("no more")
@@ -64,6 +69,29 @@ def test_arguments_and_split_key_the_entry(tmp_path):
     assert len(entries(cache)) == 3
 
 
+MODULE = """
+import numpy as np
+from ldg.data.dataset import Dataset
+class Grey(Dataset):
+    classes = ("one",)
+    def read(self, split, sources):
+        yield np.full((2, 1, 2, 2), VALUE), [0, 0]
+"""
+
+
+def test_an_entry_belongs_to_the_text_of_its_module(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, value in (("first", 10), ("second", 20), ("second", 9), ("first", 10)):
+        (tmp_path / f"grey_{name}.py").write_text(MODULE.replace("VALUE", str(value)))
+        spec = importlib.util.spec_from_file_location(f"grey_{name}", tmp_path / f"grey_{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        (tmp_path / f"grey_{name}.py").write_text("edited meanwhile")
+        assert module.Grey().load("train", cache=str(tmp_path / "cache")).images.max() == value
+    assert len(entries(tmp_path / "cache")) == 3
+
+
 def test_failure_leaves_no_entry(tmp_path):
     cache = tmp_path / "cache"
     with pytest.raises(UserError, match="no more"):
@@ -85,42 +113,184 @@ BYTES = np.zeros((2, 1, 2, 2), np.uint8)
 
 
 @pytest.mark.parametrize(
-    ("images", "labels", "message"),
+    ("chunks", "message"),
     [
-        (BYTES, np.array([0, 2]), "labels run from 0 to 2 instead of 0 to 1"),
-        (BYTES / 255, np.array([0, 1]), "yields float64 images (2, 1, 2, 2); they should be uint8 (n, C, H, W)"),
-        (BYTES + np.int64(256), np.array([0, 1]), "yields int64 images"),
-        (BYTES[:, 0], np.array([0, 1]), "yields uint8 images (2, 2, 2)"),
-        (BYTES, np.array([0.0, 0.7]), "yields float64 labels (2,) for 2 images; there should be one whole number"),
-        (BYTES, np.array([0]), "yields int64 labels (1,) for 2 images"),
+        ([(BYTES, np.array([0, 2]))], "Fixed: labels run from 0 to 2 instead of 0 to 1"),
+        ([(BYTES, np.array([0, -1]))], "Fixed: labels run from -1 to 0 instead of 0 to 1"),
+        ([(BYTES, np.array([0, 2**63], np.uint64))], "instead of 0 to 1"),
+        (
+            [(BYTES / 255, np.array([0, 1]))],
+            "Fixed.read yields float64 images (2, 1, 2, 2); they should be uint8 (n, C, H, W)",
+        ),
+        ([(np.full((2, 1, 2, 2), np.nan), np.array([0, 1]))], "Fixed.read yields float64 images"),
+        ([(BYTES + np.int64(256), np.array([0, 1]))], "Fixed.read yields int64 images"),
+        ([(BYTES - np.int64(1), np.array([0, 1]))], "Fixed.read yields int64 images"),
+        ([(BYTES > 0, np.array([0, 1]))], "Fixed.read yields bool images"),
+        ([(BYTES[:, 0], np.array([0, 1]))], "Fixed.read yields uint8 images (2, 2, 2)"),
+        ([(BYTES[:, :, :0], np.array([0, 1]))], "Fixed.read yields uint8 images (2, 1, 0, 2)"),
+        ([(["a", "b"], np.array([0, 1]))], "Fixed.read yields <U1 images (2,)"),
+        ([(BYTES, np.array([0, 1])), (BYTES[..., :1], np.array([0, 1]))], "images (1, 2, 1) after (1, 2, 2)"),
+        ([(BYTES, np.array([0.0, 0.7]))], "yields float64 labels (2,) for 2 images; there should be one whole number"),
+        ([(BYTES, np.array([[0, 1]]))], "Fixed.read yields int64 labels (1, 2)"),
+        ([(BYTES, np.array([0]))], "Fixed.read yields int64 labels (1,) for 2 images"),
+        ([(BYTES, ["a", "b"])], "Fixed.read yields <U1 labels (2,)"),
+        ([(BYTES, [[0], [0, 1]])], "Fixed.read yields what is no array"),
+        ([BYTES], "Fixed.read yields ndarray; it should yield pairs of images and labels"),
+        ([(BYTES[:0], np.array([], int))], "Fixed: the train split holds no images"),
+        ([], "Fixed: the train split holds no images"),
+        (None, "Fixed.read returns NoneType; it should yield images and labels"),
     ],
 )
-def test_what_a_data_set_yields_is_checked(images, labels, message, tmp_path):
+def test_what_a_data_set_yields_is_checked(chunks, message, tmp_path):
     class Fixed(Dataset):
         classes = ("even", "odd")
 
         def read(self, split, sources):
-            yield images, labels
+            return chunks
 
     with pytest.raises(UserError) as error:
         Fixed().load("train", cache=str(tmp_path))
     assert message in str(error.value) and entries(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("sources", "attributes", "message"),
+    [
+        ("a.npz", {}, "Elsewhere.sources returns 'a.npz'; it should return a list of paths"),
+        (["a.npz"], {}, r"Elsewhere.sources returns \['a.npz'\]"),
+        ([], {"log": Path("x")}, "Elsewhere: the cache is keyed by its attributes, .*PosixPath"),
+        ([], {"log": np.zeros(2)}, "Elsewhere: the cache is keyed by its attributes, .*ndarray"),
+    ],
+)
+def test_what_else_a_data_set_says_is_checked(sources, attributes, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(Elsewhere, "sources", lambda *args: sources)
+    dataset = Elsewhere("log")
+    vars(dataset).update(attributes)
+    with pytest.raises(UserError, match=message):
+        dataset.load("train", cache=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"<html>", "ValueError: .*pickled"), (b"PK\3\4" + bytes(40), "BadZipFile"), (b"", "EOFError: No data left")],
+)
+def test_what_reading_a_damaged_file_raises_is_one_line(tmp_path, content, reason):
+    class Packed(Elsewhere):
+        def read(self, split, sources):
+            yield np.load(sources[0])["images"], [0]
+
+    (tmp_path / "images.npz").write_bytes(content)
+    with pytest.raises(UserError, match=rf"Packed\.read: cannot read .*images\.npz \({reason}") as error:
+        Packed("log").load("train", str(tmp_path), cache=str(tmp_path / "cache"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (None, "None; it should be a tuple"),
+        ((), r"\(\); it should be a tuple"),
+        ("ab", "'ab'; it should be a tuple"),
+        ((0, 1), r"\(0, 1\); it should be a tuple"),
+        (("cat", "dog", "cat"), "'cat' stands there twice"),
+        (("cat", "dog+"), "'dog\\+' is empty, or has a \\+"),
+        (("cat, wild", "dog"), "'cat, wild' is empty"),
+        (("cat", " dog"), "' dog' is empty, or has .* a space around it"),
+        (("cat", ""), "'' is empty"),
+    ],
+)
+def test_class_names_that_no_text_can_name(classes, message):
+    dataset = Counting("log")
+    dataset.classes = classes
+    with pytest.raises(UserError, match=f"Counting.classes: {message}"):
+        check_classes(dataset)
+
+
+def test_characters_may_be_what_is_syntax_among_names():
+    dataset = Counting("log")
+    dataset.classes = ("+", ",", "a", "A")
+    check_classes(dataset)
+
+
+def damaged(name, change):
+    def damage(entry: Path) -> None:
+        (entry / name).write_bytes(change((entry / name).read_bytes()))
+
+    return damage
+
+
+def remade(name, array):
+    return lambda entry: np.save(entry / name, array)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damaged("images.bin", lambda data: data[:-1]),
+        damaged("images.bin", lambda data: data + b"\0"),
+        damaged("images.bin", lambda data: bytes([data[0] ^ 1]) + data[1:]),
+        damaged("images.bin", lambda data: bytes(len(data))),  # of what a power cut left
+        damaged("labels.npy", lambda data: data[:40]),
+        damaged("labels.npy", lambda data: b""),
+        remade("labels.npy", np.array([0, 1, 0, 1, 0], np.int32)),
+        remade("labels.npy", np.array([0, 1, 0, 1, 9])),
+        remade("labels.npy", np.array([0, 1, 0])),
+        damaged("shape.json", lambda data: b"[1, 3, 2]"),
+        damaged("shape.json", lambda data: b"[1, 2"),
+        damaged("checksums.json", lambda data: b"[]"),
+        lambda entry: (entry / "checksums.json").unlink(),
+        lambda entry: (entry / "images.bin").unlink(),
+        lambda entry: ((entry / "images.bin").unlink(), os.mkfifo(entry / "images.bin")),
+        lambda entry: ((entry / "labels.npy").unlink(), (entry / "labels.npy").mkdir()),
+        lambda entry: (shutil.rmtree(entry), entry.mkdir()),
+    ],
+)
+def test_a_damaged_entry_is_made_again(tmp_path, damage):
+    log = tmp_path / "log"
+    cache = str(tmp_path / "cache")
+    Counting(str(log)).load("train", cache=cache)
+    (entry,) = entries(tmp_path / "cache")
+    damage(tmp_path / "cache" / entry)
+    load(str(log), cache)
+    load(str(log), cache)
+    assert log.read_text() == "train\n" * 2 and entries(tmp_path / "cache") == [entry]
+
+
+def test_a_file_in_the_place_of_an_entry_is_named(tmp_path):
+    Counting(str(tmp_path / "log")).load("train", cache=str(tmp_path / "cache"))
+    (entry,) = entries(tmp_path / "cache")
+    shutil.rmtree(tmp_path / "cache" / entry)
+    (tmp_path / "cache" / entry).write_text("mine")
+    with pytest.raises(UserError, match=rf"data\.cache: cannot write .*{entry}: Not a directory"):
+        load(str(tmp_path / "log"), str(tmp_path / "cache"))
+
+
+def test_a_full_disk_leaves_no_entry(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"data\.cache: cannot write .*File too large; set data\.cache to a folder"):
+            Counting(str(tmp_path / "log"), size=250).load("train", cache=str(tmp_path / "cache"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert entries(tmp_path / "cache") == []
+
+
 def test_cache_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"data\.cache"):
-        Counting(str(tmp_path / "log")).load("train", cache=str(tmp_path / "file" / "cache"))
+    for place in ("file/cache", "x" * 300):
+        with pytest.raises(UserError, match=r"data\.cache"):
+            Counting(str(tmp_path / "log")).load("train", cache=str(tmp_path / place))
 
 
-def load(log: str, cache: str) -> None:
-    assert Counting(log).load("train", cache=cache).images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
+def load(log: str, cache: str, pause: float = 0) -> None:
+    assert Counting(log, pause=pause).load("train", cache=cache).images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_two_processes_make_one_entry(tmp_path):
     log, cache = tmp_path / "log", tmp_path / "cache"
     spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=load, args=(str(log), str(cache))) for _ in range(2)]
+    processes = [spawn.Process(target=load, args=(str(log), str(cache), 0.2)) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:

@@ -1,8 +1,10 @@
 """EMNIST and Fashion-MNIST: IDX files, their damage, and where they come from."""
 
+import errno
 import gzip
 import os
-from functools import partial
+import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +88,7 @@ def damage_byte(images: Path, labels: Path) -> None:
     ("damage", "message"),
     [
         (damage_truncated_gzip, "truncated or damaged"),
-        (damage_no_gzip, "truncated or damaged"),
+        (damage_no_gzip, "not the IDX file its name says"),
         (damage_short, "truncated: 100 bytes are missing"),
         (damage_long, "goes on after the last item"),
         (damage_swapped, "starts with 0x801 instead of 0x803"),
@@ -104,6 +106,117 @@ def test_damaged_files_are_named_and_leave_nothing(tmp_path, damage, message):
     assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 
 
+MANY = 2**32 - 1
+ROOM = bytes(31360)  # of 40 images
+
+
+def header(*shape, room=b""):
+    return struct.pack(f">I{len(shape)}I", 0x800 + len(shape), *shape) + room
+
+
+LABELS, IMAGES = made.idx(np.arange(40) % 10), header(40, 28, 28, room=ROOM)
+BOMB = gzip.compress(bytes(1 << 22))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (header(40, 2**31 - 1, 2**31 - 1, room=ROOM), LABELS, "images.*truncated: its header announces"),
+        (
+            header(40, 300_000, 300_000, room=ROOM),
+            LABELS,
+            "images.*truncated: its header announces 3600000000016 bytes",
+        ),
+        (header(MANY, 28, 28, room=ROOM), header(MANY), "images.*truncated: its header announces"),
+        (IMAGES, header(MANY, room=bytes(40)), "labels.*truncated: its header announces 4294967303 bytes"),
+        (IMAGES, gzip.compress(header(MANY, room=bytes(1 << 22))), "labels.*truncated: .* when packed"),
+        (IMAGES, gzip.compress(header(1 << 21, room=bytes(1 << 22))), "holds 40 images but .* 2097152 labels"),
+        (gzip.compress(header(1, 1 << 14, 1 << 14)) + BOMB * 80, header(1, room=b"0"), "images of 16384x16384 pixels"),
+        (header(40, 0, 28, room=ROOM), LABELS, "images of 0x28 pixels"),
+        (gzip.compress(IMAGES) + gzip.compress(bytes(1 << 26)), LABELS, "goes on after the last item"),
+        (header(0, 28, 28), header(0), "the train split holds no images in .*images"),
+        (b"", LABELS, "images.*truncated: 16 bytes are missing"),
+        (b"\x1f\x8b", LABELS, "images.*truncated or damaged"),
+        (header(40, 28), LABELS, "images.*truncated: 4 bytes are missing"),
+        (IMAGES, struct.pack(">II", 0x801, 40) + bytes([10] * 40), "labels run from 10 to 10 instead of 0 to 9"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", ".gz"])  # the first two bytes say what a file is, not its name
+def test_headers_that_lie_are_refused_before_anything_is_read(tmp_path, images, labels, message, suffix):
+    raw = tmp_path / "root" / "EMNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / f"emnist-digits-train-images-idx3-ubyte{suffix}").write_bytes(images)
+    (raw / f"emnist-digits-train-labels-idx1-ubyte{suffix}").write_bytes(labels)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=message) as error:
+        load(EMNIST("digits"), tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+    assert "\n" not in str(error.value)
+
+
+def rename(path, places):
+    path.parent.joinpath(places).parent.mkdir(parents=True, exist_ok=True)
+    path.rename(path.parent / places)
+
+
+USUAL = {
+    "dots for dashes": lambda name: name.replace("-idx", ".idx"),
+    "capitals": str.upper,
+    "a folder of its name": lambda name: f"{name.removesuffix('.gz')}/{name.removesuffix('.gz')}",
+    "a folder of the archive": lambda name: f"gzip/{name}",
+    "above": lambda name: f"../{name}",
+}
+
+
+@pytest.mark.parametrize("elsewhere", USUAL.values(), ids=USUAL)
+def test_other_usual_names_are_found(tmp_path, elsewhere):
+    upright = made.emnist(tmp_path / "root")
+    for path in list((tmp_path / "root" / "EMNIST" / "raw").iterdir()):
+        rename(path, elsewhere(path.name))
+    assert np.array_equal(load(EMNIST("digits"), tmp_path).images[:, 0], upright)
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "message"),
+    [
+        (["../../{}"], r"root/{}\)"),  # of MNIST and its relatives, which share their names
+        (["../../../{}"], r"-ubyte\.gz; put it there"),
+        (["gzip/{}", "../{}"], r"root/FashionMNIST/raw/gzip/{}, .*root/FashionMNIST/{}\)"),
+        (["../../fashion/{}"], r"root/fashion/{}\)"),
+    ],
+)
+def test_what_cannot_be_told_apart_is_named(tmp_path, elsewhere, message):
+    raw = tmp_path / "root" / "FashionMNIST" / "raw"
+    made.idx_pair(raw, "train", np.zeros((4, 28, 28)), np.arange(4))
+    for path in list(raw.iterdir()):
+        for place in elsewhere[1:]:
+            (raw / place.format(path.name)).write_bytes(path.read_bytes())
+        rename(path, elsewhere[0].format(path.name))
+    with pytest.raises(UserError, match=r"missing .*" + message.format(*["train-images-idx3-ubyte.gz"] * 2)):
+        load(FashionMNIST(), tmp_path)
+
+
+def test_a_file_that_may_not_be_read_is_named_and_not_the_cache(tmp_path, monkeypatch):
+    made.emnist(tmp_path / "root")
+    opened = Path.open
+
+    def denied(path, *args, **kwargs):
+        if path.name == "emnist-digits-train-labels-idx1-ubyte.gz":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(UserError, match=r"^EMNIST.read: cannot read .*labels-idx1-ubyte\.gz \(Permission denied\)"):
+        load(EMNIST("digits"), tmp_path)
+
+
+@pytest.mark.parametrize("root", ["x" * 300, "~no-such-user/data"])
+def test_a_root_that_cannot_be_a_folder(tmp_path, root):
+    with pytest.raises(UserError, match=f"{root}"):
+        EMNIST("digits").load("train", root, str(tmp_path), False)
+
+
 @pytest.mark.parametrize(
     ("dataset", "path"),
     [
@@ -116,38 +229,6 @@ def test_missing_files_say_where_to_put_them(tmp_path, dataset, path):
         load(dataset, tmp_path)
     assert "LDG_DATA" in str(error.value) and "\n" not in str(error.value)
     assert not (tmp_path / "root").exists()
-
-
-@pytest.mark.parametrize(
-    ("dataset", "name"),
-    [(EMNIST("letters"), "emnist-letters-train-images-idx3-ubyte"), (FashionMNIST(), "train-images-idx3-ubyte")],
-)
-def test_no_network(tmp_path, dataset, name, monkeypatch):
-    from torchvision.datasets import utils
-
-    monkeypatch.setattr(utils, "_get_redirect_url", raises := partial(fail, OSError("no route to host")))
-    monkeypatch.setattr(utils, "_urlretrieve", raises)
-    with pytest.raises(UserError, match=f"cannot download .*no route to host.*put {name}.* into .*raw") as error:
-        load(dataset, tmp_path, download=True)
-    assert "\n" not in str(error.value)
-
-
-def fail(error: Exception, *args, **kwargs):
-    raise error
-
-
-def test_emnist_download_unpacks_the_archive(tmp_path, monkeypatch):
-    from torchvision.datasets import utils
-
-    upright = made.emnist(tmp_path / "made")
-
-    def download_and_extract_archive(url, root, md5, remove_finished):
-        assert url.endswith("gzip.zip") and len(md5) == 32
-        (tmp_path / "made" / "EMNIST" / "raw").rename(Path(root) / "gzip")
-
-    monkeypatch.setattr(utils, "download_and_extract_archive", download_and_extract_archive)
-    assert np.array_equal(load(EMNIST("digits"), tmp_path, download=True).images[:, 0], upright)
-    assert len(list((tmp_path / "root" / "EMNIST" / "raw").glob("*.gz"))) == 4
 
 
 def test_fashion_mnist_test_split(tmp_path):

@@ -78,3 +78,21 @@ def test_disagreement_is_an_error(config):
         load_splits(Numbered(), {**config, "num_classes": 4})
     with pytest.raises(UserError, match=r"data\.image_shape: \[1, 4, 4\], but Numbered has \[1, 4, 2\]"):
         load_splits(Numbered(), {**config, "image_shape": [1, 4, 4]}).prepare_data()
+
+
+@pytest.mark.parametrize(("size", "val"), [(4, 1), (1, 0), (3, 0)])
+def test_a_split_without_an_image_is_an_error(size, val, config):
+    splits = load_splits(Numbered(size), config)
+    if val:
+        splits.prepare_data()
+        assert (len(splits.train), len(splits.val)) == (size - val, val)
+    else:
+        with pytest.raises(UserError, match=r"Numbered: no class has two training images.*validation; add images"):
+            splits.prepare_data()
+
+
+def test_class_names_are_checked(config):
+    dataset = Numbered()
+    dataset.classes = ("a", "b", "b")
+    with pytest.raises(UserError, match=r"Numbered\.classes: 'b' stands there twice"):
+        load_splits(dataset, config)
