@@ -5,32 +5,57 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose, version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path  # Hydra has no public way to --config-dir
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.core.object_type import ObjectType
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ldg.config import renamed
 from ldg.config.check import check_calls
+from ldg.config.overrides import explain_override, parse_overrides
+from ldg.config.secrets import keep_references
+from ldg.config.sources import FileConfigSource
 from ldg.errors import UserError, suggestion
+from ldg.files import look, shorten
 
 HOME = Path(__file__).resolve().parents[2]  # the folder that holds configs/ and experiments/
 
+# what composing raises: Hydra's own exceptions, those of what is below it, and a warning that is treated as an error
+COMPOSER_ERRORS = (
+    HydraException,
+    OmegaConfBaseException,
+    OSError,
+    ValueError,
+    AssertionError,
+    RecursionError,
+    UserWarning,
+)
 # where the keys of a config can be seen
-WHERE = {"train": "see python train.py --cfg job", "evaluate": "see configs/measure"}
+WHERE = {
+    "train": "see python train.py --cfg job",
+    "hydra": "see python train.py --cfg hydra",
+    "evaluate": "see configs/measure",
+}
 
 
 def prepare_hydra() -> None:
     """Make ldg's interpolations and the folder of experiments known to Hydra; harmless when repeated."""
     os.environ["LDG_HOME"] = str(HOME)
+    FileConfigSource.register()
     OmegaConf.register_new_resolver("num_classes", _num_classes, replace=True)
     if not OmegaConf.has_resolver("run_id"):
         # seconds to sort by, and a random part: two runs started in the same second never share a folder.
@@ -54,58 +79,150 @@ def _num_classes(dataset: DictConfig) -> int:
         return 0
 
 
-def compose_config(overrides: list[str], name: str = "train") -> DictConfig:
+@dataclass(frozen=True)
+class Sources:
+    """Where a config is composed from: Hydra's options of these names.
+
+    Attributes:
+        config_name: the main file, ``train`` or ``evaluate``, or one of the user's
+        config_path: the folder it is in
+        config_dir: a folder of the user's with further choices; None if there is none
+    """
+
+    config_name: str = "train"
+    config_path: str = field(default_factory=lambda: str(HOME / "configs"))
+    config_dir: str | None = None
+
+    @classmethod
+    def of_job(cls, hydra: DictConfig) -> Self:
+        """Those that a job of Hydra's was composed from.
+
+        Args:
+            hydra: Hydra's part of the job's config
+        """
+        folders = {source.provider: source.path for source in hydra.runtime.config_sources}
+        return cls(hydra.job.config_name, folders["main"], folders.get("command-line"))
+
+
+def compose_config(overrides: Sequence[str], sources: Sources | None = None) -> DictConfig:
     """Compose a config file and overrides.
 
     Args:
         overrides: as on a command line, ``model.latent_dim=16``
-        name: the file of ``configs/``, ``train`` or ``evaluate``
+        sources: the config file, and the folders with its groups; None: train.yaml and ldg's
 
     Returns:
         The config, Hydra's part included, its interpolations not yet resolved.
 
     Raises:
-        UserError: for an unknown key, group or choice, with the closest match.
+        UserError: for a wrong file, or an unknown key, group or choice, with the closest match.
     """
-    prepare_hydra()
-    with _beside_hydra_main(), initialize_config_dir(str(HOME / "configs"), version_base="1.3", job_name="train"):
+    sources = sources or Sources()
+    with _hydra_of(sources):
         try:
-            return compose(name, overrides, return_hydra_config=True)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(_one_line(error, name)) from None
+            return compose(sources.config_name, list(overrides), return_hydra_config=True)
+        except COMPOSER_ERRORS as error:
+            raise UserError(_one_line(error, list(overrides), sources)) from None
+
+
+def list_choices(group: str, hydra: DictConfig) -> list[str]:
+    """The choices that a job of Hydra's has for a group, ``model`` or ``model/kl``.
+
+    Args:
+        group: its name
+        hydra: Hydra's part of the job's config
+    """
+    sources = Sources.of_job(hydra)
+    with _hydra_of(sources) as composer:
+        loader: Any = composer.config_loader
+        return loader.get_group_options(group, ObjectType.CONFIG, sources.config_name, list(hydra.overrides.hydra))
 
 
 @contextmanager
-def _beside_hydra_main() -> Iterator[None]:
-    """Let another config be composed while hydra.main is running a job."""
+def _hydra_of(sources: Sources) -> Iterator[Hydra]:
+    """Hydra, ready to compose, also while hydra.main is running a job."""
+    prepare_hydra()
+    version.setbase("1.3")
+    folders = create_config_search_path(sources.config_path)
+    if sources.config_dir is not None:  # in the place that hydra.main gives it
+        folders.prepend("command-line", f"file://{sources.config_dir}", SearchPathQuery(provider="schema"))
     running = GlobalHydra.instance()
     main, running.hydra = running.hydra, None
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", ".*is not available", UserWarning)  # a folder of the search path
+            yield Hydra.create_main_hydra2("train", folders)
     finally:
         running.hydra = main
 
 
-def _one_line(error: Exception, name: str) -> str:
+def _one_line(error: Exception, overrides: list[str], sources: Sources) -> str:
     """Hydra's message in one line, with the closest match."""
     text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{shorten(Path(str(error.filename)).stem)}: {error.strerror}"
+    if isinstance(error, RecursionError):
+        return "the defaults lists of some files name each other in a circle; leave one of the entries out"
+    if isinstance(error, MissingConfigException):
+        for folder in filter(None, (sources.config_path, sources.config_dir)):
+            look(Path(folder, f"{error.missing_cfg_file}.yaml"))  # names a link that leads nowhere
+        text = re.split(r"(?:Config s|S)earch path:", text)[0]
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         choices = f"{group} is one of {', '.join(error.options)}"
-        return f"{group}={choice}: no such choice{suggestion(choice, error.options)}; {choices}"
+        return f"{group}={shorten(choice)}: no such choice{suggestion(choice, error.options)}; {choices}"
+    if "Config group override must be" in text:
+        groups = compose(sources.config_name, [], return_hydra_config=True).hydra.runtime.choices
+        named = [o for o in parse_overrides(overrides) if o.key_or_group in groups]
+        wrong = next((o for o in named if not isinstance(o.value(), str | list)), None)
+        return f"{wrong.input_line if wrong else ' '.join(overrides)}: should be the name of a choice"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read as an override; write key=value"
+        return explain_override(error, overrides)
+    if match := re.search(r"An item is already at '([^']+)'", text):
+        return f"+{match[1]}: the key is there already; leave the + out"
     if match := re.search(
         r"Could not (?:override|append(?: to config)?|find|delete(?: from config\.)?) '?([\w./@+~]+)'?", text
     ):
-        key = match[1].strip("'")
-        if new := renamed.new_key(key):
-            return f"{key} is now {new}"
-        known = _keys(OmegaConf.to_container(compose(name, []), resolve=False))
-        return f"{key}: no such key{suggestion(key, known)}; {WHERE[name]}"
-    if isinstance(error, ConfigCompositionException) and error.__cause__:
-        text = str(error.__cause__)
-    return " ".join(text.split())
+        return _unknown_key(match[1].strip("'"), overrides, sources)
+    cause = str(error.__cause__ or "").splitlines()  # the lines after the first repeat what is in it
+    return " ".join(" ".join([*text.splitlines(), *cause[:1]]).split()) or type(error).__name__
+
+
+def _unknown_key(key: str, overrides: list[str], sources: Sources) -> str:
+    """What to say about a key that is none: its new name, or the closest one among those of the chosen groups."""
+    if new := renamed.new_key(key):
+        return f"{key} is now {new}"
+    chosen = [override for override in overrides if "." not in override.partition("=")[0]]
+    for choices in (chosen, []):  # the chosen ones may be what is wrong
+        with suppress(*COMPOSER_ERRORS):
+            config = compose(sources.config_name, choices, return_hydra_config=True)
+            break
+    groups = [group for group in config.hydra.runtime.choices if not group.startswith("hydra/")]
+    value = next((o.partition("=")[2] for o in overrides if o.partition("=")[0].lstrip("+~") == key), "")
+    for group in groups:
+        if group.endswith(f"/{key}") and re.fullmatch("[a-z]\\w*", value):
+            return f"{key}: no such key, did you mean {group}={value}?"
+    known = list(_keys(OmegaConf.to_container(config, resolve=False)))
+    if not key.startswith("hydra."):
+        known = [name for name in known if not name.startswith("hydra")]
+    where = WHERE.get("hydra" if key.startswith("hydra.") else sources.config_name, WHERE["train"])
+    full = [name for name in known if name.endswith(f".{key}")]
+    hint = f", did you mean {full[0]}?" if full else _other_choices(key, groups) or suggestion(key, known)
+    return f"{key}: no such key{hint}; {where}"
+
+
+def _other_choices(key: str, groups: list[str]) -> str:
+    """Which other choices of a key's group have it; empty if there are none."""
+    for group in groups:
+        prefix = group.replace("/", ".") + "."
+        rest = key.removeprefix(prefix)
+        if rest == key:
+            continue
+        files = sorted((HOME / "configs" / group).glob("*.yaml"))
+        having = [file.stem for file in files if rest in _keys(yaml.safe_load(file.read_text(encoding="utf-8")))]
+        if having:
+            return f" with this choice; {group}={' or '.join(having)} has it"
+    return ""
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:
@@ -123,7 +240,7 @@ def resolve_config(config: DictConfig) -> dict[str, Any]:
         config: what :func:`compose_config` or ``hydra.main`` gives
 
     Returns:
-        The config without Hydra's part, every interpolation replaced.
+        The config without Hydra's part, every interpolation replaced but those that stand for secrets.
 
     Raises:
         UserError: if an interpolation cannot be resolved, or a value is missing.
@@ -131,15 +248,25 @@ def resolve_config(config: DictConfig) -> dict[str, Any]:
     try:
         if "hydra" in config:
             HydraConfig.instance().set_config(config)
-        keys = [str(key) for key in config if key != "hydra"]
-        whole = OmegaConf.create(OmegaConf.to_container(OmegaConf.masked_copy(config, keys), resolve=False))
-        result = OmegaConf.to_container(whole, resolve=True, throw_on_missing=True)
+        keys: Any = [key for key in config if key != "hydra"]
+        unresolved: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, keys), resolve=False)
+        unresolved |= {
+            key: _as_text(unresolved[key]) for key in ("name", "sweep_name", "run", "tags") if key in unresolved
+        }
+        result = OmegaConf.to_container(OmegaConf.create(unresolved), resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         text = str(error).splitlines()[0]
         _, from_resolver, mistake = text.partition("UserError raised while resolving interpolation: ")
         raise UserError(mistake if from_resolver else f"{getattr(error, 'full_key', '') or ''}: {text}") from None
     assert isinstance(result, dict)
-    return {str(key): value for key, value in result.items()}
+    return {str(key): value for key, value in keep_references(result, unresolved).items()}
+
+
+def _as_text(value: Any) -> Any:
+    """A name as text, though it may be a number to YAML."""
+    if isinstance(value, list):
+        return [_as_text(item) for item in value]
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def compose_measures(overrides: list[str]) -> dict[str, Any]:
@@ -154,11 +281,11 @@ def compose_measures(overrides: list[str]) -> dict[str, Any]:
     Raises:
         UserError: for the first thing that is wrong with ``overrides``.
     """
-    listed = yaml.safe_load((HOME / "configs" / "evaluate.yaml").read_text())["defaults"]
+    listed = yaml.safe_load((HOME / "configs" / "evaluate.yaml").read_text(encoding="utf-8"))["defaults"]
     names = {choice for entry in listed if isinstance(entry, dict) for choice in entry.values()}
     further = sorted({file.stem for file in (HOME / "configs" / "measure").glob("*.yaml")} - names)
     appended = [f"+measure@{name}={name}" for name in further]
-    config = resolve_config(compose_config([*appended, *overrides], "evaluate"))
+    config = resolve_config(compose_config([*appended, *overrides], Sources("evaluate")))
     check_calls(config)
     return config
 

@@ -21,6 +21,17 @@ KEYS = {
     "model.beta": "model.kl",
     "scheduler.scheduler": "scheduler",
     "reads": "class_accuracy",
+    # the names of Hydra's own sweeper for Optuna
+    "hydra.sweeper.n_trials": "hydra.sweeper.study.trials",
+    "hydra.sweeper.n_jobs": "launcher.n_jobs",
+    "hydra.sweeper.max_failure_rate": "hydra.sweeper.study.max_failures",
+    "hydra.sweeper.direction": "hydra.sweeper.objectives",
+    "hydra.sweeper.search_space": "hydra.sweeper.params",
+    "hydra.sweeper.study_name": "sweep_name",
+    "hydra.sweeper.storage": "hydra.sweeper.study.storage",
+    "hydra.sweeper.sampler": "hydra.sweeper.study.sampler",
+    "hydra.sweeper.pruner": "hydra.sweeper.study.pruner",
+    "hydra.launcher.n_jobs": "launcher.n_jobs",
 }
 # choices of a group
 CHOICES = {("model", "ladder_cvae"): "hierarchical_cvae"}

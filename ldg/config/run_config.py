@@ -1,9 +1,38 @@
 """The resolved config of a run, as an object."""
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Self
 
-from pydantic import Field, NonNegativeInt
+from pydantic import AfterValidator, Field, NonNegativeInt
+from pydantic_core import PydanticCustomError
+
+NAME_BYTES = 255  # of a file or folder, in the file systems in use
+
+
+def _check_name(name: str) -> str:
+    """Accept the name of a folder in another one, which may be inside of a folder of its own: ``study/mine``."""
+    parts = name.split("/")
+    if not name.strip() or {"", "..", "."} & set(parts) or re.search(r"[\x00-\x1f\x7f]", name):
+        raise PydanticCustomError("name", "the name of a folder in outputs/, as in mine or study/mine")
+    return _check_length(name)
+
+
+def _check_path(path: str) -> str:
+    """Accept what can be the path of a file or folder."""
+    if not path or "\x00" in path or path.startswith("~"):
+        raise PydanticCustomError("path", "a path, without ~ for the home folder")
+    return _check_length(path)
+
+
+def _check_length(path: str) -> str:
+    if any(len(part.encode(errors="replace")) > NAME_BYTES for part in path.split("/")):
+        raise PydanticCustomError("length", "shorter: a file system takes names of at most 255 bytes")
+    return path
+
+
+FolderName = Annotated[str, AfterValidator(_check_name)]
+FilePath = Annotated[str, AfterValidator(_check_path)]
 
 
 @dataclass
@@ -43,17 +72,17 @@ class RunConfig:
     trainer: dict[str, Any]
     logger: dict[str, Any]
     callbacks: dict[str, Any]
-    name: str
+    name: FolderName
     tags: list[str]
     seed: Annotated[NonNegativeInt, Field(lt=2**32)]
     compile: bool
-    ckpt_path: str | None
+    ckpt_path: FilePath | None
     test: bool
     evaluate: bool
-    outputs: str
-    folder: str
-    sweep_name: str | None = None
-    run: str | None = None
+    outputs: FilePath
+    folder: FilePath
+    sweep_name: FolderName | None = None
+    run: FolderName | None = None
     launcher: dict[str, Any] | None = None
 
     @classmethod

@@ -18,6 +18,8 @@ from typing import Any
 
 import pydantic
 
+from ldg.errors import UserError
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -74,22 +76,33 @@ def _evaluate(expression: ast.expr, module: str) -> Any:
 def _source(module: str) -> Path | None:
     """The file of a module, found without importing the packages around it."""
     top, *rest = module.split(".")
-    spec = importlib.util.find_spec(top)
-    if spec is None or spec.origin is None:
+    try:
+        spec = importlib.util.find_spec(top)
+        if spec is None or spec.origin is None:
+            return None
+        path = Path(spec.origin)
+        for part in rest:
+            folder = path.parent
+            path = folder / part / "__init__.py"
+            if not path.exists():
+                path = folder / f"{part}.py"
+        return path if path.suffix == ".py" and path.exists() else None
+    except (ImportError, ValueError, OSError):  # it can be the name of no module
         return None
-    path = Path(spec.origin)
-    for part in rest:
-        folder = path.parent
-        path = folder / part / "__init__.py"
-        if not path.exists():
-            path = folder / f"{part}.py"
-    return path if path.exists() else None
 
 
 @cache
 def _tree(module: str) -> ast.Module:
     source = _source(module)
-    return ast.parse(source.read_text()) if source else ast.Module([], [])
+    if source is None:
+        return ast.Module([], [])
+    try:
+        return ast.parse(
+            source.read_bytes(), str(source)
+        )  # in the encoding that the file declares, UTF-8 if it declares none
+    except (SyntaxError, ValueError) as error:
+        line, reason = getattr(error, "lineno", None) or 1, getattr(error, "msg", error)
+        raise UserError(f"{source}, line {line}: {reason}") from None
 
 
 def _find(module: str, name: str) -> tuple[str, ast.stmt] | None:
@@ -124,7 +137,10 @@ def read_signature(target: str) -> Signature | None:
         The signature, None if there is no such class or function.
     """
     module, _, name = target.rpartition(".")
-    definition = _find(module, name)
+    try:
+        definition = _find(module, name)
+    except RecursionError:  # modules that import the name from each other
+        return None
     if definition is None:
         return None
     where, node = definition
