@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ldg.config.secrets import reveal
 from ldg.errors import UserError
+from ldg.files import look, shorten
 from ldg.migration import FORMAT, migrate
 
 if TYPE_CHECKING:  # a path that does not exist is an error before torch is imported
@@ -28,6 +32,10 @@ SHIPPED = Path(__file__).parent / "weights" / "handwriting.safetensors"  # write
 
 # what a config inside a checkpoint may name besides ldg's own classes
 _TRUSTED_ROOTS = ("ldg.models.", "ldg.data.")
+# far more than any config has; what a pickle makes may be endless
+_MAX_VALUES, _MAX_DEPTH = 100_000, 50
+_MAX_INFLATED = 2**28  # bytes that a small file may hold
+_MAX_PIXELS = 2**24  # of an image: a network may draw any size with few weights
 
 
 def build(config: Any, **arguments: Any) -> Any:
@@ -50,7 +58,7 @@ def build(config: Any, **arguments: Any) -> Any:
     if isinstance(config, list | tuple):
         return [build(item) for item in config]
     if not isinstance(config, Mapping):
-        return config
+        return reveal(config) if isinstance(config, str) else config
     built = {str(key): build(value) for key, value in config.items() if key not in ("_target_", "_partial_")}
     if "_target_" not in config:
         return built
@@ -87,18 +95,19 @@ def find(path: str | Path) -> Path:
         UserError: If there is none.
     """
     path = Path(path)
-    if path.is_dir():
+    there = look(path)
+    if there == "folder":
         for name in ("best.ckpt", "last.ckpt"):
-            if (path / "checkpoints" / name).is_file():
+            if look(path / "checkpoints" / name) == "file":
                 return path / "checkpoints" / name
         raise UserError(f"{path} holds no checkpoints/best.ckpt or checkpoints/last.ckpt; name a run folder or a file")
-    if not path.is_file():
-        raise UserError(f"no checkpoint at {path}; name a .ckpt file or a run folder")
+    if there is None:
+        raise UserError(f"no checkpoint at {shorten(path)}; name a .ckpt file or a run folder")
     return path
 
 
 def newest_run(outputs: str | Path = "outputs") -> Path:
-    """Find the newest finished run of a VAE.
+    """Find the newest finished run of a VAE that has kept a checkpoint.
 
     Args:
         outputs: The folder of all runs.
@@ -106,15 +115,23 @@ def newest_run(outputs: str | Path = "outputs") -> Path:
     Returns:
         The run's folder; the weights that come with ldg if there is none.
     """
-    finished = sorted(Path(outputs).glob("**/summary.json"), key=lambda file: file.stat().st_mtime, reverse=True)
-    return next((file.parent for file in finished if _is_of_vae(file)), SHIPPED)
+    finished = sorted(Path(outputs).glob("**/summary.json"), key=_age)
+    return next((file.parent for file in finished if _can_write(file)), SHIPPED)
 
 
-def _is_of_vae(summary: Path) -> bool:
-    """Whether a run's summary is complete and of a VAE, not of a judge."""
+def _age(file: Path) -> float:
     try:
-        return json.loads(summary.read_text())["example"] is not None
-    except (ValueError, KeyError):
+        return -file.stat().st_mtime
+    except OSError:  # a dangling link, or just removed
+        return float("inf")
+
+
+def _can_write(summary: Path) -> bool:
+    """Whether a summary is a run's of a VAE, not a judge's nor another program's, and its checkpoint is still there."""
+    try:
+        about = json.loads(summary.read_text(encoding="utf-8"))
+        return about["example"] is not None and find(summary.parent).is_file()
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, UserError):
         return False
 
 
@@ -137,8 +154,11 @@ def read(path: str | Path) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about strange pickles, which are an error below
-            is_bare = file.suffix == ".safetensors"
-            content = _read_bare(file) if is_bare else torch.load(file, map_location="cpu", weights_only=True)
+            if file.suffix == ".safetensors":
+                content = _read_bare(file)
+            else:
+                _refuse_inflated(file)
+                content = torch.load(file, map_location="cpu", weights_only=True)
     except PermissionError:
         raise UserError(f"{file} may not be read; check its permissions") from None
     except Exception as error:
@@ -148,13 +168,48 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not isinstance(content.get("ldg"), dict):
         raise UserError(f"{file} was not written by ldg; give a checkpoint that train.py has written")
     version = content["ldg"].get("version")
-    if not isinstance(version, int) or not 1 <= version <= FORMAT:
-        newer = isinstance(version, int) and version > FORMAT
-        raise UserError(f"{file} has format {version}; this ldg reads 1 to {FORMAT}{', update it' if newer else ''}")
+    if type(version) is not int or not 1 <= version <= FORMAT:
+        newer = type(version) is int and version > FORMAT
+        raise UserError(
+            f"{file} has format {str(version)[:20]}; this ldg reads 1 to {FORMAT}{', update it' if newer else ''}"
+        )
     try:
+        if not _is_plain(content["ldg"]["config"]):
+            raise TypeError("the config is not made of plain values")
         return migrate(content)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{file} does not fit its own config: {str(error).splitlines()[0]}") from None
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise _misfit(file, error) from None
+
+
+def _misfit(file: Path, error: Exception) -> UserError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(f"{file} does not fit its own config: {reason[:200]}")
+
+
+def _refuse_inflated(file: Path) -> None:
+    """Raises ValueError for an archive that is far larger than its file; weights can hardly be compressed."""
+    if not zipfile.is_zipfile(file):  # torch's older format
+        return
+    with zipfile.ZipFile(file) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > max(_MAX_INFLATED, 4 * file.stat().st_size):
+        raise ValueError(f"{size} bytes in a file of {file.stat().st_size}")
+
+
+def _is_plain(config: Any) -> bool:
+    """Whether a config is made of numbers, text, dicts and lists, not too many and not too deep."""
+    todo, count = [(config, 0)], 0
+    while todo:
+        node, depth = todo.pop()
+        if isinstance(node, dict | list | tuple):
+            count += len(node)
+            if count > _MAX_VALUES or depth > _MAX_DEPTH:
+                return False
+            todo += [(child, depth + 1) for child in node]
+            todo += [(child, depth + 1) for child in node.values()] if isinstance(node, dict) else []
+        elif not isinstance(node, str | int | float | None):
+            return False
+    return True
 
 
 def _read_bare(file: Path) -> dict[str, Any]:
@@ -200,21 +255,70 @@ def load_any(path: str | Path, device: str = "cpu") -> VAE | Classifier:
     Raises:
         UserError: As :func:`read`, and if weights and config do not fit together.
     """
-    content = read(path)
+    return fit(read(path), find(path)).to(device).eval()
+
+
+def fit(content: dict[str, Any], file: Path) -> VAE | Classifier:
+    """Build the model of a checkpoint and give it its weights.
+
+    Args:
+        content: As :func:`read` returns it.
+        file: That it was read from, for messages.
+
+    Returns:
+        The model, with ``classes`` and ``config`` set.
+
+    Raises:
+        UserError: If weights and config do not fit together.
+    """
     try:
         about = content["ldg"]
-        model = build(about["config"]["model"])
         prefix = "model."
         weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+        sizes = {name: value.numel() for name, value in weights.items()}
+        # a view may claim to be larger than what it shows
+        if any(sizes[name] * value.itemsize > value.untyped_storage().nbytes() for name, value in weights.items()):
+            raise ValueError("weights that are larger than what is stored of them")
         broken = [name for name, value in weights.items() if not value.isfinite().all()]
         if broken:
-            raise UserError(f"{find(path)} has weights that are NaN or infinite ({broken[0]}): training diverged")
+            raise UserError(f"{file} has weights that are NaN or infinite ({broken[0]}): training diverged")
+        model = _build_within(about["config"]["model"], sum(sizes.values()))
         model.load_state_dict(weights)
+        if not isinstance(about["classes"], list | tuple) or not all(
+            isinstance(name, str) for name in about["classes"]
+        ):
+            raise TypeError("its classes have no names")
         model.classes, model.config = tuple(about["classes"]), about["config"]
-    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{find(path)} does not fit its own config: {reason}") from None
-    return model.to(device).eval()
+        if len(model.classes) != model.num_classes:
+            raise ValueError(f"it has {model.num_classes} classes, and names for {len(model.classes)}")
+    except (LookupError, TypeError, AttributeError, RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
+        raise _misfit(file, error) from None
+    return model
+
+
+def _build_within(config: Any, size: int) -> Any:
+    """Build a model that is about as large as its weights.
+
+    Raises:
+        ValueError: As soon as it is several times larger, before the memory is used.
+    """
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    if isinstance(config, dict) and math.prod(config.get("image_shape", [])) > _MAX_PIXELS:
+        raise ValueError(f"image_shape {config['image_shape']} is too large")
+    built = 0
+
+    def count(module: Any, name: str, parameter: Any) -> None:
+        nonlocal built
+        built += parameter.numel()
+        if built > 4 * size:  # a layer may be replaced by another while a model is built
+            raise ValueError(f"its model is larger than its {size} weights")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        return build(config)
+    finally:
+        hook.remove()
 
 
 def data_config(model: VAE | Classifier) -> dict[str, Any]:
@@ -229,9 +333,10 @@ def data_config(model: VAE | Classifier) -> dict[str, Any]:
     Raises:
         UserError: If the checkpoint names no data set.
     """
-    config = dict(model.config.get("data") or {})
-    if "dataset" not in config:
+    config = model.config.get("data")
+    if not isinstance(config, dict) or not isinstance(config.get("dataset"), dict):
         raise UserError("the checkpoint names no data set")
+    config = dict(config)
     config["download"] = False
     for key, variable in (("root", "LDG_DATA"), ("cache", "LDG_CACHE")):
         config[key] = os.environ.get(variable) or config.get(key)

@@ -3,7 +3,9 @@
 import json
 import os
 import pickle
+import shutil
 import time
+import zipfile
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from ldg.checkpoint import build, newest_run, read
 from ldg.commands.export import export
 from ldg.data.strokes import Strokes
 from ldg.errors import UserError
+from tests.fuzz.mutations import mutations
 from tests.runs import TINY, train
 
 
@@ -154,6 +157,11 @@ def test_foreign_and_missing_files(tmp_path):
     assert "holds no checkpoints/best.ckpt" in complaint(tmp_path)
 
 
+def _endless(content):
+    """A weight that is a single number and claims to be 10^14 of them."""
+    return {next(iter(content["state_dict"])): torch.zeros(1).expand(10**7, 10**7)}
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
@@ -165,6 +173,17 @@ def test_foreign_and_missing_files(tmp_path):
         (lambda c: c["ldg"]["config"]["model"].update(latent_dim=9), "does not fit its own config"),
         (lambda c: c["ldg"]["config"]["model"].update(latent_dim="9"), "does not fit its own config"),
         (lambda c: c["ldg"]["config"].update(model=3), "does not fit its own config"),
+        (lambda c: c["ldg"]["config"]["model"].update(latent_dim=10**12), "does not fit its own config"),
+        (lambda c: c["ldg"]["config"]["model"]["network"].update(hidden=[10**6]), "its model is larger than its"),
+        (lambda c: c["ldg"]["config"]["model"]["network"].update(hidden=[1] * 10**6), "not made of plain values"),
+        (lambda c: c["ldg"]["config"]["model"].update(num_classes=10**12), "does not fit its own config"),
+        (lambda c: c["ldg"]["config"]["model"].update(image_shape=[1, 10**9, 1]), "image_shape [1, 1000000000, 1] is"),
+        (lambda c: c["ldg"]["config"]["model"].update(likelihood=c["ldg"]["config"]), "does not fit its own config"),
+        (lambda c: c["ldg"]["config"].update(model=c["ldg"]["config"]), "not made of plain values"),
+        (lambda c: c["ldg"]["classes"].pop(), "it has 62 classes, and names for 61"),
+        (lambda c: c["ldg"].update(classes=[1] * 62), "its classes have no names"),
+        (lambda c: c["ldg"].update(classes="a" * 62), "its classes have no names"),
+        (lambda c: c["state_dict"].update(_endless(c)), "weights that are larger than what is stored of them"),
         (lambda c: c.pop("state_dict"), "does not fit its own config: 'state_dict'"),
         (lambda c: c.update(state_dict=[1]), "does not fit its own config"),
         (lambda c: c["state_dict"].popitem(), "does not fit its own config"),
@@ -179,15 +198,26 @@ def test_a_checkpoint_whose_parts_do_not_fit(edit, message, changed):
     assert message in complaint(changed(edit))
 
 
-def test_the_newest_run_is_the_one_that_finished_last_and_draws(tmp_path):
+def test_the_newest_run_is_the_one_that_finished_last_and_can_draw(tmp_path):
     assert newest_run(tmp_path) == checkpoint.SHIPPED
     now = time.time()
-    for name, age in {"a/20260101": 5, "b/20250101": 1, "c/20270101": 9, "judge_emnist/20260101": 0}.items():
-        (tmp_path / name).mkdir(parents=True)
-        example = None if name.startswith("judge") else '"Hello World"'
-        (tmp_path / name / "summary.json").write_text(json.dumps({"example": example}))
+    ours = json.dumps({"example": '"Hello World"'})
+    runs = {"a/20260101": 15, "b/20250101": 11, "c/20270101": 19, "judge_emnist/20260101": 10}
+    for name, age in runs.items():
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "checkpoints" / "last.ckpt").touch()
+        example = json.dumps({"example": None}) if name.startswith("judge") else ours
+        (tmp_path / name / "summary.json").write_text(example, encoding="utf-8")
         os.utime(tmp_path / name / "summary.json", (now - age, now - age))
     (tmp_path / "d" / "unfinished" / "checkpoints").mkdir(parents=True)
+    # newer, and nothing to write with: a run that has kept no checkpoint, other programs' files, damaged ones
+    foreign = {"kept-none": ours.encode(), "list": b"[1]", "number": b"1", "text": b'"example"', "half": b'{"exa'}
+    foreign |= {"empty": b"", "latin": b'{"example": "\xe4"}', "deep": b"[" * 100_000, "other": b'{"best": 1}'}
+    for name, data in foreign.items():
+        (tmp_path / "e" / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / "e" / name / "summary.json").write_bytes(data)
+    (tmp_path / "e" / "folder" / "summary.json").mkdir(parents=True)
+    (tmp_path / "e" / "summary.json").symlink_to(tmp_path / "gone")
     assert newest_run(tmp_path) == tmp_path / "b" / "20250101"
 
 
@@ -207,6 +237,37 @@ def test_exported_weights_draw_the_same_and_name_no_place(run, tmp_path):
     for name, message in wrong.items():
         with pytest.raises(UserError, match=message):
             export(run, tmp_path / name)
+
+
+def test_an_archive_that_grows_when_it_is_read_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_MAX_INFLATED", 2**16)
+    with zipfile.ZipFile(tmp_path / "bomb.ckpt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data.pkl", bytes(2**20))
+    with pytest.raises(ValueError, match="1048576 bytes in a file of"):
+        checkpoint._refuse_inflated(tmp_path / "bomb.ckpt")
+    assert "is damaged or no checkpoint" in complaint(tmp_path / "bomb.ckpt")
+
+
+FILES = {"best.ckpt": 20, "small.safetensors": 20, "summary.json": 10}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_read_or_refused_in_one_line(name, run, tmp_path):
+    if name == "best.ckpt":
+        shutil.copy(run / "checkpoints" / name, tmp_path / name)
+    elif name == "small.safetensors":
+        export(run, tmp_path / name)
+    else:
+        shutil.copytree(run, tmp_path / "run")
+    file = next(tmp_path.rglob(name))
+    for what, data in mutations(file.read_bytes(), FILES[name]):
+        file.write_bytes(data)
+        try:
+            ldg.load(newest_run(tmp_path) if name == "summary.json" else file)
+        except UserError as error:
+            assert "\n" not in str(error), what
+        except Exception as error:
+            pytest.fail(f"{what}: {error!r}")
 
 
 def test_the_shipped_weights_are_small_and_write():

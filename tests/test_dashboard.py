@@ -2,6 +2,7 @@
 
 import builtins
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +14,7 @@ from ldg.evaluation.report import after_training
 from ldg.evaluation.scorecard import build_measures
 from ldg.training.run import run
 from tests.runs import DENSE, FEW, STROKES, configured
-from tests.training.test_wandb import inspect, log_of
+from tests.training.test_wandb import account, inspect, log_of, server  # noqa: F401  # fixtures, too
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside wandb-workspaces
 LINE = [
@@ -114,14 +115,20 @@ def test_without_an_account_the_error_says_what_to_do(sections, monkeypatch, cap
 def test_with_an_account_it_is_saved_in_wandb(sections, monkeypatch, capsys):
     saved = []
     monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: True)
-    monkeypatch.setattr("ldg.training.loggers.reachable", lambda: True)
+    monkeypatch.setattr("wandb.Api", lambda timeout: SimpleNamespace(viewer=SimpleNamespace(entity="me")))
     monkeypatch.setattr("wandb_workspaces.workspaces.Workspace.save", lambda view: saved.append(view))
     assert dashboard("--entity", "team", "--project", "mine") == 0
     (view,) = saved
     assert (view.entity, view.project) == ("team", "mine")
-    monkeypatch.setattr("ldg.training.loggers.reachable", lambda: False)
+
+
+@pytest.mark.parametrize(("mode", "reason"), [("401", "user is not logged in"), ("garbage", "invalid character '<'")])
+def test_a_server_that_refuses_is_named_in_one_line(mode, reason, server, capsys):  # noqa: F811
+    server.mode = mode
+    capsys.readouterr()
     assert dashboard("--entity", "team") == 2
-    assert "does not answer" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err.startswith("error: W&B: ") and reason in err and err.count("\n") == 1
 
 
 def test_a_missing_package_is_named(monkeypatch, capsys):

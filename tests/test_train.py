@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from ldg.checkpoint import SHIPPED, read
+from tests.conftest import HOME
 from tests.data import made
 from tests.processes import call, start
 from tests.runs import TINY, rows
@@ -20,7 +21,8 @@ SMALL = [*TINY[:-3], "trainer.max_epochs=2", "trainer=cpu"]
 def workplace(tmp_path_factory):
     """A folder in which the default command, shortened, has been run; and what it said."""
     folder = tmp_path_factory.mktemp("workplace")
-    process = start(folder, *SMALL, "callbacks.gallery.every_n_epochs=2")
+    # started from a notebook, whose backend is not installed: pictures go to files all the same
+    process = start(folder, *SMALL, "callbacks.gallery.every_n_epochs=2", MPLBACKEND="module://of_a.notebook")
     out, err = process.communicate(timeout=300)
     return folder, (process.returncode, out, err)
 
@@ -41,8 +43,8 @@ def test_the_console_shows_progress_a_table_and_what_to_type_next(workplace):
         assert line.split() == [name, *(f"{value:.2f}" for value in expected)]
     assert [line.split(":", 1)[1].strip() for line in lines[8:]] == [
         str(run),
-        f'python generate.py "Hello World" --checkpoint {run}',
-        f"python train.py ckpt_path={run} trainer.max_epochs=4",
+        f'python {HOME}/generate.py "Hello World" --checkpoint {run}',
+        f"python {HOME}/train.py ckpt_path={run} trainer.max_epochs=4",
         f"wandb sync {sync.relative_to(folder)}",
     ]
     assert len(lines) == 12
@@ -85,7 +87,7 @@ def test_a_signal_saves_and_says_how_to_resume(signum, status, tmp_path):
     assert lines[0] == "stopping after this step or epoch; once more to stop at once"
     assert "wandb sync outputs/wandb/offline-run-" in lines[1]
     checkpoint = run.relative_to(tmp_path) / "checkpoints" / "last.ckpt"
-    assert lines[2:] == [f"stopped and saved; resume with:  python train.py ckpt_path={checkpoint}"]
+    assert lines[2:] == [f"stopped and saved; resume with:  python {HOME}/train.py ckpt_path={checkpoint}"]
     trained = read(run)["epoch"] + 1
     assert not (run / "error.txt").exists() and not (run / "summary.json").exists()
 
@@ -159,6 +161,17 @@ def test_a_sweep_makes_a_folder_for_each_run(tmp_path):
     assert "2 finished" in out
 
 
+def test_a_sweep_uses_a_folder_of_choices_and_any_name(tmp_path):
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "seven.yaml").write_text("# @package _global_\nseed: 7\n", encoding="utf-8")
+    line = [*SMALL, "logger=csv", "callbacks.gallery=null", "trainer.max_epochs=1", "conditioning=both"]
+    status, out, err = call(tmp_path, *line, "-m", "--config-dir=mine", "experiment=seven", "sweep_name=bob's [1] #2")
+    assert status == 0, err
+    (config,) = tmp_path.glob("outputs/sweeps/bob's [[]1] #2/000/config.yaml")
+    assert yaml.safe_load(config.read_text(encoding="utf-8"))["seed"] == 7
+    assert "bob's [1] #2: 1 finished" in out
+
+
 def test_cfg_job_prints_the_config_and_does_nothing(tmp_path):
     status, out, err = call(tmp_path, "--cfg", "job", "data=fashion_mnist", "model.latent_dim=7")
     assert (status, err) == (0, "")
@@ -168,8 +181,7 @@ def test_cfg_job_prints_the_config_and_does_nothing(tmp_path):
 
 
 def test_two_processes_train_one_run(tmp_path):
-    line = [*SMALL, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
-    status, out, err = call(tmp_path, *line)
+    status, out, err = call(tmp_path, *SMALL, "trainer.devices=2")  # as trainer=ddp
     assert status == 0, err
     (run,) = tmp_path.glob("outputs/strokes-*/*")
     assert len(list(tmp_path.glob("outputs/wandb/offline-run-*"))) == 1

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: finish the step, save, then stop."""
+"""Ctrl-C, SIGTERM, and what a closed terminal or a batch system sends: finish the step, save, then stop."""
 
 import os
 import signal
@@ -12,7 +12,10 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from ldg.errors import Interrupted
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# SLURM announces the end of a job by a signal that its user has chosen, mostly one of the last two; Windows has none
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+HANGUP = getattr(signal, "SIGHUP", None)
+SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 AGREE_EVERY = 10  # steps: how often the processes of a DDP run compare whether one received a signal
 
 
@@ -30,21 +33,30 @@ class SaveOnSignal(Checkpoint):
     def __init__(self, folder: Path) -> None:
         self.checkpoint = Path(folder) / "checkpoints" / "last.ckpt"
         self.training = False
+        self.has_trained = False
         self.received: int | None = None
         self._before: dict[int, Any] = {}
+        self._terminals = [fd for fd in (1, 2) if os.isatty(fd)]
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # handlers can be set there only
-            self._before = {signum: signal.signal(signum, self._receive) for signum in SIGNALS}
+            heeded = [s for s in SIGNALS if s != HANGUP or signal.getsignal(s) != signal.SIG_IGN]  # not under nohup
+            self._before = {signum: signal.signal(signum, self._receive) for signum in heeded}
         return self
 
     def __exit__(self, *args: object) -> None:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
 
+    def _interrupted(self, signum: int) -> Interrupted:
+        return Interrupted(signum, self.checkpoint if self.checkpoint.exists() else None, self.has_trained)
+
     def _receive(self, signum: int, frame: FrameType | None) -> None:
+        for fd in self._terminals:
+            if not os.isatty(fd):  # it was closed, and whoever prints there breaks
+                os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
         if not self.training or self.received is not None:
-            raise Interrupted(signum, self.checkpoint if self.checkpoint.exists() else None)
+            raise self._interrupted(signum)
         self.received = signum
         # print is not safe in a handler
         os.write(2, b"\nstopping after this step or epoch; once more to stop at once\n")
@@ -57,6 +69,7 @@ class SaveOnSignal(Checkpoint):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         """Stop after the step if a signal has arrived."""
+        self.has_trained = True
         # a checkpoint of an epoch's last step would be taken for one of a finished epoch
         if not trainer.is_last_batch and (trainer.world_size == 1 or trainer.global_step % AGREE_EVERY == 0):
             self._stop_if_signalled(trainer)
@@ -71,13 +84,13 @@ class SaveOnSignal(Checkpoint):
             is_signalled = trainer.strategy.reduce_boolean_decision(is_signalled, all=False)
         if is_signalled:
             trainer.save_checkpoint(self.checkpoint)
-            raise Interrupted(self.received or signal.SIGTERM, self.checkpoint)
+            raise self._interrupted(self.received or signal.SIGTERM)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Stop if a signal has arrived while the last pictures were drawn."""
         self.training = False
         if self.received is not None:
-            raise Interrupted(self.received, self.checkpoint if self.checkpoint.exists() else None)
+            raise self._interrupted(self.received)
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
         """Let the next signal raise Interrupted at once."""

@@ -1,6 +1,7 @@
 """What all commands share: parsing arguments, one-line errors and exit status."""
 
 import argparse
+import io
 import os
 import re
 import signal
@@ -8,7 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from ldg.errors import Interrupted, UserError, suggestion
+from ldg.config.secrets import mask
+from ldg.errors import Interrupted, UserError, explain, suggestion
 
 INTERRUPTED = 128  # plus the number of the signal, as shells have it
 MISTAKE = 2  # what the user can put right
@@ -78,7 +80,8 @@ def number(kind: type[int] | type[float], low: float, high: float = float("inf")
 
 def print_error(error: UserError) -> int:
     """Print a mistake of the user as one line; its exit status."""
-    print(f"error: {error}", file=sys.stderr)
+    line = mask(str(error)).replace("\n", "\\n").replace("\r", "\\r")  # values that are quoted may have line breaks
+    print(f"error: {line}", file=sys.stderr)
     return MISTAKE
 
 
@@ -90,13 +93,18 @@ def exit_status(action: Callable[[], int | None]) -> int:
 
     Returns:
         The action's status; 2 for what the user can put right, once it is printed; 128 + N after signal N.
+
+    Raises:
+        Exception: for what is to be mended in ldg.
     """
     try:
         return action() or 0
-    except UserError as error:
-        return print_error(error)
     except Interrupted as stopped:
         return INTERRUPTED + stopped.signum
+    except Exception as error:
+        if (explanation := explain(error)) is None:
+            raise
+        return print_error(explanation)
 
 
 def start(main: Callable[[list[str]], int | None]) -> NoReturn:
@@ -108,5 +116,9 @@ def start(main: Callable[[list[str]], int | None]) -> NoReturn:
     Args:
         main: takes the command line without the program's name; returns an exit status, or None for success
     """
+    os.environ["MPLBACKEND"] = "agg"  # pictures go to files, whatever a notebook has set
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names the terminal cannot show
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED + signal.SIGINT))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without × or β shows ?
     sys.exit(exit_status(lambda: main(sys.argv[1:])))

@@ -99,18 +99,19 @@ def save_workspace(entity: str | None, project: str) -> None:
         project: name of the project
 
     Raises:
-        UserError: without network, or if W&B refuses the view.
+        UserError: if the server does not answer within seconds, or refuses the key or the view.
     """
     import wandb
 
-    from ldg.training.loggers import reachable
-
-    if not reachable():
-        raise UserError("the W&B server does not answer; try again with a network, or --save FILE.json")
     try:
-        build_workspace(entity or wandb.Api().default_entity or "", project).save()
-    except (wandb.errors.Error, ValueError) as error:
-        raise UserError(f"W&B: {' '.join(str(error).split())}") from None
+        account = wandb.Api(timeout=10).viewer
+        build_workspace(entity or account.entity or "", project).save()
+    except Exception as error:
+        raise _refused(error) from None
+
+
+def _refused(error: Exception) -> UserError:
+    return UserError(f"W&B: {' '.join(str(error).split())}; --save FILE.json does without it")
 
 
 def main(arguments: list[str]) -> None:
@@ -135,7 +136,11 @@ def main(arguments: list[str]) -> None:
         build_workspace("", args.project)  # a missing package is reported first
     from ldg.training.loggers import has_credentials
 
-    if has_credentials():
+    try:
+        is_logged_in = has_credentials()
+    except Exception as error:  # the key cannot be one
+        raise _refused(error) from None
+    if is_logged_in:
         save_workspace(args.entity, args.project)
     elif args.save:
         print("not saved in W&B: no one is logged in; wandb login, then run this again", file=sys.stderr)

@@ -1,10 +1,9 @@
 """Bind a resolved config to the signatures of its targets, and say in one line what does not fit."""
 
 import json
-import os
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -12,17 +11,80 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from ldg.config import renamed
 from ldg.config.run_config import RunConfig
+from ldg.config.secrets import check_secrets
 from ldg.config.signatures import Constructed, read_signature
 from ldg.errors import UserError, suggestion
+from ldg.files import shorten
 
-# bounds that other libraries' annotations do not state
+_FRACTION = Annotated[float, Field(gt=0, le=1)]
+_LIMIT = Annotated[PositiveInt | _FRACTION, "a number of batches, or a fraction of them up to 1.0"]
+_LIMIT_OR_0 = Annotated[
+    NonNegativeInt | Annotated[float, Field(ge=0, le=1)], "a number of batches, or a fraction of them up to 1.0"
+]
+_DURATION = Annotated[str, Field(pattern=r"^\d+:\d\d:\d\d:\d\d$")]
+_PARTS = dict[Literal["weeks", "days", "hours", "minutes", "seconds"], NonNegativeFloat]
+
+# what other libraries take, as far as their annotations do not say it: by argument, or by class and argument. A string
+# is the sentence that says what would be right
 BOUNDS: dict[str, Any] = {
-    "limit_train_batches": Annotated[int | float, Field(gt=0)],
     "lr": PositiveFloat,
     "weight_decay": NonNegativeFloat,
-    "max_epochs": PositiveInt | Literal[-1] | None,
-    "gradient_clip_val": PositiveFloat | None,
     "patience": NonNegativeInt,
+    "mode": Literal["min", "max"],
+    "Trainer.accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps"],
+    "Trainer.devices": Annotated[
+        PositiveInt
+        | Annotated[str, Field(pattern=r"^([1-9]\d*|\d+(,\d+)+|\d+,)$")]
+        | Literal["auto", -1, "-1"]
+        | Annotated[list[NonNegativeInt], Field(min_length=1)],
+        "a number of devices from 1, their numbers as in [0,1], auto, or -1 for all",
+    ],
+    "Trainer.num_nodes": PositiveInt,
+    "Trainer.strategy": Literal["auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true"],
+    # pure half and double precision would need images and noise of that type
+    "Trainer.precision": Annotated[
+        Literal["32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16", 32, 16] | None,
+        "32-true, bf16-mixed or 16-mixed",
+    ],
+    "Trainer.max_epochs": PositiveInt | Literal[-1] | None,
+    "Trainer.min_epochs": NonNegativeInt | None,
+    "Trainer.max_steps": PositiveInt | Literal[-1],
+    "Trainer.min_steps": NonNegativeInt | None,
+    "Trainer.max_time": Annotated[_DURATION | _PARTS | None, "DD:HH:MM:SS, as in 00:00:45:00, or null"],
+    "Trainer.limit_train_batches": _LIMIT,
+    "Trainer.limit_val_batches": _LIMIT_OR_0,
+    "Trainer.limit_test_batches": _LIMIT_OR_0,
+    "Trainer.limit_predict_batches": _LIMIT_OR_0,
+    "Trainer.overfit_batches": _LIMIT_OR_0,
+    "Trainer.fast_dev_run": bool | NonNegativeInt,
+    "Trainer.val_check_interval": Annotated[
+        PositiveInt | _FRACTION | _DURATION | _PARTS | None,
+        "a number of batches, a fraction of an epoch up to 1.0, or DD:HH:MM:SS",
+    ],
+    "Trainer.check_val_every_n_epoch": PositiveInt | None,
+    "Trainer.num_sanity_val_steps": NonNegativeInt | Literal[-1] | None,
+    "Trainer.log_every_n_steps": NonNegativeInt | None,
+    "Trainer.accumulate_grad_batches": PositiveInt,
+    "Trainer.gradient_clip_val": PositiveFloat | None,
+    "Trainer.gradient_clip_algorithm": Literal["norm", "value"] | None,
+    "Trainer.reload_dataloaders_every_n_epochs": NonNegativeInt,
+    "Trainer.profiler": Literal["simple", "advanced", "pytorch"] | None,
+    "ModelCheckpoint.every_n_epochs": PositiveInt | None,
+    "ModelCheckpoint.every_n_train_steps": PositiveInt | None,
+    "ModelCheckpoint.save_top_k": Annotated[int, Field(ge=-1)],
+    "EarlyStopping.min_delta": NonNegativeFloat,
+    "EarlyStopping.check_finite": bool,
+}
+# settings of launchers, which are no arguments of a constructor
+LAUNCHER: dict[str, Any] = {
+    "n_jobs": PositiveInt | Literal[-1],
+    "minutes": PositiveInt,
+    "requeues": NonNegativeInt,
+    "cpus": PositiveInt,
+    "gpus": NonNegativeInt | None,
+    "memory_gb": PositiveInt,
+    "partition": str | int | None,
+    "account": str | int | None,
 }
 
 
@@ -44,16 +106,46 @@ def check_config(config: dict[str, Any]) -> None:
             _check_value(field.name, config[field.name], known[field.name])
         elif field.default is MISSING:
             raise UserError(f"{field.name}: a run needs it; see python train.py --cfg job")
-    check_calls(config)
+    check_secrets(config)
+    # the model has a copy of the likelihood: its key is the one that users know
+    check_calls({"likelihood": config["likelihood"], **config})
+    for group in ("data", "model", "likelihood", "optimizer", "trainer"):
+        if "_target_" not in config[group]:
+            raise UserError(f"{group}: should be a constructor call, with _target_; see configs/{group}")
+    for key, value in (config.get("launcher") or {}).items():
+        _check_value(f"launcher.{key}", value, LAUNCHER.get(key, Any))
     for group in ("logger", "callbacks"):
         for key, value in config[group].items():
             if not isinstance(value, dict | None):
                 raise UserError(f"{group}.{key}={value}: should be a constructor call, or null to leave it out")
-    if not config["name"].strip() or {"", "..", "."} & set(config["name"].split("/")):
-        raise UserError(f"name={config['name']!r}: names a folder in outputs/, as in name=mine or name=study/mine")
-    strategy = str(config["trainer"].get("strategy", ""))
-    if "ddp" in strategy and config["trainer"].get("devices") == 1:
-        raise UserError("trainer.devices=1: ddp is for several devices; give trainer.devices=2 or trainer=auto")
+    trainer = config["trainer"]
+    if trainer.get("strategy", "auto") != "auto" and not ask_for_processes(trainer | {"strategy": "auto"}):
+        devices = json.dumps(trainer.get("devices"))
+        raise UserError(
+            f"trainer.devices={devices}: ddp is for several devices; give trainer.devices=2 or trainer=auto"
+        )
+
+
+def ask_for_processes(trainer: dict[str, Any]) -> str | None:
+    """What in a Trainer's config asks for more than one process, which is DDP.
+
+    Args:
+        trainer: its constructor call
+
+    Returns:
+        Key and value, ``trainer.devices=2``; None for one process. All devices may be several where they are not CPUs.
+    """
+    devices, nodes, strategy = (trainer.get(key) for key in ("devices", "num_nodes", "strategy"))
+    if strategy not in (None, "auto"):
+        return f"trainer.strategy={strategy}"
+    if nodes not in (None, 1):
+        return f"trainer.num_nodes={nodes}"
+    if devices in (None, "auto", -1, "-1"):
+        is_one = trainer.get("accelerator") == "cpu"
+    else:
+        numbers = devices.strip(",").split(",") if isinstance(devices, str) and "," in devices else devices
+        is_one = len(numbers) == 1 if isinstance(numbers, list) else int(numbers) == 1
+    return None if is_one else f"trainer.devices={json.dumps(devices)}"
 
 
 def check_calls(node: Any, path: str = "") -> None:
@@ -95,8 +187,9 @@ def _check_call(node: dict[str, Any], path: str) -> None:
             raise UserError(f"{path}{key}: {short} has no such argument{suggestion(key, known)}; {takes}")
         if not (isinstance(value, dict) and "_target_" in value):
             annotation = known[key].annotation
-            bounded = BOUNDS.get(key) if not str(target).startswith("ldg.") else None
-            _check_value(f"{path}{key}", value, bounded or annotation)
+            if not str(target).startswith("ldg."):
+                annotation = BOUNDS.get(f"{short}.{key}") or BOUNDS.get(key) or annotation
+            _check_value(f"{path}{key}", value, annotation)
     missing = [key for key, parameter in known.items() if parameter.required and key not in arguments]
     if missing and not node.get("_partial_"):
         raise UserError(f"{path}{missing[0]}: {short} needs it; give {path}{missing[0]}=...")
@@ -110,21 +203,23 @@ def _check_value(key: str, value: Any, annotation: Any) -> None:
         # JSON's strict mode takes a list for a tuple, but neither "3" nor true for a number
         TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        complaints = dict.fromkeys(e["msg"].removeprefix("Input should be ") for e in error.errors())
-        place = "".join(f".{part}" for part in error.errors()[0]["loc"] if isinstance(part, int))
-        raise UserError(f"{key}{place}={json.dumps(value)}: should be {' or '.join(complaints)}") from None
+        errors = [e for e in error.errors() if e["type"] != "missing"]
+        complaints = dict.fromkeys(_wanted(e["msg"]) for e in errors)
+        place = "".join(f".{part}" for part in (errors or error.errors())[0]["loc"] if isinstance(part, int))
+        if not errors:  # an item is missing
+            complaints, place = {"a longer list": None}, ""
+        if sentence := next((part for part in getattr(annotation, "__metadata__", ()) if isinstance(part, str)), None):
+            complaints, place = {sentence: None}, ""
+        raise UserError(
+            f"{key}{place}={shorten(json.dumps(value, ensure_ascii=False))}: should be {' or '.join(complaints)}"
+        ) from None
     except Exception:
         return  # an annotation pydantic has no use for (a class of torch, say) is checked when it is called
 
 
-def check_folder(outputs: Path) -> None:
-    """Check that run folders can be made in a folder; writes nothing.
-
-    Raises:
-        UserError: if it, or the closest folder above it that exists, is not a folder or is not writable.
-    """
-    existing = next((f for f in (outputs, *outputs.absolute().parents) if f.exists()), Path("/"))
-    if not existing.is_dir():
-        raise UserError(f"outputs={outputs}: {existing} is not a folder; choose another")
-    if not os.access(existing, os.W_OK):
-        raise UserError(f"outputs={outputs}: {existing} may not be written to; choose another")
+def _wanted(message: str) -> str:
+    """What pydantic wants, in the words of a command line."""
+    if forbidden := re.search(r"match pattern '\^\[\^(.+)\]\*\$'", message):
+        return "text without any of " + " ".join(forbidden[1].replace("\\\\", "\\"))
+    wanted = message.replace("String should have ", "text of ").removeprefix("Input should be ")
+    return {"a valid array": "a list, as in [16,32]", "an object": "a dictionary, as in {a: 1}"}.get(wanted, wanted)

@@ -2,9 +2,18 @@
 
 import logging
 import math
+import os
+import shlex
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from ldg.checkpoint import load_any
+from ldg.config.compose import HOME
+from ldg.config.overrides import quote
+from ldg.errors import UserError
+from ldg.training.resume import find_longer
 
 # library warnings about settings that are intended
 QUIET = (
@@ -15,6 +24,10 @@ QUIET = (
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*loaded checkpoint was produced with.*",
     ".*could not find the monitored key.*",
+    ".*`srun` command is available.*",
+    ".*conditioned on metric.*",  # in an epoch without validation
+    ".*Total length of `ImageLoader` across ranks is zero.*",
+    ".*sync_dist=True.*",  # they are averages over all processes already
     ".*it is recommended to use `Trainer\\(devices=1, num_nodes=1\\)`.*",
 )
 
@@ -41,20 +54,53 @@ def report(summary: dict[str, Any], folder: Path) -> str:
     epochs = f"{summary['epochs']} epoch{'s' if summary['epochs'] != 1 else ''}"
     lines = [f"\n{summary['name']}: {epochs} in {summary['seconds']:.0f} s, "]
     lines[0] += f"{summary['parameters'] / 1e6:.2f} M parameters"
-    names = dict.fromkeys(key.rpartition("/")[2] for key in metrics if key.startswith(("val/", "test/")))
+    names = dict.fromkeys(key.partition("/")[2] for key in metrics)
     lines.append(f"{'nats per image' if 'elbo' in names else '':<16}{'train':>10}{'val':>10}{'test':>10}")
     for name in names:
         values = [metrics.get(f"{split}/{name}") for split in ("train", "val", "test")]
         if name != "loss":  # its weights may change with the epoch
             digits = 4 if name == "accuracy" else 2
             lines.append(f"{name:<16}" + "".join(f"{'' if v is None else f'{v:.{digits}f}':>10}" for v in values))
-    if not math.isfinite(metrics.get("val/elbo", 0.0)):
-        lines.append("val/elbo is NaN or infinite: training diverged; try a smaller optimizer.lr")
-    longer = f"trainer.max_epochs={2 * summary['epochs']}"
     lines.append(f"\npictures, curves, checkpoints:  {folder}")
-    if summary["example"]:
-        lines.append(f"write with it:                  python generate.py {summary['example']} --checkpoint {folder}")
-    lines.append(f"resume:                         python train.py ckpt_path={folder} {longer}")
+    if summary["example"] and _can_write(folder):
+        write = command("generate.py")
+        lines.append(
+            f"write with it:                  {write} {summary['example']} --checkpoint {shlex.quote(str(folder))}"
+        )
+    if (longer := find_longer(folder)) is not None:
+        lines.append(f"resume:                         {resume_command(folder, longer)}")
     if summary.get("sync"):
         lines.append(summary["sync"])
     return "\n".join(lines)
+
+
+def _can_write(folder: Path) -> bool:
+    try:
+        load_any(folder)
+    except UserError:  # no checkpoint was kept, or training diverged
+        return False
+    return True
+
+
+def diverged(summary: dict[str, Any]) -> bool:
+    """Whether a run ended with weights that compute nothing: of its best epoch, some metric is NaN or infinite."""
+    return not all(map(math.isfinite, summary["metrics"].values()))
+
+
+def resume_command(path: Path, overrides: Sequence[str] = ()) -> str:
+    """The command that resumes a run.
+
+    Args:
+        path: a checkpoint or run folder
+        overrides: further ones
+    """
+    return " ".join([command("train.py"), shlex.quote(f"ckpt_path={quote(str(path))}"), *overrides])
+
+
+def command(script: str) -> str:
+    """How one starts a script of ldg's in the present folder, as this process was started: with uv or without."""
+    is_here = Path.cwd() == HOME
+    start = (
+        "python" if "UV" not in os.environ else "uv run" if is_here else f"uv run --project {shlex.quote(str(HOME))}"
+    )
+    return f"{start} {script if is_here else shlex.quote(str(HOME / script))}"

@@ -11,9 +11,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import yaml
+from pytorch_lightning.utilities import rank_zero_only
 
+from ldg.config.check import ask_for_processes
 from ldg.config.run_config import RunConfig
-from ldg.errors import Interrupted, UserError
+from ldg.config.secrets import mask
+from ldg.errors import Interrupted, UserError, describe_os_error
 from ldg.files import write_text
 
 
@@ -35,36 +38,53 @@ class RunFolder:
         self.config = config
 
     def __enter__(self) -> Self:
-        is_first_process = int(os.environ.get("LOCAL_RANK", 0)) == 0
-        may_exist = self.config.ckpt_path is not None or not is_first_process
+        self.is_first_process = rank_zero_only.rank == 0  # type: ignore[attr-defined]
+        if not self.is_first_process:  # another makes the folder
+            return self
         try:
-            (self.path / "checkpoints").mkdir(parents=True, exist_ok=may_exist)
+            self.made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+            (self.path / "checkpoints").mkdir(parents=True, exist_ok=self.config.ckpt_path is not None)
         except FileExistsError:
             raise UserError(
                 f"folder={self.path}: there is a run already; leave folder= out, or resume with ckpt_path="
             ) from None
         except OSError as error:
-            raise UserError(f"{self.path} cannot be made: {error.strerror}; choose another with outputs=...") from None
-        if is_first_process:
+            reason = describe_os_error(error)
+            raise UserError(f"{self.path} cannot be made: {reason}; choose another with outputs=...") from None
+        try:
             write_text(self.path / "config.yaml", yaml.safe_dump(self.config.to_dict(), sort_keys=False))
-            (self.path / "error.txt").unlink(missing_ok=True)
-        if "ddp" in str(self.config.trainer.get("strategy", "")):
+        except UserError:
+            self._remove()
+            raise
+        (self.path / "error.txt").unlink(missing_ok=True)
+        if ask_for_processes(self.config.trainer):
             os.environ["LDG_RUN_ID"] = self.path.name  # the other processes of this run share its folder
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
         os.environ.pop("LDG_RUN_ID", None)
-        if error is None:
+        if error is None or not self.is_first_process:
             return
         if isinstance(error, UserError | Interrupted):
-            has_checkpoint = any((self.path / "checkpoints").glob("*.ckpt"))
-            if not has_checkpoint and self.config.ckpt_path is None:
-                shutil.rmtree(self.path)
-                with contextlib.suppress(OSError):  # unless it holds other runs
-                    self.path.parent.rmdir()
+            if not any((self.path / "checkpoints").glob("*.ckpt")):
+                self._remove()
+            elif isinstance(error, UserError):
+                print(f"what was saved before is in {self.path}; ckpt_path={self.path} goes on", file=sys.stderr)
             return
-        write_text(self.path / "error.txt", "".join(traceback.format_exception(error)))
-        print(f"the run broke; this error and what was saved before are in {self.path}", file=sys.stderr)
+        where = f"this error and what was saved before are in {self.path}"
+        try:
+            write_text(self.path / "error.txt", mask("".join(traceback.format_exception(error))))
+        except UserError as refusal:
+            where = f"what was saved before is in {self.path}; {refusal}"
+        print(f"the run broke; {where}", file=sys.stderr)
+
+    def _remove(self) -> None:
+        """Remove what this run has made, unless it holds other runs."""
+        if self.config.ckpt_path is None and self.path in self.made:
+            shutil.rmtree(self.path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                for folder in self.made[1:]:
+                    folder.rmdir()
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write ``summary.json``, which marks the run as finished."""

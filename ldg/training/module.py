@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ldg.checkpoint import build
 from ldg.config.run_config import RunConfig
-from ldg.errors import UserError
+from ldg.errors import UserError, explain, one_line
 from ldg.migration import FORMAT
 from ldg.models.classifier import Classifier, ClassifierOutput
 from ldg.models.inference import Loss
@@ -117,6 +117,11 @@ class TrainingModule(pl.LightningModule):
         return self._noise.manual_seed(seed)
 
     @property
+    def max_steps(self) -> int:
+        """The budget of steps; -1: none."""
+        return self.run_config.trainer.get("max_steps") or -1
+
+    @property
     def epoch(self) -> float:
         """Epochs done, as a float."""
         return self.trainer.global_step / max(1, int(self.trainer.num_training_batches))
@@ -131,6 +136,18 @@ class TrainingModule(pl.LightningModule):
         loss = self.model.loss(images, labels, self.epoch, self._generator(1, self.trainer.global_step))
         self.averages["train"].add(loss)
         return loss.objective
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Stop when the budget of steps is used up."""
+        self._stop_after(self.trainer.global_step)
+
+    def _stop_after(self, steps: int) -> None:
+        """End training as at a limit of time: the epoch is validated, and a resumed run begins with the next one.
+
+        Lightning's own ``max_steps`` does neither.
+        """
+        if 0 < self.max_steps <= steps:
+            self.trainer.should_stop = True
 
     def on_train_epoch_end(self) -> None:
         """Log the metrics of training and validation, one record an epoch."""
@@ -188,6 +205,7 @@ class TrainingModule(pl.LightningModule):
         length = {"total_steps": self._total_steps()} if needs_length else {}
         scheduler = self.make_scheduler(optimizer, **length)
         when = {"interval": getattr(scheduler, "interval", "epoch"), "monitor": getattr(scheduler, "monitor", None)}
+        when["strict"] = False  # an epoch without validation leaves the rate as it is
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **when}}
 
     def configure_gradient_clipping(
@@ -210,11 +228,13 @@ class TrainingModule(pl.LightningModule):
         """
         trainer = self.trainer
         if trainer.max_epochs is None or trainer.max_epochs < 0:
-            raise UserError("trainer.max_epochs=-1: this scheduler needs an end; give a number or scheduler=none")
+            if self.max_steps < 0:
+                raise UserError("trainer.max_epochs=-1: this scheduler needs an end; give a number or scheduler=none")
+            return self.max_steps
         batches, limit = len(trainer.datamodule.train_dataloader()), trainer.limit_train_batches  # type: ignore[attr-defined]
         batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
         steps = math.ceil(batches / trainer.accumulate_grad_batches) * trainer.max_epochs
-        return max(1, steps if trainer.max_steps < 0 else min(steps, trainer.max_steps))
+        return max(1, steps if self.max_steps < 0 else min(steps, self.max_steps))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the config, the classes and the metrics, and the averages of an epoch that is not over."""
@@ -231,7 +251,8 @@ class TrainingModule(pl.LightningModule):
         """Restore the averages and the metrics."""
         self.averages["train"].sums = checkpoint["ldg_averages"]
         self.reported = checkpoint["ldg"]["metrics"]
-        relocate(checkpoint, self.run_config.folder)
+        self._stop_after(checkpoint["global_step"])
+        relocate(checkpoint, self.run_config)
 
 
 class VAEModule(TrainingModule):
@@ -242,6 +263,10 @@ class VAEModule(TrainingModule):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._means: list[Tensor] = []
+
+    def names(self, split: str) -> list[str]:
+        """As :meth:`TrainingModule.names`, and the active units of an evaluation."""
+        return [*super().names(split), *([f"{split}/active_units"] if split != "train" else [])]
 
     def settings(self) -> dict[str, float]:
         """The weight of the KL term and the learning rate."""
@@ -281,8 +306,8 @@ def make_module(config: RunConfig, classes: tuple[str, ...]) -> TrainingModule:
         optimizer = instantiate(config.optimizer)
         scheduler = instantiate(config.scheduler) if config.scheduler else None
         optimizer(model.parameters())  # a rate that it does not take is an error now
-    except (ValueError, TypeError) as error:
-        raise UserError(" ".join(str(error).split())) from None
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise explain(error) or UserError(one_line(error)) from None
     if config.compile:
         model.compile()
     return (VAEModule if isinstance(model, VAE) else TrainingModule)(model, optimizer, scheduler, config)

@@ -13,12 +13,13 @@ from ldg.callbacks.progress import Progress
 from ldg.checkpoint import build
 from ldg.config.run_config import RunConfig
 from ldg.data.module import ImageDataModule
+from ldg.errors import explained
 from ldg.training.console import silence_libraries
 from ldg.training.folder import RunFolder
 from ldg.training.loggers import closed, sync_command
 from ldg.training.module import make_module
 from ldg.training.summary import load_best, summarise
-from ldg.training.trainer import make_callbacks, make_trainer
+from ldg.training.trainer import add_loggers, make_callbacks, make_trainer
 
 
 def run(
@@ -53,9 +54,11 @@ def run(
         data = data or build(config.data)
         module = make_module(config, data.classes)
         callbacks = make_callbacks(config, module, [Progress(progress), *callbacks, stopper])
+        trainer = make_trainer(config, callbacks)
         data.prepare_data()  # last of these, since it may take long
-        with RunFolder(config) as folder, closed(list(instantiate(config.logger).values())) as loggers:
-            trainer = make_trainer(config, module, loggers, callbacks)
+        with RunFolder(config) as folder, closed([]) as loggers, explained():
+            loggers += instantiate(config.logger).values()
+            add_loggers(trainer, loggers, config, module)
             trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
             load_best(trainer, module)
             if config.test:

@@ -18,8 +18,11 @@ class WholeFiles(TorchCheckpointIO):
         Raises:
             UserError: if the file cannot be written.
         """
-        with whole(path) as temporary:
-            torch.save(checkpoint, temporary)
+        with whole(path) as temporary, temporary.open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # torch's own complaint about a file that is shorter than it should be
+                raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
     def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Read a checkpoint of any format."""

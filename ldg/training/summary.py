@@ -56,11 +56,12 @@ def summarise(config: RunConfig, trainer: pl.Trainer, module: TrainingModule) ->
         that show what the model draws, and the metrics by split and name.
     """
     timer = next(c for c in trainer.callbacks if isinstance(c, Timer))  # type: ignore[attr-defined]
+    epochs: Any = trainer.fit_loop.epoch_progress.current  # trainer.current_epoch lags where nothing is left to train
     best = best_checkpoint(trainer)
     wandb = wandb_run(trainer.loggers)
     return {
         "name": config.name,
-        "epochs": trainer.current_epoch,
+        "epochs": epochs.processed,
         "steps": trainer.global_step,
         "seconds": round(timer.time_elapsed("train"), 1),
         "parameters": sum(p.numel() for p in module.model.parameters()),

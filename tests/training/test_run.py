@@ -3,8 +3,10 @@
 import json
 import math
 import os
+import resource
 import shutil
 import signal
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -432,6 +434,99 @@ def test_a_compiled_run_loads_uncompiled(tmp_path, monkeypatch):
     a, b = (ldg.load(folder).sample(labels, generator=torch.Generator().manual_seed(0)) for folder in (fast, plain))
     torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
     assert a.std() > 0
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["+trainer.val_check_interval=1000"], "trainer: `val_check_interval` (1000) must be less than or equal to"),
+        (["trainer.limit_train_batches=0.01"], "trainer: You requested to check 0.01 of the `train_dataloader`"),
+        (["+trainer.enable_checkpointing=false"], "trainer: Trainer was configured with `enable_checkpointing=False`"),
+        (["trainer.devices=[0]"], "trainer: `devices` selected with `CPUAccelerator` should be an int > 0"),
+        (["scheduler=plateau", "scheduler.monitor=val/elbow"], "scheduler.monitor=val/elbow: a VAE reports train/loss"),
+        (["+optimizer.foreach=true", "optimizer.fused=true"], "`fused` and `foreach` cannot be `True` together"),
+    ],
+)
+def test_what_lightning_and_torch_refuse_is_a_line_and_leaves_nothing(line, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as error:
+        train(*TINY, *line)
+    assert message in str(error.value) and "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["trainer.limit_val_batches=0", "scheduler=plateau"],
+    ],
+)
+def test_epochs_without_validation_end_no_run(line, tmp_path):
+    _, summary = train(*TINY, "trainer.max_epochs=1", *line, f"outputs={tmp_path}")
+    assert "test/elbo" in summary["metrics"] and "val/elbo" not in summary["metrics"]
+
+
+def test_slurm_variables_do_not_make_one_process_many(tmp_path, monkeypatch):
+    """As in an interactive allocation of several tasks, or a batch script that calls Python without srun."""
+    variables = {"JOB_ID": "7", "JOB_NAME": "train", "NTASKS": "4", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+    for name, value in variables.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    _, summary = train(*TINY, "trainer.max_epochs=1", f"outputs={tmp_path}")
+    assert summary["steps"] == 6
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    with pytest.raises(UserError, match="trainer: You set `--ntasks=4`"):
+        train(*TINY, f"outputs={tmp_path}/srun")
+
+
+@contextmanager
+def full_disk():
+    """Gives a function after which no file grows beyond a size, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        yield lambda size=20_000: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_on_a_full_disk_checkpoints_stay_whole_and_the_run_goes_on_later(act_at_step, uninterrupted, tmp_path, capsys):
+    with full_disk() as fill:
+        undo = act_at_step(14, fill)
+        with pytest.raises(UserError, match=r"cannot write .*\.ckpt: File too large"):
+            train(*LONG, f"outputs={tmp_path}")
+    undo()
+    (folder,) = tmp_path.glob("*/*")
+    assert f"what was saved before is in {folder}; ckpt_path={folder} goes on" in capsys.readouterr().err
+    assert sorted(file.name for file in folder.iterdir()) == ["checkpoints", "config.yaml", "metrics.csv"]
+    assert sorted(file.name for file in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert read(folder / "checkpoints/last.ckpt")["epoch"] == 1
+    resume(folder)
+    whole = uninterrupted("cosine")
+    assert (folder / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+    assert same(weights(folder), weights(whole))
+
+
+def test_a_disk_that_is_full_from_the_start_leaves_nothing(tmp_path, capsys):
+    config = configured(*TINY, f"outputs={tmp_path}/outputs")
+    with full_disk() as fill, pytest.raises(UserError, match=r"cannot write .*config\.yaml: File too large"):
+        fill(100)
+        run(config)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_that_cannot_be_written_is_still_the_one_that_is_raised(act_at_step, tmp_path, capsys):
+    with full_disk() as fill:
+
+        def crash():
+            fill(100)
+            raise ZeroDivisionError
+
+        act_at_step(7, crash)
+        with pytest.raises(ZeroDivisionError):
+            train(*LONG, f"outputs={tmp_path}")
+    (folder,) = tmp_path.glob("*/*")
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"the run broke; what was saved before is in {folder}; cannot write ")
+    assert last.endswith("error.txt: File too large")
 
 
 def test_debug_overfit_learns_a_batch_by_heart(tmp_path):

@@ -1,17 +1,20 @@
-"""Weights & Biases: what an offline run's log holds, read back by W&B's own tool."""
+"""Weights & Biases: what an offline run's log holds, read back by W&B's own tool; servers that fail."""
 
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
+from wandb.util import get_core_path
 
-from ldg.training.loggers import WandbRun
+from ldg.training.loggers import WandbRun, sync_command, wandb_run
 from tests.conftest import HOME
-from tests.runs import DENSE, STROKES, rows, train
+from tests.runs import DENSE, STROKES, content, rows, train
+from tests.wandb_server import serving
 
 LINE = [*STROKES, *DENSE, "trainer=cpu", "model.latent_dim=2", "trainer.max_epochs=2", "tags=[first,mine]"]
 KINDS = {"reconstructions_train", "reconstructions_val", "strings", "interpolations", "interpolations_labels"}
@@ -19,8 +22,10 @@ KINDS |= {"latent_map", "manifold"}
 
 
 def inspect(log, *options):
-    command = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", *options, "--json", str(log)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    """What ``wandb leet inspect --json`` prints, without the second that W&B's command takes to start."""
+    log = Path(log).resolve()
+    command = [get_core_path(), "leet", "inspect", "--no-observability", *options, "--json", "--run-file", str(log)]
+    return subprocess.run([*command, str(log.parent.parent)], capture_output=True, text=True, check=True).stdout
 
 
 def log_of(summary):
@@ -127,23 +132,185 @@ def test_a_broken_run_is_marked_as_failed(tmp_path, monkeypatch, capsys):
     assert f"wandb sync {os.path.relpath(log.parent)}" in capsys.readouterr().err
 
 
+KEY = "0123456789" * 4
+# what the line says
+REFUSED = {
+    "401": "user is not logged in",
+    "403": "permission denied",
+    "404": "the server refuses the key or the run",
+    "500": "Timed out while retrying: HTTP 500",
+    "garbage": "Error initializing run: invalid character '<' looking for beginning of value",
+    "redirect": "stopped after 10 redirects",
+    "hang": "Timed out initializing run",
+}
+
+
+@pytest.fixture
+def account(tmp_path, monkeypatch):
+    """Somebody is logged in; W&B waits for a second."""
+    import wandb
+
+    environment = {"API_KEY": KEY, "INIT_TIMEOUT": "1", "FINISH_TIMEOUT": "1", "BASE_URL": "http://127.0.0.1:9"}
+    for name, value in environment.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setattr(WandbRun, "_has_failed", False)
+    wandb.teardown()  # it keeps the environment it was started with
+    yield monkeypatch
+    wandb.teardown()
+
+
+@pytest.fixture
+def server(account):
+    with serving("works") as server:
+        account.setenv("WANDB_BASE_URL", server.url)
+        yield server
+
+
+def log_a_run(folder, change=lambda: None, **arguments):
+    """The logger of a run with a config and two values; ``change`` happens between them."""
+    logger = WandbRun(save_dir=str(folder), **arguments)
+    logger.log_hyperparams({"model": {"latent_dim": 2}})
+    logger.log_metrics({"value": 1.0}, step=1)
+    change()
+    logger.log_metrics({"value": 2.0}, step=2)
+    logger.end(0)
+    return logger
+
+
+def folders(path):
+    return sorted(folder for folder in (path / "wandb").glob("*run-*") if not folder.is_symlink())
+
+
+def kept(folder):
+    """What ``wandb sync`` sends of a run in a folder."""
+    (log,) = folder.glob("run-*.wandb")
+    return json.loads(inspect(log, "--summary"))
+
+
+@pytest.mark.parametrize("mode", REFUSED)
+def test_a_run_that_the_server_does_not_take_is_offline(mode, server, tmp_path, capsys):
+    server.mode = mode
+    begin = time.monotonic()
+    logger = log_a_run(tmp_path)
+    assert time.monotonic() - begin < 20
+    (folder,) = folders(tmp_path)  # nothing is left of the attempt
+    assert folder.name.startswith("offline-run-") and logger.mode == "offline"
+    run = kept(folder)
+    assert (run["config"]["model"], run["summary"]["value"], run["state"]) == ({"latent_dim": 2}, 2, "finished")
+    line = capsys.readouterr().err
+    assert line.startswith("W&B: ") and line.count("\n") == 1 and REFUSED[mode] in line
+    assert line.endswith(f"the run is offline, send it later:  wandb sync {os.path.relpath(folder)}\n")
+
+
 @pytest.mark.parametrize(
-    ("credentials", "reachable", "wandb_mode", "mode"),
+    ("variables", "reason"),
     [
-        (False, True, None, "offline"),
-        (True, False, None, "offline"),
-        (True, True, None, "online"),
-        (True, True, "offline", "offline"),
-        (True, True, "disabled", "disabled"),
+        ({}, "connection refused"),
+        ({"WANDB_BASE_URL": "http://nobody.invalid"}, "Timed out"),
+        ({"HTTP_PROXY": "http://me:secret@127.0.0.1:9", "WANDB_BASE_URL": "http://nobody.invalid"}, "proxyconnect"),
+        ({"WANDB_API_KEY": "short"}, "WANDB_API_KEY invalid: API key must have 40+ characters, has 5."),
+        ({"WANDB_API_KEY": "", "WANDB_MODE": "online"}, "no one is logged in (wandb login)"),
     ],
 )
-def test_online_only_with_credentials_and_network(credentials, reachable, wandb_mode, mode, tmp_path, monkeypatch):
-    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: credentials)
-    monkeypatch.setattr("ldg.training.loggers.reachable", lambda: reachable)
-    monkeypatch.delenv("WANDB_MODE")
-    if wandb_mode:
-        monkeypatch.setenv("WANDB_MODE", wandb_mode)
-    assert WandbRun(save_dir=str(tmp_path)).mode == mode
+def test_a_server_that_is_not_there(variables, reason, account, tmp_path, capsys):
+    for name, value in variables.items():
+        account.setenv(name, value)
+    logger = log_a_run(tmp_path)
+    (folder,) = folders(tmp_path)
+    assert kept(folder)["summary"]["value"] == 2 and logger.mode == "offline"
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and reason in err and "secret" not in err
+
+
+@pytest.mark.parametrize("mode", ["hang", "500", "401", "garbage"])
+def test_a_server_that_vanishes_leaves_a_whole_run(mode, server, tmp_path, capsys):
+    begin = time.monotonic()
+    log_a_run(tmp_path, lambda: setattr(server, "mode", mode))
+    assert time.monotonic() - begin < 20
+    (folder,) = folders(tmp_path)
+    assert folder.name.startswith("run-") and kept(folder)["summary"]["value"] == 2
+    err = capsys.readouterr().err
+    assert err.startswith("W&B: ") and err.count("\n") == 1
+    assert err.endswith(f"send the rest of the run later:  wandb sync --include-online {os.path.relpath(folder)}\n")
+
+
+def test_a_run_that_the_server_takes_is_online(server, tmp_path, capsys):
+    logger = log_a_run(tmp_path)
+    assert (logger.mode, capsys.readouterr().err) == ("online", "")
+    assert any(path.endswith("/file_stream") for path, _ in server.requests)
+
+
+def test_the_next_runs_of_a_process_do_not_wait_for_it_again(server, tmp_path, capsys):
+    server.mode = "401"
+    log_a_run(tmp_path)
+    asked = len(server.requests)
+    log_a_run(tmp_path)
+    assert len(server.requests) == asked and len(folders(tmp_path)) == 2
+    assert capsys.readouterr().err.count("W&B: ") == 1
+
+
+@pytest.mark.parametrize("given", ["id", "WANDB_RUN_ID"])
+def test_an_id_that_was_given_is_kept_offline(given, server, tmp_path):
+    """By a resumed run, and by W&B's agent."""
+    server.mode = "garbage"
+    if given == "id":
+        earlier = tmp_path / "wandb" / "run-20200101_000000-mine"
+        earlier.mkdir(parents=True)
+        log_a_run(tmp_path, id="mine")
+        assert earlier.exists()
+        earlier.rmdir()
+    else:
+        os.environ[given] = "mine"  # the fixtures put the environment back
+        log_a_run(tmp_path)
+        del os.environ[given]
+    (folder,) = folders(tmp_path)
+    assert kept(folder)["run_id"] == "mine" and folder.name.startswith("offline-run-")
+
+
+@pytest.mark.parametrize("mode", [None, "offline", "dryrun", "disabled"])
+def test_a_server_is_not_asked_without_need(mode, server, account, tmp_path, capsys):
+    if mode:
+        account.setenv("WANDB_MODE", mode)
+    else:
+        account.delenv("WANDB_API_KEY")
+    logger = log_a_run(tmp_path)
+    assert (server.requests, logger.mode) == ([], "disabled" if mode == "disabled" else "offline")
+    assert capsys.readouterr().err == ""
+
+
+def test_an_error_while_logging_ends_the_logging(tmp_path, capsys):
+    logger = WandbRun(save_dir=str(tmp_path))
+    logger.log_metrics({"value": 1.0}, step=1)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    logger.experiment.log = full
+    logger.log_metrics({"value": 2.0}, step=2)
+    logger.log_metrics({"value": 3.0}, step=3)
+    (folder,) = folders(tmp_path)
+    line = "W&B: [Errno 28] No space left on device; the run goes on without it; what it has:  wandb sync "
+    assert capsys.readouterr().err == f"{line}{os.path.relpath(folder)}\n"
+    assert wandb_run([logger]) is None and sync_command([logger]) is None
+
+
+def test_a_folder_that_cannot_be_made_does_not_end_the_run(tmp_path, capsys):
+    (tmp_path / "wandb").touch()  # since the config was checked
+    logger = WandbRun(save_dir=str(tmp_path))
+    logger.log_hyperparams({})
+    logger.log_metrics({"value": 1.0}, step=1)
+    assert capsys.readouterr().err.endswith("; the run goes on without it\n")
+    assert not logger.is_open
+
+
+def test_a_key_that_is_refused_does_not_end_the_run_and_is_written_nowhere(server, tmp_path, capsys):
+    server.mode = "401"
+    folder, summary = train(*LINE, f"outputs={tmp_path}", "callbacks.gallery=null", "trainer.max_epochs=1")
+    assert kept(log_of(summary).parent)["state"] == "finished" and (folder / "summary.json").exists()
+    assert capsys.readouterr().err.count("W&B: user is not logged in; the run is offline") == 1
+    assert [path for path, bytes in content(tmp_path).items() if KEY.encode() in bytes] == []
 
 
 def test_without_credentials_and_network_it_runs_offline_and_asks_nothing(tmp_path):

@@ -1,0 +1,98 @@
+"""What loggers need is refused before a run begins, in one line."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from ldg.config.check import check_calls
+from ldg.config.compose import compose_config
+from ldg.config.loggers import check_loggers
+from ldg.errors import UserError
+from ldg.sweeps.command_line import check_command_line
+from ldg.sweeps.job import _configure
+
+
+def refusal(check, *arguments):
+    with pytest.raises(UserError) as error:
+        check(*arguments)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "limit"),
+    [
+        ("project", "my/project", "text without any of / \\ # ? % :"),
+        ("project", "p" * 129, "text of at most 128 characters"),
+        ("project", "", "text of at least 1 character"),
+        ("tags", ["first", ""], "text of at least 1 character"),
+        ("tags", ["t" * 65], "text of at most 64 characters"),
+        ("tags", "mine", "a list, as in [16,32]"),
+        ("group", "g" * 129, "text of at most 128 characters"),
+        ("id", "a:b", "text without any of : ; , # ? / '"),
+        ("mode", "off", "'auto', 'online', 'offline' or 'disabled'"),
+        ("mode", "", "'auto', 'online', 'offline' or 'disabled'"),
+    ],
+)
+def test_wandb_takes_no_other_arguments(key, value, limit):
+    message = refusal(check_calls, {"_target_": "ldg.training.loggers.WandbRun", key: value}, "logger.wandb.")
+    assert message.startswith(f"logger.wandb.{key}") and message.endswith(f": should be {limit}")
+
+
+def test_wandb_takes_arguments_at_its_limits():
+    arguments = {"project": "p" * 128, "tags": ["t" * 64, "ü"], "group": "g" * 128, "id": "i-1_2", "mode": "auto"}
+    check_calls({"_target_": "ldg.training.loggers.WandbRun"} | arguments)
+
+
+@pytest.fixture
+def config(tmp_path):
+    logger = {"wandb": {"_target_": "ldg.training.loggers.WandbRun", "save_dir": str(tmp_path)}}
+    return {"outputs": str(tmp_path), "logger": logger}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("MODE", "off", "=off: should be 'online', 'offline', 'shared', 'disabled', 'dryrun' or 'run'"),
+        ("BASE_URL", "http://here:port", "=http://here:port: should be a valid URL, invalid port number"),
+        ("BASE_URL", "here", "=here: should be a valid URL, relative URL without a base"),
+        ("BASE_URL", "http://me:secret@here:port", ": should be a valid URL, invalid port number"),
+        ("TAGS", "a,,b", "=a,,b: Tag at index 1 is empty. Tags must be between 1 and 64 characters"),
+        ("INIT_TIMEOUT", "soon", "=soon: should be a valid number, unable to parse string as a number"),
+        ("API_KEY", "secret ", ": API key cannot start or end with whitespace"),
+        ("JOB_TYPE", "j" * 65, f"={'j' * 65}: should be text of at most 64 characters"),
+    ],
+)
+def test_wandb_variables(variable, value, message, config, monkeypatch):
+    check_loggers(config)
+    monkeypatch.setenv(f"WANDB_{variable}", value)
+    assert refusal(check_loggers, config) == f"WANDB_{variable}{message}"
+    check_loggers(config | {"logger": {"wandb": None}})
+
+
+def test_folders_and_packages(config, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    message = refusal(check_command_line, [f"logger.wandb.save_dir={tmp_path}/file"])
+    assert message == f"logger.wandb.save_dir={tmp_path}/file: {tmp_path}/file is not a folder; choose another"
+    message = refusal(check_command_line, [f"logger.csv.path={tmp_path}/file/x"])
+    assert message == f"logger.csv.path={tmp_path}/file/x: {tmp_path}/file is not a folder; choose another"
+    message = refusal(check_command_line, [f"logger.csv.path={tmp_path}"])
+    assert message == f"logger.csv.path: {tmp_path} is a folder; name a file"
+    board = {"_target_": "pytorch_lightning.loggers.TensorBoardLogger", "save_dir": str(tmp_path)}
+    check_loggers(config | {"logger": {"tensorboard": board}})
+    monkeypatch.setattr("ldg.config.loggers.find_spec", lambda name: None)
+    message = refusal(check_loggers, config | {"logger": {"tensorboard": board}})
+    assert message == "logger.tensorboard: the package tensorboard is missing; pip install -e .[tensorboard]"
+
+
+def test_a_command_line_is_checked_for_it(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "off")
+    assert refusal(check_command_line, []).startswith("WANDB_MODE=off: ")
+
+
+def test_a_long_name_of_a_sweep_is_shortened_for_wandb(tmp_path):
+    hydra = compose_config([]).hydra
+    config = _configure(SimpleNamespace(name="s" * 200), tmp_path / "run", [], hydra)
+    wandb = config.logger["wandb"]
+    assert (wandb["tags"][-1], wandb["group"]) == ("s" * 64, "s" * 128)
+    check_calls(config.logger)
