@@ -132,6 +132,7 @@ def test_writing_imports_nothing_heavy_but_torch(workplace, arguments, name):
         (["Hi", "--rows", "0"], "--rows: must be a whole number from 1 to 100, got '0'"),
         (["Hi", "--device", "gpu"], "--device gpu: should be auto, cpu, cuda, cuda:1 (and so on) or mps"),
         (["Hi", "--checkpoint", "nowhere"], "no checkpoint at nowhere"),
+        (["Hi", "-s", "n" * 300], "is too long"),
     ],
 )
 def test_bad_arguments_are_refused_at_once_in_one_line(tmp_path, arguments, message):
@@ -152,9 +153,23 @@ def test_bad_arguments_are_refused_at_once_in_one_line(tmp_path, arguments, mess
         (["é"], "(the model was outputs/letters/1; --checkpoint names another)"),
         (["Hi", "--checkpoint", "broken.ckpt"], "error: broken.ckpt is damaged"),
         (["--interpolate", "0", "1"], "error: the checkpoint names no data set"),
+        (["Hi", "--checkpoint", "n" * 300], "is too long"),
+        (["Hi", "--checkpoint", ""], "no checkpoint"),
+        (["Hi", "-s", "broken.ckpt/"], "'broken.ckpt/' names no file"),
+        (["--interpolate", "1", "2", "-s", "broken.ckpt/"], "broken.ckpt is a file: give another folder"),
+        (["Hi", "--temperature", "1e308"], "must be a number from 0 to 10, got '1e308'"),
+        (["Hi", "--seed", "1" + "0" * 20], "must be a whole number from 0 to"),
+        (["Hello" * 20, "--scale", "50", "--width", "0", "-s", "a.webp"], "is at most 16,383 pixels wide and tall"),
+        (["--columns", "99", "--scale", "50", "-s", "a.webp"], "and this picture has 59,800 x 608 pixels"),
+        (["Hi", "--to", "Yo" * 130, "--scale", "50", "--width", "0", "-s", "a.gif"], "at most 65,535 pixels"),
+        (["Hi" * 99999, "--scale", "50"], "GB of memory, more than half of the"),
+        (["Hi", "--rows", "100", "--columns", "100", "--scale", "50"], "GB of memory, more than half of the"),
+        (["Hi", "--to", "Yo", "--frames", "500", "--scale", "50"], "GB of memory, more than half of the"),
+        (["--rows", "100", "--columns", "100", "--scale", "50"], "GB of memory, more than half of the"),
     ],
 )
-def test_bad_input_leaves_nothing_behind(workplace, capsys, arguments, message):
+def test_bad_input_leaves_nothing_behind(workplace, capsys, monkeypatch, arguments, message):
+    monkeypatch.setattr("ldg.memory.free_memory", lambda: 4e9)
     (workplace / "broken.ckpt").write_bytes(b"PK\x03\x04 half")
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "") and err.startswith("error: ") and message in err and err.count("\n") == 1
@@ -187,6 +202,13 @@ def test_seed_threshold_and_newline(workplace, capsys):
     assert pictures["a"].shape != pictures["c"].shape or (pictures["a"] != pictures["c"]).any()
     assert set(np.unique(pictures["t"])) == {0, 255}
     assert pictures["n"].shape[0] > pictures["a"].shape[0] + 150
+
+
+@pytest.mark.parametrize("extra", [["-t", "1"], ["-t", "0", "--layout", "tiles"], ["-t", "1", "--to", "Yo"]])
+def test_a_blank_picture_is_said(workplace, capsys, extra):
+    status, _, err = run(capsys, "Hi", *extra)
+    warning = f"warning: the picture is blank at --threshold {extra[1]}: try one closer to 0.5"
+    assert (status, err) == (0, f"{warning}\nwith outputs/letters/1\n")
 
 
 def test_the_device_is_chosen_by_itself(workplace, capsys, monkeypatch):

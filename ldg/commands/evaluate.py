@@ -21,6 +21,8 @@ from ldg.commands.device import add_device, choose_device
 from ldg.config.compose import compose_measures
 from ldg.config.renamed import new_key
 from ldg.errors import Interrupted, UserError, suggestion
+from ldg.files import look
+from ldg.generation.picture import require_writable
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -68,7 +70,7 @@ def _is_setting(text: str, measures: list[str]) -> bool:
         return False
     if match[1] in measures or new_key(match[1]) in measures:
         return True
-    if not Path(text).exists():
+    if not look(text):
         raise _unknown(match[1], measures)
     return False
 
@@ -121,6 +123,7 @@ def _evaluate_files(args: argparse.Namespace, files: list[Path], config: dict[st
     for file in files:
         print(file, file=sys.stderr)
         try:
+            require_writable(report.scorecard_folder(file) / "scorecard.json")  # not after minutes of measuring
             measures = scorecard.build_measures(config, args.only)
             card, context = scorecard.evaluate_checkpoint(file, measures, args.seed, judge, _print_progress, device)
             if not card.results:

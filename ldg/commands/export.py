@@ -6,14 +6,11 @@ python -m ldg.export outputs/NAME/ID model.safetensors
 import json
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
-
-from ldg.checkpoint import load_any, read
+from ldg.checkpoint import find, load_any, read
 from ldg.commands.cli import Parser
 from ldg.errors import UserError
-from ldg.files import whole
+from ldg.files import look, whole
+from ldg.generation.picture import require_writable
 
 
 def export(source: str | Path, path: str | Path) -> None:
@@ -29,8 +26,14 @@ def export(source: str | Path, path: str | Path) -> None:
     path = Path(path)
     if path.suffix != ".safetensors":
         raise UserError(f"{path}: give a name that ends in .safetensors")
-    if path.exists():
+    if look(path):
         raise UserError(f"{path} exists; remove it, or give another name")
+    require_writable(path)
+    find(source)  # an error before torch is imported
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
     load_any(source)
     content = read(source)
     config = content["ldg"]["config"]

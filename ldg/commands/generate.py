@@ -20,6 +20,7 @@ from ldg.commands.cli import Parser, number
 from ldg.commands.device import add_device, choose_device
 from ldg.errors import UserError
 from ldg.generation import picture
+from ldg.memory import TooLarge
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ldg.generation.writer import Options
     from ldg.models.vae import VAE
 
+ACCURACY = 0.5  # of the width of a text that is not drawn yet: characters differ
 # options that mean something only beside another
 NEEDS = {"frames": "to", "judge": "steps"}
 EXCLUDES = {
@@ -165,15 +167,18 @@ def _make_options(args: argparse.Namespace) -> Options:
     return Options(args.style, temperature, args.layout, args.threshold, args.scale, args.width, mix)
 
 
-def _write_text(args: argparse.Namespace, model: VAE) -> np.ndarray:
+def _write_text(args: argparse.Namespace, model: VAE, path: Path) -> np.ndarray:
     """A text, a sheet of it, or a sheet of random samples."""
     from ldg.generation import writer
 
     rows, columns = args.rows or 1, args.columns or 1
     if args.text is None:
         temperature = 1.0 if args.temperature is None else args.temperature
+        picture.require_format(writer.samples_size(model, rows, columns, args.scale), path)
         return writer.samples(model, rows, columns, seed=args.seed, temperature=temperature, scale=args.scale)
-    return writer.write_sheet(model, args.text, rows, columns, seed=args.seed, options=_make_options(args))
+    options = _make_options(args)
+    picture.require_format(writer.text_size(model, args.text, rows, columns, options), path, ACCURACY)
+    return writer.write_sheet(model, args.text, rows, columns, seed=args.seed, options=options)
 
 
 def _is_blend(args: argparse.Namespace, model: VAE) -> bool:
@@ -182,7 +187,7 @@ def _is_blend(args: argparse.Namespace, model: VAE) -> bool:
     return "+" in (args.text or "") and not is_written(model.classes) and args.rows is None and args.columns is None
 
 
-def _blend(args: argparse.Namespace, model: VAE) -> np.ndarray:
+def _blend(args: argparse.Namespace, model: VAE, path: Path) -> np.ndarray:
     """A sheet of classes and blends, or with ``--steps`` interpolations between two classes."""
     from ldg import checkpoint
     from ldg.generation import blend, writer
@@ -190,6 +195,12 @@ def _blend(args: argparse.Namespace, model: VAE) -> np.ndarray:
 
     options = _make_options(args)
     page = parse(args.text, model.classes, options.width, options.mix)  # by code, an unconditional model can blend too
+    size = (
+        writer.page_size(model, page, options)
+        if args.steps is None
+        else blend.interpolations_size(model, 1, args.steps, args.scale)
+    )
+    picture.require_format(size, path, ACCURACY)
     try:
         data = checkpoint.load_data(model)
         data.prepare_data()
@@ -202,54 +213,68 @@ def _blend(args: argparse.Namespace, model: VAE) -> np.ndarray:
 
     judge = None
     if args.judge is not None:
-        from ldg.evaluation.judge import find_judge, load_judge
+        from ldg.evaluation.judge import find_judge, load_judge, require_fitting
 
         judge = (
-            load_judge(args.judge)
+            require_fitting(load_judge(args.judge), model)
             if args.judge
             else find_judge(data, checkpoint.data_config(model), device=model.device)
         )
         judge = judge.to(model.device)
-    results = blend.interpolations(model, codes, page, args.steps, args.seed, options.temperature, args.along, judge)
+    results = blend.interpolations(
+        model, codes, page, args.steps, args.seed, options.temperature, args.scale, args.along, judge
+    )
     return draw_interpolations(model, results, options)
 
 
-def _morph(args: argparse.Namespace, model: VAE, path: Path) -> None:
+def _morph(args: argparse.Namespace, model: VAE, path: Path) -> list[np.ndarray]:
+    """An animation, or one picture of its frames; returns the frames."""
     from ldg.generation import morph, sheets
 
-    frames = args.frames or 24
-    pictures = morph.morph(model, args.text, args.to, frames=frames, seed=args.seed, options=_make_options(args))
-    if path.suffix.lower() == ".gif":
+    frames, options, is_animated = args.frames or 24, _make_options(args), path.suffix.lower() == ".gif"
+
+    def columns(height: int, width: int) -> int:
+        return 1 if width > height else frames
+
+    size = morph.size(model, args.text, args.to, options)
+    if not is_animated:
+        size = sheets.sheet_size(size, frames, columns(*size))
+    picture.require_format(size, path, ACCURACY)
+    pictures = morph.morph(model, args.text, args.to, frames=frames, seed=args.seed, options=options)
+    if is_animated:
         picture.save_animation(pictures, path)
     else:
-        height, width = pictures[0].shape[:2]
-        picture.save(sheets.sheet(pictures, columns=1 if width > height else len(pictures)), path)
+        picture.save(sheets.sheet(pictures, columns(*pictures[0].shape[:2])), path)
+    return pictures
 
 
-def _interpolate(args: argparse.Namespace, model: VAE, path: Path) -> None:
-    """A summary picture, an animation, or a folder with the summary and every frame."""
+def _interpolate(args: argparse.Namespace, model: VAE, path: Path) -> list[np.ndarray]:
+    """A summary picture, an animation, or a folder with the summary and every frame; returns the frames."""
     from ldg.generation import interpolate, sheets, writer
 
+    steps, scale, suffix = args.steps or 10, writer.tile_scale(model, args.scale), path.suffix.lower()
+    single, summary_size = writer.tile_size(model, scale), interpolate.summary_size(model, steps, scale)
+    picture.require_format(single if suffix == ".gif" else summary_size, path, ACCURACY)
+    sheets.require_paper(summary_size, writer.channels(model))
     originals, labels = interpolate.read_test_images(model, args.interpolate)
-    frames = interpolate.between_images(model, originals, labels, args.steps or 10).cpu().numpy()
-    scale = writer.tile_scale(model, args.scale)
+    frames = interpolate.between_images(model, originals, labels, steps).cpu().numpy()
     singles = [sheets.grid(frame[None], 1, padding=0, scale=scale) for frame in frames]
-    suffix = path.suffix.lower()
     if suffix == ".gif":
         picture.save_animation(singles, path)
-        return
+        return singles
     summary = interpolate.draw_summary(originals.cpu().numpy(), frames, scale)
     if suffix in picture.FORMATS:
         picture.save(summary, path)
-        return
-    for index, frame in enumerate(singles):
-        picture.save(frame, path / f"frame-{index:02d}.png")
-    picture.save(summary, path / "summary.png")
+    else:
+        names = [f"frame-{index:02d}.png" for index in range(steps)]
+        picture.save_folder(dict(zip([*names, "summary.png"], [*singles, summary], strict=True)), path)
+    return singles
 
 
 def _show(path: Path) -> None:
     from PIL import Image, ImageShow
 
+    Image.MAX_IMAGE_PIXELS = None  # the picture is one's own, however large
     file = path / "summary.png" if path.is_dir() else path
     if not ImageShow.show(Image.open(file)):
         print("no picture viewer was found", file=sys.stderr)
@@ -268,22 +293,26 @@ def main(arguments: list[str]) -> None:
     path = _choose_path(args)
     from ldg import checkpoint
 
-    source = args.checkpoint or checkpoint.newest_run()
+    source = checkpoint.newest_run() if args.checkpoint is None else args.checkpoint
     checkpoint.find(source)  # an error before torch is imported
     device = choose_device(args.device)
     try:
         model = checkpoint.load(source, device)
         if args.to is not None:
-            _morph(args, model, path)
+            drawn = _morph(args, model, path)
         elif args.interpolate:
-            _interpolate(args, model, path)
-        elif _is_blend(args, model):
-            picture.save(_blend(args, model), path)
+            drawn = _interpolate(args, model, path)
         else:
-            picture.save(_write_text(args, model), path)
+            drawn = [(_blend if _is_blend(args, model) else _write_text)(args, model, path)]
+            picture.save(drawn[0], path)
+    except TooLarge:  # whatever the model
+        raise
     except UserError as error:
-        hint = "" if args.checkpoint else f" (the model was {source}; --checkpoint names another)"
+        hint = "" if args.checkpoint is not None else f" (the model was {source}; --checkpoint names another)"
         raise UserError(f"{error}{hint}") from None
+    if all(frame.min() == frame.max() for frame in drawn):
+        hint = "" if args.threshold is None else f" at --threshold {args.threshold:g}: try one closer to 0.5"
+        print(f"warning: the picture is blank{hint}", file=sys.stderr)
     print(f"with {source}", file=sys.stderr)
     print(path)
     if args.show:

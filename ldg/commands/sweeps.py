@@ -1,6 +1,7 @@
 """Write the report of a sweep, also while it runs.
 
-python -m ldg.sweeps outputs/sweeps/NAME          writes report.html and report.md in the sweep's folder
+python -m ldg.sweeps outputs/sweeps/NAME            writes report.html and report.md in the sweep's folder
+python -m ldg.sweeps outputs/sweeps/NAME --online   also with the study that lies in a database elsewhere
 """
 
 from pathlib import Path
@@ -19,8 +20,9 @@ def main(arguments: list[str]) -> None:
     """
     parser = Parser("python -m ldg.sweeps", __doc__)
     parser.add_argument("folder", type=Path, help="a sweep's folder, outputs/sweeps/NAME")
-    folder = parser.parse_args(arguments).folder
+    parser.add_argument("--online", action="store_true", help="contact the database that the sweep's file names")
+    options = parser.parse_args(arguments)
     from ldg.sweeps.report import write_report  # loads torch
 
-    for path in write_report(folder):
+    for path in write_report(options.folder, options.online):
         print(path)

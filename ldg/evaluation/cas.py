@@ -5,7 +5,6 @@ import tempfile
 from pathlib import Path
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
 
 from ldg.checkpoint import data_config
 from ldg.config.compose import replace_folder
@@ -14,7 +13,7 @@ from ldg.data.dataset import progress
 from ldg.evaluation.class_accuracy import count_predictions, describe_judge, weighted_accuracy
 from ldg.evaluation.context import BATCH, EvaluationContext
 from ldg.evaluation.judge import compose_judge_config, find_judge, load_judge
-from ldg.evaluation.measure import Measure, Quantity, Result
+from ldg.evaluation.measure import Count, Measure, Quantity, Result, Temperature
 from ldg.training.run import make_data, run
 
 
@@ -31,7 +30,7 @@ class Cas(Measure):
 
     quantities = (Quantity("cas", "classification accuracy score", "", "higher", "bar"),)
 
-    def __init__(self, epochs: PositiveInt | None = None, temperature: NonNegativeFloat = 1.0) -> None:
+    def __init__(self, epochs: Count | None = None, temperature: Temperature = 1.0) -> None:
         self.epochs = epochs
         self.temperature = temperature
 

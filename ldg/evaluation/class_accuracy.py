@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Sequence
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from ldg.data.dataset import progress
 from ldg.evaluation.context import BATCH, EvaluationContext
-from ldg.evaluation.measure import Measure, Quantity, Result, Value
+from ldg.evaluation.measure import Count, Measure, Quantity, Result, Temperature, Value
+from ldg.memory import require_memory
 from ldg.models.classifier import Classifier
 
 # letters whose capital looks the same: EMNIST's by-merge classes (Cohen et al. 2017, section II)
+LABELS = 32  # bytes of memory that an image's class and what is recognised in it take
 LOOKALIKES = "cijklmopsuvwxyz"
 
 
@@ -30,12 +31,13 @@ def count_predictions(judge: Classifier, batches: Iterable[Tensor], labels: Tens
         int64 (K, K): how many images of one class (rows) were classified as another (columns).
     """
     bar = progress(len(labels), what)
-    predictions = []
+    classes, predictions = judge.num_classes, []
     for batch in batches:
         predictions.append(judge(batch.to(judge.device)).argmax(1).cpu())
         bar.update(len(batch))
     bar.close()
-    return multiclass_confusion_matrix(torch.cat(predictions), labels, judge.num_classes)
+    # torchmetrics counts no fewer than two classes
+    return multiclass_confusion_matrix(torch.cat(predictions), labels, max(2, classes))[:classes, :classes]
 
 
 def weighted_accuracy(confusion: Tensor, frequencies: Tensor | None = None) -> tuple[float, float]:
@@ -102,7 +104,7 @@ class ClassAccuracy(Measure):
         Quantity("class_accuracy_merged", "class accuracy, look-alikes merged", "", "higher", "bar"),
     )
 
-    def __init__(self, per_class: PositiveInt = 100, temperature: NonNegativeFloat = 1.0) -> None:
+    def __init__(self, per_class: Count = 100, temperature: Temperature = 1.0) -> None:
         self.per_class = per_class
         self.temperature = temperature
 
@@ -112,6 +114,11 @@ class ClassAccuracy(Measure):
         images, labels = context.images("test")
         judge, classes = context.judge, context.model.classes
         real = count_predictions(judge, images.split(BATCH), labels, "classifying test images")
+        require_memory(
+            LABELS * len(classes) * self.per_class,
+            f"class_accuracy.per_class={self.per_class}",
+            "choose a smaller number",
+        )
         requested = torch.arange(len(classes)).repeat_interleave(self.per_class)
         samples = context.sample(requested, "reads", self.temperature)  # the purpose decides the noise: it stays
         generated = count_predictions(judge, samples, requested, "classifying generated images")

@@ -107,8 +107,14 @@ class EvaluationContext:
 
         Returns:
             uint8 images (N, C, H, W) and labels (N,), on the CPU.
+
+        Raises:
+            Skipped: if the split is empty.
         """
-        return getattr(self.data, split)[self.choose(split, count)]
+        chosen = self.choose(split, count)
+        if not len(chosen):
+            raise Skipped(f"there is no {split} image")
+        return getattr(self.data, split)[chosen]
 
     def choose(self, split: str, count: int | None = None) -> Tensor:
         """Indices of images in a split.

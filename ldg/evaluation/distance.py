@@ -5,14 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from ldg.evaluation.class_accuracy import describe_judge
-from ldg.evaluation.context import BATCH, EvaluationContext
-from ldg.evaluation.measure import Measure, Quantity, Result, mean_and_error
+from ldg.evaluation.context import BATCH, EvaluationContext, Skipped
+from ldg.evaluation.measure import Count, Measure, Quantity, Result, Temperature, mean_and_error
 
 CHUNK = 1000  # rows of a distance matrix at a time
 
@@ -103,35 +102,43 @@ class Distance(Measure):
         Quantity("recall", "recall", "", "higher", "bar"),
     )
 
-    def __init__(
-        self, rounds: PositiveInt = 3, neighbours: PositiveInt = 3, temperature: NonNegativeFloat = 1.0
-    ) -> None:
+    def __init__(self, rounds: Count = 3, neighbours: Count = 3, temperature: Temperature = 1.0) -> None:
         self.rounds = rounds
         self.neighbours = neighbours
         self.temperature = temperature
 
     def __call__(self, context: EvaluationContext) -> Result:
         """As :meth:`Measure.__call__`."""
-        real = context.test_features
         _, labels = context.images("test")
-        train_images, _ = context.images("train", len(real))
-        train = context.features(train_images.split(BATCH), len(train_images), "features of training images")
-        rounds = []
-        for number in range(self.rounds):
-            samples = context.sample(labels, f"distance {number}", self.temperature)
-            rounds.append(context.features(samples, len(real), f"features of generated images, round {number + 1}"))
+        train_images, _ = context.images("train", len(labels))
         # the sizes must agree: these distances depend on them
-        size = min(len(real), len(train))
+        size = min(len(labels), len(train_images))
+        if size <= self.neighbours:
+            raise Skipped(
+                f"needs more than {self.neighbours} test and training images (distance.neighbours), has {size}"
+            )
+        real = context.test_features
+        train = context.features(train_images.split(BATCH), len(train_images), "features of training images")
         distances: dict[str, Callable[[Tensor], float]] = {
             "fid": lambda other: frechet_distance(real[:size], other[:size]),
             "kid": lambda other: kernel_distance(real[:size], other[:size], context.seed),
             "precision": lambda other: coverage(other[:size], real[:size], self.neighbours),
             "recall": lambda other: coverage(real[:size], other[:size], self.neighbours),
         }
-        values = {}
-        for name, distance in distances.items():
-            by_round = torch.tensor([distance(generated) for generated in rounds], dtype=torch.float64)
-            values[name] = self.value(name, *mean_and_error(by_round), reference=distance(train))
+        by_round: dict[str, list[float]] = {name: [] for name in distances}
+        for number in range(self.rounds):
+            samples = context.sample(labels, f"distance {number}", self.temperature)
+            generated = context.features(samples, len(real), f"features of generated images, round {number + 1}")
+            for name, distance in distances.items():
+                by_round[name].append(distance(generated))
+        values = {
+            name: self.value(
+                name,
+                *mean_and_error(torch.tensor(by_round[name], dtype=torch.float64)),
+                reference=distance(train),
+            )
+            for name, distance in distances.items()
+        }
         setting = (
             f"{self.rounds} x {size:,} generated and {size:,} test images, temperature {self.temperature:g}, "
             f"{self.neighbours} neighbours; features of {describe_judge(context.judge)}"

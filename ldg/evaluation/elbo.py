@@ -3,11 +3,10 @@
 import math
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 
 from ldg.evaluation.context import EvaluationContext, batches
-from ldg.evaluation.measure import Measure, Quantity, Result
+from ldg.evaluation.measure import Count, Measure, Quantity, Result
 from ldg.models.likelihoods import Bernoulli
 from ldg.models.vae import VAE, unit
 
@@ -55,9 +54,10 @@ def elbo(
     """
     log_likelihoods, kls = [], []
     for x, c in batches(model, images, labels, "ELBO"):
-        parts = [model(x, c, generator) for _ in range(samples)]
-        log_likelihoods.append(torch.stack([part.log_likelihood for part in parts]).mean(0).cpu())
-        kls.append(torch.stack([part.kl for part in parts]).mean(0).cpu())
+        inferences = (model(x, c, generator) for _ in range(samples))  # each of them holds images
+        parts = [(inference.log_likelihood, inference.kl) for inference in inferences]
+        log_likelihoods.append(torch.stack([log_likelihood for log_likelihood, _ in parts]).mean(0).cpu())
+        kls.append(torch.stack([kl for _, kl in parts]).mean(0).cpu())
     return torch.cat(log_likelihoods), torch.cat(kls)
 
 
@@ -78,7 +78,7 @@ class Elbo(Measure):
         Quantity("bits_per_dim", "bits per dimension", "bits", "lower", "headline"),
     )
 
-    def __init__(self, samples: PositiveInt = 1) -> None:
+    def __init__(self, samples: Count = 1) -> None:
         self.samples = samples
 
     def __call__(self, context: EvaluationContext) -> Result:

@@ -9,10 +9,12 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from ldg.evaluation.context import EvaluationContext, batches
+from ldg.evaluation.context import EvaluationContext, Skipped, batches
 from ldg.evaluation.measure import Measure, Quantity, Result
 from ldg.models.posterior import Posterior
 from ldg.models.vae import VAE
+
+WEIGHTS = 2**25  # of draws under posteriors, computed at once
 
 
 @torch.inference_mode()
@@ -65,10 +67,12 @@ def aggregate_kl(posterior: Posterior, draws: Tensor) -> Tensor:
     constant = 0.5 * math.log(2 * math.pi)
     kl = posterior.kl().mean(0)
     for j in (kl > 1e-4).nonzero()[:, 0].tolist():
-        z, mean, log_var = draws[:, j], posterior.mean[:, j], posterior.log_var[:, j]
-        weights = -0.5 * ((z[:, None] - mean).square() * (-log_var).exp() + log_var) - constant
-        log_q = weights.logsumexp(1) - math.log(len(mean))
-        kl[j] = (log_q + 0.5 * z.square() + constant).mean()
+        mean, log_var = posterior.mean[:, j], posterior.log_var[:, j]
+        log_q = []
+        for z in draws[:, j].split(max(1, WEIGHTS // len(mean))):
+            weights = -0.5 * ((z[:, None] - mean).square() * (-log_var).exp() + log_var) - constant
+            log_q.append(weights.logsumexp(1) - math.log(len(mean)))
+        kl[j] = (torch.cat(log_q) + 0.5 * draws[:, j].square() + constant).mean()
     return kl
 
 
@@ -111,21 +115,32 @@ def label_information(
     Returns:
         The bound, at least 0, its standard error, and the entropy of the labels, in nats.
     """
+    floor = -math.log(len(train_z))
+    log_r = np.full((len(test_z), int(max(train_labels.max(), test_labels.max())) + 1), floor)
+    classes, counts = train_labels.unique(return_counts=True)
+    if len(classes) == 1:
+        log_r[:, classes] = 0.0  # of the only class there is
+    else:
+        log_r[:, classes] = np.maximum(_log_r(train_z, train_labels, test_z, seed, int(counts.min())), floor)
+    log_r_label = log_r[np.arange(len(test_z)), test_labels.numpy()]
+    shares = np.bincount(test_labels.numpy()) / len(test_z)
+    entropy = max(0.0, float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum()))
+    bound = max(0.0, entropy + float(log_r_label.mean()))
+    return bound, float(log_r_label.std() / math.sqrt(len(log_r_label))), entropy
+
+
+def _log_r(train_z: Tensor, train_labels: Tensor, test_z: Tensor, seed: int, rarest: int) -> np.ndarray:
+    """Log probabilities (M, K) of the K classes of the training labels, the rarest of which has ``rarest`` codes."""
     from sklearn.neural_network import MLPClassifier
 
-    settings = {"learning_rate_init": 3e-3, "early_stopping": True, "n_iter_no_change": 5, "max_iter": 50}
+    # scikit-learn holds out a tenth to decide when to stop: at least two codes, and of two classes both
+    can_stop = len(train_z) > 10 and (rarest > 1 or len(train_labels.unique()) > 2)
+    settings = {"learning_rate_init": 3e-3, "early_stopping": can_stop, "n_iter_no_change": 5, "max_iter": 50}
     probe = MLPClassifier((128,), batch_size=min(200, len(train_z)), random_state=seed, **settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a probe that has not converged gives a lower bound as well
         probe.fit(train_z.numpy(), train_labels.numpy())
-    floor = -math.log(len(train_z))
-    log_r = np.full((len(test_z), int(max(train_labels.max(), test_labels.max())) + 1), floor)
-    log_r[:, probe.classes_] = np.maximum(probe.predict_log_proba(test_z.numpy()), floor)
-    log_r_label = log_r[np.arange(len(test_z)), test_labels.numpy()]
-    shares = np.bincount(test_labels.numpy()) / len(test_z)
-    entropy = float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
-    bound = max(0.0, entropy + float(log_r_label.mean()))
-    return bound, float(log_r_label.std() / math.sqrt(len(log_r_label))), entropy
+    return probe.predict_log_proba(test_z.numpy())
 
 
 class Latent(Measure):
@@ -154,6 +169,8 @@ class Latent(Measure):
         """As :meth:`Measure.__call__`."""
         model = context.model
         images, labels = context.images("test")
+        if len(images) < 2:
+            raise Skipped("needs at least two test images: it compares their codes")
         train_images, train_labels = context.images("train", self.probe)
         noise = context.generator("latent")
         posterior, z = encode_images(model, images, labels, noise)
@@ -165,7 +182,8 @@ class Latent(Measure):
             with torch.inference_mode():
                 behind = model.to_noise(z.to(context.device), labels.to(context.device)).cpu()
             prior_noise = Posterior(behind, torch.full_like(z, -math.inf))
-            values["moments_kl"] = self.value("moments_kl", moments_kl(prior_noise))
+            if len(z) > model.latent_dim:  # the covariance of fewer codes is singular
+                values["moments_kl"] = self.value("moments_kl", moments_kl(prior_noise))
             detail = {"kl_per_dim": standardise(posterior).kl().mean(0).tolist()}
         else:
             marginals = aggregate_kl(posterior, z[torch.randperm(len(z), generator=noise)[:2000]])

@@ -1,16 +1,19 @@
 """The marginal likelihood, estimated by importance sampling."""
 
+from typing import Annotated
+
 import numpy as np
 import torch
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from ldg.evaluation.context import EvaluationContext, Skipped, batches
 from ldg.evaluation.elbo import elbo
-from ldg.evaluation.measure import Measure, Quantity, Result, mean_and_error
+from ldg.evaluation.measure import Count, Measure, Quantity, Result, mean_and_error
 from ldg.models.vae import VAE
 
 BATCH = 250
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # of NumPy's legacy generator
 
 
 @torch.inference_mode()
@@ -68,7 +71,7 @@ class Marginal(Measure):
     quantities = (Quantity("marginal", "marginal log-likelihood", "nats", "higher", "headline"),)
 
     def __init__(
-        self, samples: PositiveInt = 500, images: PositiveInt | None = 1000, binarize_seed: NonNegativeInt | None = None
+        self, samples: Count = 500, images: PositiveInt | None = 1000, binarize_seed: Seed | None = None
     ) -> None:
         self.samples = samples
         self.images = images

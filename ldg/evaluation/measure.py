@@ -5,14 +5,17 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from ldg.config.compose import compose_measures
 from ldg.evaluation.context import EvaluationContext
 
 Direction = Literal["higher", "lower"]
+Count = Annotated[int, Field(gt=0, le=1_000_000)]  # of draws, images or repetitions: more would never end
+Temperature = Annotated[float, Field(ge=0, le=10)]  # factor of the prior's standard deviation
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def picture_of(card: Scorecard) -> ScorecardPicture:
         bars,
         accuracy.detail if accuracy else None,
         latent.detail["kl_per_dim"] if latent else None,
-        int(latent.values["active_units"].value) if latent else None,
+        table.format_number(latent.values["active_units"].value) if latent else "",
     )
 
 

@@ -12,13 +12,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hydra.utils import instantiate
+from pydantic import TypeAdapter
 
 from ldg import checkpoint
 from ldg.errors import UserError
 from ldg.evaluation.context import EvaluationContext, Skipped
-from ldg.evaluation.judge import find_judge
+from ldg.evaluation.judge import find_judge, require_fitting
 from ldg.evaluation.measure import Measure, Result, Value
 from ldg.files import write_text
 from ldg.models.classifier import Classifier
@@ -88,8 +90,8 @@ def read_scorecard(path: Path) -> Scorecard:
         UserError: if the file is damaged or has another format.
     """
     try:
-        return _from_dict(json.loads(path.read_text()))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return _from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{path} is damaged or not of the format {SCHEMA}; make it again with evaluate.py") from None
 
 
@@ -98,18 +100,32 @@ def _from_dict(content: dict[str, Any]) -> Scorecard:
         raise ValueError
     content.pop("problems")
     results = {
-        _new_name(name): Result(
-            result["setting"],
-            {
-                _new_name(key): Value(**value | {"value": _none_to_nan(value["value"])})
+        _new_name(name): {
+            "setting": result["setting"],
+            "values": {
+                _new_name(key): value | {"value": _none_to_nan(value["value"])}
                 for key, value in result["values"].items()
             },
-            result["detail"],
-        )
+            "detail": result["detail"],
+        }
         for name, result in content.pop("results").items()
     }
     skipped = {_new_name(name): reason for name, reason in content.pop("skipped").items()}
-    return Scorecard(**content, results=results, skipped=skipped)
+    card: Scorecard = TypeAdapter(Scorecard).validate_python(content | {"results": results, "skipped": skipped})
+    _check_details(card)
+    return card
+
+
+def _check_details(card: Scorecard) -> None:
+    """Raises ValueError or another error if the details that pictures show do not fit together."""
+    if accuracy := card.results.get("class_accuracy"):
+        detail, count = accuracy.detail, len(accuracy.detail["classes"])
+        shapes = {"per_class": (count,), "per_class_real": (count,), "confusion": (count, count)}
+        if any(np.array(detail[key], float).shape != shape for key, shape in shapes.items()):
+            raise ValueError
+    latent = card.results.get("latent")
+    if latent and (np.array(latent.detail["kl_per_dim"], float).ndim != 1 or "active_units" not in latent.values):
+        raise ValueError
 
 
 def _new_name(name: str) -> str:
@@ -167,6 +183,8 @@ def evaluate_checkpoint(
     """
     file = checkpoint.find(path)
     model = checkpoint.load(file, device)
+    if judge is not None:
+        require_fitting(judge, model)
     context = EvaluationContext(model, seed, judge=judge, find_judge=partial(find_judge, device=model.device))
     torch.manual_seed(seed)  # of what draws without a generator
     description = {

@@ -19,7 +19,7 @@ def format_number(value: float) -> str:
 
 def format_value(value: Value) -> str:
     """The number with its standard error, up to the error's second figure."""
-    if not value.error or not value.is_finite:
+    if not value.error or not math.isfinite(value.error) or not value.is_finite:
         return format_number(value.value)
     decimals = max(0, 1 - math.floor(math.log10(value.error)))
     return f"{value.value:,.{decimals}f} ± {value.error:,.{decimals}f}"

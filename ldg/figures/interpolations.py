@@ -21,6 +21,8 @@ class Interpolations(Picture):
     def draw(self, scene: Scene) -> tuple[Figure, str]:
         """As :meth:`Picture.draw`."""
         images, labels = scene.examples("test", 2 * PAIRS)
+        if len(images) == 1:  # it is both ends
+            images, labels = images.repeat(2, 1, 1, 1), labels.repeat(2)
         x, y = unit(images).to(scene.model.device), labels.to(scene.model.device)
         rows = []
         for start in range(0, len(x) - 1, 2):

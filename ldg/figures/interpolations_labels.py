@@ -17,14 +17,14 @@ class LabelInterpolations(Picture):
     rank = 6
 
     def applies_to(self, model: VAE) -> bool:
-        """For models with labels."""
-        return model.conditioning != "none"
+        """For models with labels of several classes."""
+        return model.conditioning != "none" and model.num_classes > 1
 
     def draw(self, scene: Scene) -> tuple[Figure, str]:
         """As :meth:`Picture.draw`."""
         model = scene.model
         z = sample_styles(model, STYLES)
-        first = np.linspace(0, model.num_classes - 2, STYLES).astype(int)
+        first = np.unique(np.linspace(0, model.num_classes - 2, STYLES).astype(int))
         rows = [interpolate.between_labels(model, z[i], int(a), int(a) + 1).cpu().numpy() for i, a in enumerate(first)]
         names = [f"{model.classes[a]} → {model.classes[a + 1]}" for a in first]
         return draw_rows(rows, names, sheets.percentages(len(rows[0]))), "From label to label at a fixed style"

@@ -3,6 +3,7 @@
 import difflib
 import re
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from ldg.errors import UserError
 
 CHARACTERS_A_LINE = 60
 PICTURES_A_LINE = 8
+NAMED = 10  # what a message names at most
 
 
 Mixture = tuple[tuple[int, float], ...]  # classes and their shares
@@ -55,6 +57,7 @@ def parse(text: str, classes: Sequence[str], width: int | None = None, mix: floa
     Raises:
         UserError: That names everything without a class.
     """
+    text = unicodedata.normalize("NFC", text)  # an accent as a character of its own joins its letter
     if not text.strip():
         raise UserError("the text is empty: give at least one character or class name")
     if is_written(classes):
@@ -111,7 +114,8 @@ def _names(text: str, classes: Sequence[str], mix: float) -> list[Cell]:
     parents = [[part.strip() for part in name.split("+")] for name in names]
     unknown = [part for parts in parents for part in parts if _key(part) not in indices]
     if unknown:
-        raise UserError("; ".join(_unknown(name, classes) for name in dict.fromkeys(unknown)))
+        names = list(dict.fromkeys(unknown))
+        raise UserError("; ".join([*(_unknown(name, classes) for name in names[:NAMED]), *_more(names)]))
     return [_blend([indices[_key(part)] for part in parts], classes, mix) for parts in parents]
 
 
@@ -134,10 +138,16 @@ def _unknown(name: str, classes: Sequence[str]) -> str:
     return f"no class is called {name!r}: the model knows {few}"
 
 
+def _more(names: Sequence[str]) -> list[str]:
+    """What a message says in the place of names that would make it too long."""
+    return [f"{len(names) - NAMED:,} more"] if len(names) > NAMED else []
+
+
 def _key(name: str) -> str:
-    return re.sub(r"[\W_]+", " ", name).strip().casefold()
+    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name)).strip().casefold()
 
 
 def _listed(names: Iterable[str], last: str = " and ") -> str:
-    quoted = [repr(name) for name in names]
+    names = list(names)
+    quoted = [*map(repr, names[:NAMED]), *_more(names)]
     return last.join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))

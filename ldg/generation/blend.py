@@ -128,6 +128,7 @@ def draw_sheet(
     Returns:
         A picture (H, W) or (H, W, 3) in [0, 1].
     """
+    sheets.require_paper(writer.page_size(model, page, options), writer.channels(model))
     cells = writer.inked(page)
     numbers = [seed + number for number in latents.groups(page, options.style)]
     images = decode_blends(model, codes, cells, numbers, options.temperature, what)
@@ -151,6 +152,21 @@ class Interpolation(NamedTuple):
     probabilities: Tensor | None
 
 
+def interpolations_size(model: VAE, rows: int, steps: int, scale: int | None) -> sheets.Size:
+    """Estimate the size of a picture of interpolations below each other.
+
+    Args:
+        model: Which the images are from.
+        rows: Number of interpolations.
+        steps: Images of each.
+        scale: See :func:`~ldg.generation.writer.tile_scale`.
+
+    Returns:
+        Height and width.
+    """
+    return sheets.sheet_size(writer.tile_size(model, scale), rows * steps, steps)
+
+
 @torch.no_grad()
 def interpolations(
     model: VAE,
@@ -159,6 +175,7 @@ def interpolations(
     steps: int,
     seed: int = 0,
     temperature: float = 1.0,
+    scale: int | None = None,
     what: What | None = None,
     judge: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Interpolation]:
@@ -171,6 +188,7 @@ def interpolations(
         steps: Images of an interpolation, at least 2.
         seed: Number of the test images that the codes lie between.
         temperature: See :meth:`Codes.mix`.
+        scale: That they will be drawn at, see :func:`~ldg.generation.writer.tile_scale`.
         what: What is mixed; None: of a single pair each of the three in turn, of several pairs both.
         judge: A classifier, from images to logits (N, K).
 
@@ -188,6 +206,7 @@ def interpolations(
         kinds = ["code"]
     elif what is None and len(cells) == 1:
         kinds = get_args(What)
+    sheets.require_paper(interpolations_size(model, len(cells) * len(kinds), steps, scale), channels=4)
     results = []
     for cell in cells:
         (a, _), (b, _) = cell.mixture

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from ldg.checkpoint import load_data
 from ldg.errors import UserError
-from ldg.generation import latents, sheets
+from ldg.generation import latents, sheets, writer
 from ldg.models.conditioning import label_vector
 from ldg.models.vae import VAE, unit
+
+PADDING = 6  # pixels around an image of a summary
 
 
 @torch.no_grad()
@@ -74,6 +76,21 @@ def read_test_images(model: VAE, indices: Sequence[int]) -> tuple[Tensor, Tensor
     return unit(images.to(model.device)), labels.to(model.device)
 
 
+def summary_size(model: VAE, steps: int, scale: int | None = None) -> sheets.Size:
+    """Estimate the size of what :func:`draw_summary` draws.
+
+    Args:
+        model: Which the images are from.
+        steps: Number of images between the originals.
+        scale: See :func:`~ldg.generation.writer.tile_scale`.
+
+    Returns:
+        Height and width.
+    """
+    captions = ["original"] * (steps + 2)
+    return sheets.captioned_size(writer.tile_size(model, scale), captions, len(captions), padding=PADDING)
+
+
 def draw_summary(originals: np.ndarray, frames: np.ndarray, scale: int = 3) -> np.ndarray:
     """Draw an interpolation in one row, between the originals and above percentages.
 
@@ -88,4 +105,4 @@ def draw_summary(originals: np.ndarray, frames: np.ndarray, scale: int = 3) -> n
     row = np.concatenate([originals[:1], frames, originals[1:]])
     pictures = sheets.on_paper(row.repeat(scale, axis=2).repeat(scale, axis=3))
     captions = ["original", *sheets.percentages(len(frames)), "original"]
-    return sheets.captioned(list(pictures), captions, columns=len(row), padding=6)
+    return sheets.captioned(list(pictures), captions, columns=len(row), padding=PADDING)

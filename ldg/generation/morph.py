@@ -54,6 +54,7 @@ def morph(
         UserError: If the model has no class for something in the texts.
     """
     options = options or Options()
+    sheets.require_paper(size(model, text, to, options), writer.channels(model), frames)
     ends = _end(model, text, seed, options), _end(model, to, seed + 1, options)
     places = sorted(ends[0].cells.keys() | ends[1].cells.keys())
     steps = [number / (frames - 1) for number in range(frames)]
@@ -61,6 +62,12 @@ def morph(
     if writer.is_typeset(model):
         return _written(ends, places, steps, images, options)
     return _captioned(model, ends, places, steps, images, options)
+
+
+def size(model: VAE, text: str, to: str, options: Options) -> sheets.Size:
+    """Estimate the height and width of a picture of :func:`morph`; arguments as there."""
+    a, b = (writer.text_size(model, one, 1, 1, options) for one in (text, to))
+    return max(a[0], b[0]), max(a[1], b[1])
 
 
 def _end(model: VAE, text: str, seed: int, options: Options) -> End:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import math
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ldg.errors import UserError
-from ldg.files import whole
+from ldg.files import look, whole
+from ldg.memory import TooLarge
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
 FORMATS = (".png", ".gif", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+# what a format, or its encoder, allows
+PIXELS = {".gif": 65_535, ".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # wide and tall
+BYTES = {".tif": 2**32, ".tiff": 2**32, ".bmp": 2**32}
 
 
 def slug(text: str) -> str:
@@ -42,42 +49,78 @@ def destination(save: str | None, default: str, *, force: bool = False, folder: 
     """
     if save is None:
         path = Path(default) if force else _free(Path(default))
-    elif folder and (save.endswith(("/", os.sep)) or Path(save).is_dir()):
+    elif folder and (save.endswith(("/", os.sep)) or look(save) == "folder"):
         path = Path(save)
     else:
         path = _with_suffix(save, Path(default).suffix)
-    if path.is_dir() and not folder:
+    there, folder = look(path), folder and path.suffix.lower() not in FORMATS
+    if there == "folder" and not folder:
         raise UserError(f"{path} is a folder: give a file name with --save")
-    if not force and (path.is_file() or (path.is_dir() and any(path.iterdir()))):
+    if there == "file" and folder:
+        raise UserError(f"{path} is a file: give another folder with --save")
+    if not force and (there == "file" or (there == "folder" and any(path.iterdir()))):
         raise UserError(f"{path} exists: use --force to write over it, or another name")
-    _check_writable(path)
+    try:
+        require_writable(path)
+    except UserError as error:
+        raise UserError(f"{error}; give another place with --save") from None
     return path
 
 
 def _with_suffix(name: str, suffix: str) -> Path:
     path = Path(name)
-    if name.endswith(("/", os.sep)) or not path.name:
+    stem = path.name.removesuffix(path.suffix).strip(". ")
+    if name.endswith(("/", os.sep)) or not stem or f".{stem}" in FORMATS:
         raise UserError(f"{name!r} names no file: give a file name with --save")
     if path.suffix.lower() in FORMATS:
         return path
-    if re.fullmatch(r"\.[A-Za-z]{2,4}", path.suffix):
+    if re.fullmatch(r"\.([A-Za-z]{2,4}|mp4|jp2)", path.suffix):
         raise UserError(f"cannot write {path.suffix} files: use one of {', '.join(FORMATS)}")
-    return path.with_name(path.name + suffix)
+    return path.with_name(path.name.rstrip(".") + suffix)
 
 
 def _free(path: Path) -> Path:
     names = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
-    return path if not path.exists() else next(name for name in names if not name.exists())
+    return path if not look(path) else next(name for name in names if not look(name))
 
 
-def _check_writable(path: Path) -> None:
-    """Write a temporary file where the first new file or folder would go: permissions alone do not decide."""
-    parent = path if path.is_dir() else next(folder for folder in path.absolute().parents if folder.exists())
+def require_writable(path: Path) -> None:
+    """Write a temporary file where the first new file or folder would go: permissions alone do not decide.
+
+    Args:
+        path: Of a file, or of an existing folder.
+
+    Raises:
+        UserError: If nothing can be written there.
+    """
+    parent = path if look(path) == "folder" else next(place for place in path.absolute().parents if look(place))
     try:
         with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; give another place with --save") from None
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def require_format(size: tuple[int, ...], path: Path, accuracy: float = 1.0) -> None:
+    """Refuse a picture that is larger than its file's format allows.
+
+    Args:
+        size: Height and width of the picture, and channels if it has several.
+        path: Of the file, or of a folder, for PNG.
+        accuracy: The size is at least so many times what ``size`` says.
+
+    Raises:
+        TooLarge: That names the limit.
+    """
+    suffix = path.suffix.lower()
+    pixels = PIXELS.get(suffix, math.inf)
+    is_wide = accuracy * max(size[:2]) > pixels
+    if is_wide or accuracy**2 * math.prod(size) >= BYTES.get(suffix, math.inf):
+        limit = f"{pixels:,} pixels wide and tall" if is_wide else "4 GiB large"
+        raise TooLarge(
+            f"{path}: a {suffix} file is at most {limit}, and this picture has {'about ' if accuracy < 1 else ''}"
+            f"{size[1]:,} x {size[0]:,} pixels: choose a smaller --scale, or .png"
+        )
 
 
 def save(picture: np.ndarray, path: Path) -> None:
@@ -90,7 +133,30 @@ def save(picture: np.ndarray, path: Path) -> None:
     Raises:
         UserError: If the file cannot be written.
     """
-    _write([picture], path)
+    require_format(picture.shape, path)
+    _write(path, _to_image(picture))
+
+
+def save_folder(pictures: Mapping[str, np.ndarray], folder: Path) -> None:
+    """Write several pictures into a folder, all of them or none.
+
+    Args:
+        pictures: By file name, (H, W) or (H, W, 3) in [0, 1].
+        folder: Which is made if it is missing.
+
+    Raises:
+        UserError: If they cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as hidden:
+            for name, picture in pictures.items():
+                save(picture, Path(hidden, name))
+            folder.mkdir(exist_ok=True)
+            for name in pictures:
+                Path(hidden, name).replace(folder / name)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}") from None
 
 
 def save_animation(frames: Sequence[np.ndarray], path: Path) -> None:
@@ -103,18 +169,26 @@ def save_animation(frames: Sequence[np.ndarray], path: Path) -> None:
     Raises:
         UserError: If the file cannot be written.
     """
-    cycle = [*frames, *frames[-2:0:-1]]
+    require_format(frames[0].shape, path)
+    images = [_to_image(frame) for frame in frames]
+    cycle = [*images, *images[-2:0:-1]]
     durations = [80] * len(cycle)
-    durations[0] = durations[len(frames) - 1] = 800
-    _write(cycle, path, save_all=True, duration=durations, loop=0)
+    durations[0] = durations[len(images) - 1] = 800
+    _write(path, cycle[0], save_all=True, append_images=cycle[1:], duration=durations, loop=0)
 
 
-def _write(frames: Sequence[np.ndarray], path: Path, **options: Any) -> None:
+def _write(path: Path, image: Image.Image, **options: Any) -> None:
+    encoded = io.BytesIO()  # in memory, so that the file is there within an instant, or not at all
+    encoded.name = path.name  # decides the format
+    image.save(encoded, **options)
+    with whole(path) as temporary:
+        temporary.write_bytes(encoded.getbuffer())
+
+
+def _to_image(picture: np.ndarray) -> Image.Image:
     import numpy as np
     from PIL import Image
 
-    first, *others = [Image.fromarray(np.round(255 * np.clip(frame, 0, 1)).astype(np.uint8)) for frame in frames]
-    if options:
-        options["append_images"] = others
-    with whole(path) as temporary:
-        first.save(temporary, **options)
+    levels = np.clip(picture, 0, 1)
+    levels *= 255
+    return Image.fromarray(np.round(levels, out=levels).astype(np.uint8))

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ldg.memory import require_memory
+
 CAPTION_SIZE = 14  # smallest type, pixels
+BYTES = 12  # of memory that a value takes while it is drawn and written
+
+Size = tuple[int, int]  # height and width, pixels
 
 
 def on_paper(images: np.ndarray) -> np.ndarray:
@@ -59,6 +64,58 @@ def sheet(pictures: Sequence[np.ndarray], columns: int, padding: int = 0) -> np.
     return paper
 
 
+def sheet_size(cell: Size, count: int, columns: int, padding: int = 0) -> Size:
+    """Compute the size of a :func:`sheet`.
+
+    Args:
+        cell: Size of the largest picture.
+        count: Number of pictures.
+        columns: Pictures in a row.
+        padding: White pixels around each cell.
+
+    Returns:
+        Its height and width.
+    """
+    rows, columns = math.ceil(count / columns), min(columns, count)
+    return rows * (cell[0] + padding) + padding, columns * (cell[1] + padding) + padding
+
+
+def captioned_size(cell: Size, captions: Sequence[str], columns: int, padding: int = 8) -> Size:
+    """Estimate the size of what :func:`captioned` draws.
+
+    Args:
+        cell: Size of a picture.
+        captions: One for each picture.
+        columns: Pictures in a row.
+        padding: White pixels around each cell.
+
+    Returns:
+        Its height and about its width.
+    """
+    type_size = _type_size(cell[1])
+    width = max(cell[1], round(max(map(len, captions)) * type_size / 2))
+    return sheet_size((cell[0] + type_size + 6, width), len(captions), columns, padding)
+
+
+def require_paper(size: Size, channels: int = 1, frames: int = 1) -> None:
+    """Refuse pictures that need more than half of the free memory.
+
+    Args:
+        size: Of a picture.
+        channels: 1 for grey, 3 for colours.
+        frames: Number of pictures.
+
+    Raises:
+        TooLarge: That names their size.
+    """
+    (height, width), several = size, f"{frames} pictures" if frames > 1 else "a picture"
+    require_memory(
+        BYTES * height * width * channels * frames,
+        f"{several} of about {width:,} x {height:,} pixels",
+        "choose a smaller scale, a shorter text or fewer pictures",
+    )
+
+
 def percentages(count: int) -> list[str]:
     """List captions of the steps of an interpolation, ``0%`` to ``100%``.
 
@@ -83,10 +140,14 @@ def captioned(pictures: Sequence[np.ndarray], captions: Sequence[str], columns: 
     Returns:
         A picture (H', W') or (H', W', 3) in [0, 1].
     """
-    font = ImageFont.load_default(size=max(CAPTION_SIZE, pictures[0].shape[1] // 9))
+    font = ImageFont.load_default(size=_type_size(pictures[0].shape[1]))
     labelled = [_with_caption(picture, text, font) for picture, text in zip(pictures, captions, strict=True)]
     width = max(picture.shape[1] for picture in labelled)
     return sheet([_centred(picture, width) for picture in labelled], columns, padding)
+
+
+def _type_size(width: int) -> int:
+    return max(CAPTION_SIZE, width // 9)
 
 
 def _with_caption(picture: np.ndarray, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> np.ndarray:

@@ -4,14 +4,15 @@ A page is measured in pixels from the left edge and the first baseline, downward
 :func:`draw_marks` puts marks on paper.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from ldg.generation import ink
-from ldg.generation.alphabet import Cell, Page
+from ldg.generation.alphabet import Page
 
 # Heights are shares of the capital height, from the baseline.
 X_HEIGHT = 0.64
@@ -20,6 +21,7 @@ DESCENDER = -0.4
 DIGIT = 0.94
 DOTTED = 0.94
 LINE = 1.85  # from baseline to baseline
+ADVANCE = 0.55  # of a character on average; 0.3 of an i, 1.2 of an m
 BLANK_WIDTH = 0.5
 GAP = 0.17  # between the inks of neighbours, on average over their height
 CLOSEST = 0.07  # and nowhere less than this
@@ -87,47 +89,53 @@ class Baseline:
         Returns:
             N marks, in reading order.
         """
-        cleaned = np.array([ink.clean(image) for image in images])
-        glyphs = iter(zip(cleaned, self._pens(cleaned, groups), strict=True))
-        return [
-            mark
-            for number, line in enumerate(page)
-            for mark in self._set_line(line, glyphs, round(number * LINE * self.capital))
-        ]
-
-    def _set_line(self, line: list[Cell], glyphs: Iterator[tuple[np.ndarray, float]], baseline: int) -> list[Mark]:
-        marks: list[Mark] = []
-        left, after_ink = 0, False
-        for cell in line:
-            if cell.mixture:
-                mark = self._stand(*next(glyphs), cell.name, baseline)
-                left = self._beside(marks[-1], mark) if after_ink else left
-                marks.append(mark._replace(left=left))
-                left += mark.ink.shape[1]
-            else:
-                left += round(BLANK_WIDTH * self.capital)
-            after_ink = bool(cell.mixture)
+        # a letter that comes again in the same style is the same image: it is drawn once
+        first, which = distinct(images)
+        cleaned = [ink.clean(images[index]) for index in first]
+        pens = self._pens(np.array([ink.pen_width(image) for image in cleaned])[which], images.shape[1], groups)
+        stand = cache(lambda image, pen, character: self._stand(cleaned[image], pen, character))
+        space = cache(lambda a, b: self._space(stand(*a), stand(*b)))
+        characters = [cell.name for line in page for cell in line if cell.mixture]
+        glyphs = zip(which.tolist(), pens.tolist(), characters, strict=True)
+        marks = []
+        for number, line in enumerate(page):
+            left, previous = 0, None
+            for cell in line:
+                glyph = next(glyphs) if cell.mixture else None
+                if glyph is None:
+                    left += round(BLANK_WIDTH * self.capital)
+                else:
+                    left += space(previous, glyph) if previous else 0
+                    mark = stand(*glyph)
+                    marks.append(mark._replace(top=mark.top + round(number * LINE * self.capital), left=left))
+                    left += mark.ink.shape[1]
+                previous = glyph
         return marks
 
-    def _pens(self, images: np.ndarray, groups: Sequence[int]) -> np.ndarray:
+    def size(self, page: Page, image_shape: tuple[int, int]) -> tuple[int, int]:
+        """Estimate the height and width of a page in pixels; the width within a factor of 2 or so."""
+        height = (len(page) - 1) * LINE + 1 + 2 * MARGIN
+        return round(height * self.capital), round((max(map(len, page)) * ADVANCE + 2 * MARGIN) * self.capital)
+
+    def _pens(self, widths: np.ndarray, height: int, groups: Sequence[int]) -> np.ndarray:
         """Stroke widths on the page: the group's median, enlarged as a letter between x and capital height would be."""
-        enlarged = 0.8 * self.capital / (images.shape[1] * 20 / 28)
-        widths, names = np.array([ink.pen_width(image) for image in images]), np.asarray(groups)
+        enlarged = 0.8 * self.capital / (height * 20 / 28)
+        names = np.asarray(groups)
         return np.array([np.median(widths[names == name]) for name in names]) * enlarged
 
-    def _stand(self, image: np.ndarray, pen: float, character: str, baseline: int) -> Mark:
-        """A glyph on its baseline, at the left edge of the page."""
+    def _stand(self, image: np.ndarray, pen: float, character: str) -> Mark:
+        """A glyph on the first baseline, at the left edge of the page."""
         bottom, top = _extent(image, character)
         height = (top - bottom) * self.capital
         outline = ink.trace(image, height, pen, self.threshold)
         if outline is None:
             blank = np.zeros((round(height), round(height / 2)), np.float32)
-            return Mark(baseline - round(height), 0, blank, pen)
+            return Mark(-round(height), 0, blank, pen)
         aspect = (outline.right - outline.left) / (outline.bottom - outline.top)
         height *= min(1.0, WIDEST * self.capital / (aspect * height))
         shape = max(1, round(height)), max(1, round(aspect * height))
         drawn = ink.render(image, outline, *shape, binary=self.threshold is not None)
-        return Mark(baseline - round(bottom * self.capital) - shape[0], 0, drawn, pen)
+        return Mark(-round(bottom * self.capital) - shape[0], 0, drawn, pen)
 
     def between(self, a: Mark, b: Mark, t: float, image: np.ndarray) -> Mark:
         """Interpolate between two marks.
@@ -150,14 +158,27 @@ class Baseline:
             drawn = ink.render(image, outline, height, width, binary=self.threshold is not None)
         return Mark(*_corner(a, b, t), drawn, pen)
 
-    def _beside(self, mark: Mark, following: Mark) -> int:
-        """Where ``following`` starts so that the white between the two looks even: neither boxes nor nearest points."""
+    def _space(self, mark: Mark, following: Mark) -> int:
+        """Pixels between two boxes so that the white looks even, which neither boxes nor nearest points do."""
         gaps = _gaps(mark, following, reach=round(CLOSEST * self.capital))
         shifts = np.arange(-mark.ink.shape[1] // 2, round(self.capital))
         apart = shifts[:, None] + gaps
         white = np.clip(apart, None, DEPTH * self.capital).mean(axis=1)
         right = (white >= GAP * self.capital) & (apart.min(axis=1) >= CLOSEST * self.capital)
-        return mark.left + mark.ink.shape[1] + int(shifts[np.argmax(right)] if right.any() else shifts[-1])
+        return int(shifts[np.argmax(right)] if right.any() else shifts[-1])
+
+
+def distinct(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find equal images.
+
+    Args:
+        images: (N, ...).
+
+    Returns:
+        Where each distinct image comes first, (M,), and for each image the number of its distinct one, (N,).
+    """
+    _, first, which = np.unique(images.reshape(len(images), -1), axis=0, return_index=True, return_inverse=True)
+    return first, which.ravel()  # numpy 2.0 returns a column
 
 
 def _extent(image: np.ndarray, character: str) -> tuple[float, float]:
@@ -204,10 +225,17 @@ class Tiles:
         height, width = (size * self.scale for size in images.shape[1:])
         pitch = round(width * 20 / 28)
         cells = [(row, column) for row, line in enumerate(page) for column, cell in enumerate(line) if cell.mixture]
+        first, which = distinct(images)
+        enlarged = [self._enlarge(images[index]) for index in first]
         return [
-            Mark(row * height, column * pitch, self._enlarge(image))
-            for (row, column), image in zip(cells, images, strict=True)
+            Mark(row * height, column * pitch, enlarged[index])
+            for (row, column), index in zip(cells, which.tolist(), strict=True)
         ]
+
+    def size(self, page: Page, image_shape: tuple[int, int]) -> tuple[int, int]:
+        """The height and width of a page in pixels; the width of one that ends in blanks is less."""
+        height, width = (size * self.scale for size in image_shape)
+        return len(page) * height, (max(map(len, page)) - 1) * round(width * 20 / 28) + width
 
     def between(self, a: Mark, b: Mark, t: float, image: np.ndarray) -> Mark:
         """As :meth:`Baseline.between`; the size is that of ``image``."""

@@ -15,6 +15,8 @@ from ldg.models.vae import VAE
 LayoutName = Literal["baseline", "tiles"]
 TEMPERATURE = 0.6
 CAPITAL = 20  # pixels of scale 1: what EMNIST scales a character to
+SAMPLE_PADDING = 4
+BATCH = 1000  # images decoded at once
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def write(
     options = Options(style, temperature, layout, threshold, scale, width, mix)
     page = parse_text(model, text, options)
     numbers = latents.groups(page, style)
+    sheets.require_paper(page_size(model, page, options), channels(model))
     images = decode_cells(model, inked(page), latents.draw_noise(numbers, model.latent_dim, seed, temperature))
     return compose(model, page, images, numbers, options)
 
@@ -104,6 +107,7 @@ def write_sheet(
         A picture (H, W) or (H, W, 3) in [0, 1].
     """
     options = options or Options()
+    sheets.require_paper(text_size(model, text, rows, columns, options), channels(model))
     pictures = [write(model, text, seed=seed + number, **vars(options)) for number in range(rows * columns)]
     return sheets.sheet(pictures, columns)
 
@@ -125,10 +129,52 @@ def samples(
     Returns:
         A picture (H, W) or (H, W, 3) in [0, 1].
     """
+    sheets.require_paper(samples_size(model, rows, columns, scale), channels(model))
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(model.num_classes, (rows * columns,), generator=generator)
-    images = model.sample(labels, temperature, generator=generator)
-    return sheets.grid(images.cpu().numpy(), columns, padding=4, scale=tile_scale(model, scale))
+    noise = temperature * torch.randn(rows * columns, model.latent_dim, generator=generator)
+    return sheets.grid(_decode(model, noise, labels), columns, SAMPLE_PADDING, tile_scale(model, scale))
+
+
+def text_size(model: VAE, text: str, rows: int, columns: int, options: Options) -> sheets.Size:
+    """Estimate the size of what :func:`write_sheet` draws; of characters within a factor of two.
+
+    Args:
+        model: Whose classes are written.
+        text: See :func:`write`.
+        rows: Of the sheet.
+        columns: Of the sheet.
+        options: Of writing.
+
+    Returns:
+        Height and width.
+
+    Raises:
+        UserError: As :func:`parse_text`.
+    """
+    return sheets.sheet_size(page_size(model, parse_text(model, text, options), options), rows * columns, columns)
+
+
+def samples_size(model: VAE, rows: int, columns: int, scale: int | None) -> sheets.Size:
+    """Compute the size of what :func:`samples` draws; arguments as there."""
+    return sheets.sheet_size(tile_size(model, scale), rows * columns, columns, SAMPLE_PADDING)
+
+
+def page_size(model: VAE, page: Page, options: Options) -> sheets.Size:
+    """Estimate the size of what :func:`compose` draws; of characters within a factor of two.
+
+    Args:
+        model: Which the images are from.
+        page: Lines of cells.
+        options: Of writing.
+
+    Returns:
+        Height and width.
+    """
+    if is_typeset(model):
+        return typesetter(options).size(page, model.image_shape[1:])
+    captions = [cell.name for cell in inked(page)]
+    return sheets.captioned_size(tile_size(model, options.scale), captions, max(map(len, page)))
 
 
 def parse_text(model: VAE, text: str, options: Options) -> Page:
@@ -160,7 +206,7 @@ def inked(page: Page) -> list[Cell]:
 
 @torch.no_grad()
 def decode_cells(model: VAE, cells: Sequence[Cell], noise: torch.Tensor) -> np.ndarray:
-    """Decode cells in one batch.
+    """Decode cells in batches.
 
     Args:
         model: In eval mode.
@@ -170,8 +216,18 @@ def decode_cells(model: VAE, cells: Sequence[Cell], noise: torch.Tensor) -> np.n
     Returns:
         Images (N, C, H, W) in [0, 1].
     """
-    labels = torch.from_numpy(soft_labels(cells, model.num_classes))
-    return model.decode_noise(noise.to(model.device), labels.to(model.device)).cpu().numpy()
+    return _decode(model, noise, torch.from_numpy(soft_labels(cells, model.num_classes)))
+
+
+def _decode(model: VAE, noise: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
+    """Decode in batches; of many images, equal ones once."""
+    if len(noise) > BATCH:
+        pairs = torch.cat([noise, labels.reshape(len(noise), -1).to(noise.dtype)], 1)
+        first, which = typeset.distinct(pairs.numpy())
+        if len(first) < len(noise):
+            return _decode(model, noise[first], labels[first])[which]
+    parts = zip(noise.to(model.device).split(BATCH), labels.to(model.device).split(BATCH), strict=True)
+    return torch.cat([model.decode_noise(z, c).cpu() for z, c in parts]).numpy()
 
 
 def is_typeset(model: VAE) -> bool:
@@ -230,6 +286,17 @@ def typesetter(options: Options) -> typeset.Layout:
 def margin(options: Options) -> int:
     """White pixels around the text; 0 for tiles, which have their own margin."""
     return 0 if options.layout == "tiles" else round(typeset.MARGIN * CAPITAL * (options.scale or 5))
+
+
+def tile_size(model: VAE, scale: int | None) -> sheets.Size:
+    """Height and width of a whole image, enlarged as by :func:`tile_scale`."""
+    _, height, width = model.image_shape
+    return height * tile_scale(model, scale), width * tile_scale(model, scale)
+
+
+def channels(model: VAE) -> int:
+    """Channels of the pictures of a model: 1 for grey, 3 for colours."""
+    return model.image_shape[0]
 
 
 def tile_scale(model: VAE, scale: int | None) -> int:

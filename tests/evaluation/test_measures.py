@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 
 from ldg.config.compose import compose_measures
 from ldg.data.module import ImageDataModule
+from ldg.data.splits import ImageSubset
 from ldg.evaluation import cas, class_accuracy, distance, latent
 from ldg.evaluation.class_accuracy import ClassAccuracy
 from ldg.evaluation.context import EvaluationContext, Skipped
@@ -20,7 +22,7 @@ from ldg.evaluation.marginal import Marginal, binarize, marginal
 from ldg.evaluation.measure import mean_and_error
 from ldg.evaluation.reconstruction import reconstruction
 from ldg.evaluation.scorecard import build_measures
-from ldg.evaluation.speed import Speed
+from ldg.evaluation.speed import Speed, median_and_error
 from ldg.models.classifier import Classifier
 from ldg.models.likelihoods import Bernoulli, Gaussian
 from ldg.models.posterior import Posterior
@@ -186,6 +188,56 @@ def test_look_alikes_merge_to_47_classes(data):
 )
 def test_classes_have_look_alikes_where_both_cases_of_such_a_letter_are_among_them(classes, expected):
     assert class_accuracy.has_lookalikes(classes) == expected
+
+
+NEED_IMAGES = ("elbo", "marginal", "class_accuracy", "distance", "latent", "reconstruction")
+FEW_IMAGES = [
+    # classes, labels of the training and of the test images, and the measures that are skipped
+    (1, [0] * 30, [0] * 20, {}),
+    (1, [0], [0], {"distance": "needs more than 3 test and training images", "latent": "at least two test images"}),
+    (2, [0, 1], [0, 1], {"distance": "needs more than 3 test and training images"}),
+    (3, [0, 1] * 10, [2] * 5, {}),  # a class that only one split has
+    (2, [0] * 12 + [1], [0, 1] * 4, {}),  # a class with one training image
+    (
+        3,
+        [0, 1, 2] * 4,
+        [],
+        dict.fromkeys(NEED_IMAGES, "no test image"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("count", "train", "test", "skipped"), FEW_IMAGES)
+def test_of_few_images_or_one_class_a_measure_has_a_value_or_a_reason(count, train, test, skipped):
+    def subset(labels):
+        images = torch.randint(256, (len(labels), 1, 28, 28), generator=torch.Generator().manual_seed(0))
+        return ImageSubset(images.byte(), torch.tensor(labels, dtype=torch.long), torch.arange(len(labels)))
+
+    torch.manual_seed(0)
+    model = made(classes=count, latent_dim=3)
+    model.classes = tuple("abc"[:count])
+    judge = Classifier((1, 28, 28), count, channels=[4, 4]).eval()
+    data = SimpleNamespace(train=subset(train), test=subset(test))
+    context = EvaluationContext(model, data=data, judge=judge)
+    for name, measure in build_measures(compose_measures(FEW)).items():
+        if name in skipped:
+            with pytest.raises(Skipped, match=skipped[name]):
+                measure(context)
+        elif name != "cas":  # which trains a classifier
+            for value in measure(context).values.values():
+                numbers = (value.value, value.error or 0.0, value.reference or 0.0)
+                assert all(map(math.isfinite, numbers)), (name, value)
+
+
+def test_one_class_holds_no_information():
+    z, labels = torch.randn(20, 2), torch.zeros(20, dtype=torch.long)
+    assert [f"{number:.2f}" for number in latent.label_information(z, labels, z, labels)] == ["0.00"] * 3
+
+
+def test_one_slow_execution_says_little_of_the_speed():
+    assert median_and_error([1.0]) == (1.0, None)
+    median, error = median_and_error([1.0, 1.1, 1.0, 0.9, 50.0])
+    assert median == 1.0 and 0 < error < 0.1
 
 
 def test_a_collapsed_model_has_no_active_units_and_its_code_no_label(data):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 
 import pytest
 import torch
@@ -14,8 +15,9 @@ from ldg.data.dataset import cache_folder
 from ldg.errors import UserError
 from ldg.evaluation import report, scorecard, table
 from ldg.evaluation.context import EvaluationContext
-from ldg.evaluation.judge import compose_judge_config, find_judge, load_judge
+from ldg.evaluation.judge import compose_judge_config, find_judge, load_judge, require_fitting
 from ldg.evaluation.measure import Result, Value, list_quantities
+from ldg.models.classifier import Classifier
 from tests.runs import FEW, MEASURES, TINY, train
 
 
@@ -115,6 +117,8 @@ def test_the_best_of_a_row_is_marked_only_where_it_was_measured_alike():
         (Value(5304.2, 864.0), "5,304 ± 864"),
         (Value(668116), "668,116"),
         (Value(math.nan, 0.1), "NaN"),
+        (Value(2.0, math.nan), "2"),
+        (Value(2.5, math.inf), "2.500"),
         (Value(-math.inf), "-inf"),
     ],
 )
@@ -134,6 +138,53 @@ def test_nan_is_reported(tmp_path):
     (tmp_path / "scorecard.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match="not of the format"):
         scorecard.read_scorecard(tmp_path / "scorecard.json")
+
+
+def test_a_picture_is_drawn_of_what_is_nan(measured, tmp_path):
+    card, context, _ = measured
+    content = json.loads(json.dumps(card.to_dict()))
+    latent = content["results"]["latent"]
+    latent["detail"]["kl_per_dim"][0] = latent["values"]["active_units"]["value"] = None
+    content["results"]["class_accuracy"]["detail"]["per_class"][0] = None
+    content["results"]["distance"]["values"]["precision"]["value"] = None
+    (tmp_path / "scorecard.json").write_text(json.dumps(content))
+    picture = report.picture_of(scorecard.read_scorecard(tmp_path / "scorecard.json"))
+    figure, _ = picture.draw(lambda labels: context.sample(labels, "sheet"), context.model)
+    figure.savefig(tmp_path / "card.png", dpi=20)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("values", "class_accuracy", "value"), "high"),
+        (("values", "class_accuracy", "better"), "sideways"),
+        (("detail", "confusion"), [[1, 2]]),
+        (("detail", "per_class"), None),
+        (("detail",), []),
+        (("setting",), 3),
+    ],
+)
+def test_a_scorecard_whose_parts_do_not_fit_together_is_damaged(measured, tmp_path, place, value):
+    content = json.loads(json.dumps(measured[0].to_dict()))
+    node = content["results"]["class_accuracy"]
+    for key in place[:-1]:
+        node = node[key]
+    node[place[-1]] = value
+    (tmp_path / "scorecard.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="is damaged"):
+        scorecard.read_scorecard(tmp_path / "scorecard.json")
+
+
+def test_a_judge_of_other_classes_or_images_is_refused(folder):
+    model = load(folder)
+    judge = Classifier((1, 28, 28), 10, channels=[4, 4])
+    judge.classes = tuple("0123456789")
+    with pytest.raises(UserError, match=r"--judge: it has 10 classes \(0, 1, 2, ...\), and the model 62 classes"):
+        scorecard.evaluate_checkpoint(folder, {}, judge=judge)
+    judge = Classifier((3, 32, 32), 62, channels=[4, 4])
+    judge.classes = model.classes
+    with pytest.raises(UserError, match=r"its images are \[3, 32, 32\], and the model's \[1, 28, 28\]"):
+        require_fitting(judge, model)
 
 
 OLD = {
@@ -194,6 +245,19 @@ def test_a_judge_in_the_place_of_a_run_and_the_reverse(folder, measured):
     judge = next(path for path in judges if path.is_dir())
     with pytest.raises(UserError, match="is a Classifier"):
         scorecard.evaluate_checkpoint(judge, {})
+
+
+def test_a_damaged_judge_says_how_to_have_a_new_one(folder, measured, tmp_path):
+    model = load(folder)
+    config = data_config(model)
+    cache = tmp_path / "cache"
+    shutil.copytree(cache_folder(config["cache"]) / "judges", cache / "judges")
+    for file in cache.glob("judges/*/checkpoints/*"):
+        file.write_bytes(b"")
+    with pytest.raises(
+        UserError, match=rf"unusable, remove {cache}/judges/judge_strokes-\w+ and it is trained again: "
+    ):
+        find_judge(load_data(model), config | {"cache": str(cache)})
 
 
 def test_a_context_can_be_made_by_hand(folder):

@@ -15,6 +15,7 @@ from ldg.models.vae import unit
 from ldg.training.module import make_module
 from ldg.training.run import make_data
 from tests.data import made
+from tests.models.test_vae import make
 from tests.runs import BARE, DENSE, STROKES, configured
 
 ALWAYS = {"reconstructions_train", "reconstructions_val", "strings", "interpolations", "latent_map"}
@@ -200,3 +201,23 @@ def test_pictures_are_chosen_by_name():
     assert [picture.name for picture in choose_pictures(["latent_map", "strings"])] == ["strings", "latent_map"]
     with pytest.raises(UserError, match="no picture 'string', did you mean strings"):
         choose_pictures(["string"])
+
+
+@pytest.mark.parametrize(("count", "images", "latent_dim"), [(1, 1, 2), (1, 2, 3), (2, 1, 1), (2, 2, 2)])
+def test_pictures_of_one_class_or_image(count, images, latent_dim):
+    model = make(shape=(1, 28, 28), classes=count, latent_dim=latent_dim).eval()
+    model.classes = ("pug", "Chihuahua")[:count]
+    x = torch.randint(256, (images, 1, 28, 28), generator=torch.Generator().manual_seed(0)).byte()
+    scene = Scene(model, lambda split, number: (x[:number], torch.arange(images)[:number] % count))
+    for name, picture in list_pictures().items():
+        if picture.applies_to(model):
+            figure, _ = draw(scene, name)
+            FigureCanvasAgg(figure).draw()
+    assert list_pictures()["interpolations_labels"].applies_to(model) == (count > 1)
+
+
+def test_interpolations_of_labels_have_each_pair_once():
+    model = make(shape=(1, 28, 28), classes=3, latent_dim=2).eval()
+    model.classes = ("a", "b", "c")
+    figure, _ = draw(Scene(model, None), "interpolations_labels")
+    assert words(figure)[1] == ["a → b", "b → c"]

@@ -82,3 +82,19 @@ def test_a_blend_has_two_parents():
 
 def test_soft_labels_of_a_blank_are_zero():
     np.testing.assert_array_equal(soft_labels([BLANK], 3), [[0, 0, 0]])
+
+
+def test_an_accent_of_its_own_belongs_to_its_letter():
+    assert parse("e\u0301", ("\u00e9", "e"))[0][0].name == "\u00e9"
+    assert parse("Caf\u00e9", ["Cafe\u0301", "tea"])[0][0].name == "Cafe\u0301"
+    with pytest.raises(UserError, match="cannot write '\u00e9': this model knows eE and the space"):
+        parse("e\u0301", ("e",))
+
+
+def test_a_message_names_no_more_than_ten_of_many():
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 2000)))
+    with pytest.raises(UserError, match=r"and 1,990 more: this model knows aA and the space") as error:
+        parse(text, ("a",))
+    assert len(str(error.value)) < 150
+    with pytest.raises(UserError, match=r"; 1,990 more$"):
+        parse(",".join(map(str, range(2000))), ("tea", "milk"))

@@ -4,6 +4,7 @@ import torch
 
 from ldg.errors import UserError
 from ldg.generation import writer
+from ldg.generation.morph import morph
 from ldg.generation.writer import Options, write
 
 
@@ -117,3 +118,40 @@ def test_a_model_without_labels_writes_no_text_but_samples(model):
 def test_impossible_options(model, option, message):
     with pytest.raises(UserError, match=message):
         write(model, "Hello", **option)
+
+
+def test_the_size_of_a_page_is_known_before_it_is_drawn(model, dogs):
+    options = Options(scale=3)
+    for text in ("Hello World", "mmmm", "illi\nHello"):
+        size, drawn = (
+            writer.text_size(model, text, 2, 3, options),
+            writer.write_sheet(model, text, 2, 3, options=options),
+        )
+        assert all(1 / 3 < a / b < 3 for a, b in zip(size, drawn.shape, strict=True))
+    tiles = Options(layout="tiles", scale=2)
+    assert writer.text_size(model, "ab\nc", 1, 1, tiles) == write(model, "ab\nc", **vars(tiles)).shape
+    size, drawn = writer.text_size(dogs, "pug, Chihuahua", 1, 1, options), write(dogs, "pug, Chihuahua", scale=3)
+    assert all(0.9 < a / b < 1.1 for a, b in zip(size, drawn.shape[:2], strict=True))
+    assert writer.samples_size(model, 2, 3, 2) == writer.samples(model, 2, 3, scale=2).shape
+
+
+def test_a_page_that_memory_does_not_hold_is_refused_before_anything_is_decoded(model, monkeypatch):
+    monkeypatch.setattr("ldg.memory.free_memory", lambda: 10e6)
+    for draw in (
+        lambda: write(model, "Hello", scale=50),
+        lambda: writer.write_sheet(model, "Hello", 50, 50),
+        lambda: writer.samples(model, 50, 50),
+        lambda: morph(model, "Hello", "World", frames=100),
+    ):
+        with pytest.raises(UserError, match=r"picture.* of about .* pixels would take about .* GB of memory"):
+            draw()
+    assert not model.batches
+    assert write(model, "Hello", scale=1).size
+
+
+def test_a_long_text_decodes_each_letter_once_in_a_style(model, monkeypatch):
+    monkeypatch.setattr(writer, "BATCH", 4)
+    long = write(model, "abab abab", scale=1)
+    assert [len(batch) for batch in model.batches] == [2]
+    monkeypatch.undo()
+    np.testing.assert_array_equal(long, write(model, "abab abab", scale=1))
