@@ -3,19 +3,22 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import Timeout
 from omegaconf import DictConfig
 
 from ldg.config.check import check_config
-from ldg.config.compose import compose_config, replace_folder, resolve_config
+from ldg.config.compose import Sources, compose_config, replace_folder, resolve_config
 from ldg.config.run_config import RunConfig
-from ldg.errors import Interrupted
+from ldg.errors import Interrupted, UserError, explain
 from ldg.evaluation.scorecard import read_scorecard
 from ldg.sweeps.ledger import Ledger, Sweep
+from ldg.training.slurm import use_cores
 
 
 def run_job(composed: DictConfig, hydra: DictConfig, train: Callable[..., dict[str, Any]]) -> None:
@@ -31,39 +34,50 @@ def run_job(composed: DictConfig, hydra: DictConfig, train: Callable[..., dict[s
 
     Raises:
         Interrupted: after Ctrl-C or SIGTERM, which ends all runs.
+        UserError: if the storage of an Optuna study cannot be used any more; the run counts as interrupted.
     """
     ledger = Ledger(Path(hydra.sweep.dir))
     sweep, name, index = ledger.read_sweep(), str(composed.run), int(hydra.sweeper.index)
     folder = ledger.folder / name
-    with ledger.lock(name):  # if another process carries out this run, wait for it
+    try:
+        # if another process carries out this run, wait for it; a job of SLURM's would keep a node waiting
+        lock = ledger.lock(name).acquire(timeout=0 if "SLURM_JOB_ID" in os.environ else -1)
+    except Timeout:
+        print(f"{name}: another process carries it out", file=sys.stderr)
+        return
+    with lock:
         if ledger.read_row(name).get("state") in ("finished", "pruned") or _has_given_up(ledger, sweep):
             return
         overrides = list(hydra.overrides.task)
         trial = None
         if sweep.kind == "optuna":
-            from ldg.sweeps.study import Study
+            from ldg.sweeps.study import PATIENCE, Study
 
-            trial = Study(sweep, ledger.folder, index).begin_trial()
+            trial = Study(sweep, ledger.folder, index, PATIENCE).begin_trial()
             overrides += trial.overrides
         ledger.write_row(name, "running", **_chosen_values(sweep, overrides))
         try:
             summary = _read_summary(folder)
             if summary is None:
-                config = _configure(sweep, folder, overrides)
+                config = _configure(sweep, folder, overrides, hydra)
                 _share_machine(config, sweep.runs, index)
                 summary = train(config, callbacks=trial.callbacks if trial else [], progress=False)
             if trial:
-                trial.end(summary)
+                trial.result(summary)  # a summary without an objective fails the run
+            state = "pruned" if trial and trial.is_pruned else "finished"
+            cells = _result_cells(summary, folder)
         except Interrupted:
             ledger.write_row(name, "interrupted")
             raise
         except Exception as error:
+            summary, state, cells = None, "failed", {"error": explain(error) or f"{type(error).__name__}: {error}"}
+        try:
             if trial:
-                trial.end(None)
-            ledger.write_row(name, "failed", error=f"{type(error).__name__}: {error}")
-            return
-        state = "pruned" if trial and trial.is_pruned else "finished"
-        ledger.write_row(name, state, **_result_cells(summary, folder))
+                trial.end(summary)
+        except UserError:  # the study has not got the result, which is in the run's folder
+            ledger.write_row(name, "interrupted")
+            raise
+        ledger.write_row(name, state, **cells)
 
 
 def _has_given_up(ledger: Ledger, sweep: Sweep) -> bool:
@@ -84,16 +98,20 @@ def _read_summary(folder: Path) -> dict[str, Any] | None:
     path = folder / "summary.json"
     if not path.exists():
         return None
-    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _result_cells(summary, folder)
+    except (TypeError, AttributeError, KeyError, ValueError):  # damaged: the run goes on from its last checkpoint
+        return None
     return summary
 
 
-def _configure(sweep: Sweep, folder: Path, overrides: list[str]) -> RunConfig:
+def _configure(sweep: Sweep, folder: Path, overrides: list[str], hydra: DictConfig) -> RunConfig:
     """The config of a run in the sweep's folder and W&B group, which continues from its last checkpoint if it has one.
 
     A folder without a checkpoint is removed.
     """
-    resolved = resolve_config(compose_config(overrides))
+    resolved = resolve_config(compose_config([*hydra.overrides.hydra, *overrides], Sources.of_job(hydra)))
     check_config(resolved)
     config = RunConfig.from_dict(replace_folder(resolved, resolved["folder"], str(folder)))
     last = folder / "checkpoints" / "last.ckpt"
@@ -102,10 +120,10 @@ def _configure(sweep: Sweep, folder: Path, overrides: list[str]) -> RunConfig:
     else:
         config.ckpt_path = None
         shutil.rmtree(folder, ignore_errors=True)
-    config.tags = [*config.tags, sweep.name]
+    config.tags = [*config.tags, sweep.name[:64]]  # no longer tag, and no longer group below, is taken by W&B
     if wandb := config.logger.get("wandb"):
         wandb["tags"] = config.tags
-        for key, value in (("group", sweep.name), ("name", folder.name)):
+        for key, value in (("group", sweep.name[:128]), ("name", folder.name)):
             if not any(override.startswith(f"logger.wandb.{key}=") for override in overrides):
                 wandb[key] = value
     return config
@@ -125,10 +143,7 @@ def _share_machine(config: RunConfig, runs: int, index: int) -> None:
         at_once = runs
     elif at_once == -1:
         at_once = os.cpu_count() or 1
-    if at_once > 1:
-        # macOS and Windows have no affinity
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(max(1, cores // at_once))
+    use_cores(at_once)
     gpus = torch.cuda.device_count() if config.trainer.get("accelerator") in ("auto", "gpu", "cuda") else 0
     if gpus > 1 and config.trainer.get("devices") in (1, "auto"):
         config.trainer["devices"] = [index % gpus]

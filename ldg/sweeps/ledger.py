@@ -2,7 +2,9 @@
 
 import csv
 import datetime
+import io
 import os
+import re
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -10,18 +12,24 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from filelock import FileLock, Timeout
+from pydantic import Field, TypeAdapter
 
 from ldg.config.compose import HOME
+from ldg.config.secrets import mask, without_password
 from ldg.errors import UserError
-from ldg.files import read_csv, whole, write_text
+from ldg.files import whole, write_text
 from ldg.sweeps.plan import Plan
 
 SCHEMA = "ldg.sweep/1"
 ENDED = ("finished", "pruned", "failed")
+RUN_NAME = re.compile(r"(?!\.+$)[\w.+-]{1,80}")  # what Plan.run_name gives
+MAX_SIZE = 32 << 20  # of sweep.yaml and runs.csv: three times that of the largest sweep
+MAX_COLUMNS = 1000
+MAX_DEPTH = 20  # of sweep.yaml, in which a sampler may hold a sampler
 FIRST, LAST = ("run", "state"), ("epochs", "seconds", "parameters", "wandb", "error")
 
 
@@ -50,7 +58,7 @@ class Sweep:
     command: str
     kind: Literal["grid", "optuna"]
     parameters: dict[str, list[str] | str]
-    objectives: dict[str, Literal["maximize", "minimize"]]
+    objectives: Annotated[dict[str, Literal["maximize", "minimize"]], Field(min_length=1)]
     study: dict[str, Any] | None
     storage: str | None
     runs: int
@@ -70,7 +78,7 @@ class Sweep:
         return cls(
             name=plan.name,
             id=secrets.token_hex(6),
-            command=command,
+            command=mask(command),
             kind="grid" if plan.study is None else "optuna",
             parameters=plan.parameters,
             objectives=plan.objectives,
@@ -112,10 +120,12 @@ class Ledger:
         with ledger._locked():
             if (plan.folder / "sweep.yaml").exists():
                 sweep = ledger.read_sweep()
-                if difference := _difference(sweep.identity, plan.identity):
+                if difference := _difference(_without_password(sweep.identity), plan.identity):
                     raise UserError(f"{plan.folder} holds another sweep ({difference}); name this one: sweep_name=...")
-                if sweep.runs != len(plan.runs):
-                    ledger._write_sweep(replace(sweep, runs=len(plan.runs)))
+                now = Sweep.from_plan(plan, sweep.command)
+                now = replace(now, id=sweep.id, started=sweep.started, commit=sweep.commit, versions=sweep.versions)
+                if now != sweep:  # more trials, another password
+                    ledger._write_sweep(now)
                 return ledger
             # a process that was killed may leave hidden files
             if any(file.name != "lock" and not file.name.startswith(".") for file in plan.folder.iterdir()):
@@ -131,22 +141,60 @@ class Ledger:
         """
         path = self.folder / "sweep.yaml"
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError):
+            text = self._read(path)
+            if not _is_plain(text):
+                raise ValueError
+            content = yaml.safe_load(text)
+        except (OSError, ValueError, yaml.YAMLError, RecursionError):
             raise UserError(f"{self.folder} holds no sweep (there is no readable sweep.yaml in it)") from None
         try:
             if content.pop("schema") != SCHEMA:
                 raise ValueError
-            return Sweep(**content)
+            Sweep(**content)  # has no further keys
+            sweep = TypeAdapter(Sweep).validate_python(content)
         except (AttributeError, KeyError, TypeError, ValueError):
             raise UserError(f"{path} is not of the format {SCHEMA}") from None
+        return replace(sweep, command=mask(sweep.command))
 
     def read_rows(self) -> list[dict[str, str]]:
-        """Read the lines of ``runs.csv``, as text by column; none before the first run has begun."""
+        """Read the lines of ``runs.csv``, as text by column; none before the first run has begun.
+
+        Raises:
+            UserError: if the file is damaged, or names a run that is no folder of the sweep.
+        """
+        path = self.folder / "runs.csv"
         try:
-            return read_csv(self.folder / "runs.csv")
+            lines = csv.DictReader(io.StringIO(self._read(path), newline=""))
+            if len(lines.fieldnames or ()) > MAX_COLUMNS:
+                raise ValueError(f"it has more than {MAX_COLUMNS} columns")
+            rows = [{str(key): value or "" for key, value in row.items() if key is not None} for row in lines]
         except FileNotFoundError:
             return []
+        except (OSError, ValueError, csv.Error) as error:
+            raise UserError(f"{path} is damaged: {error}") from None
+        for row in rows:
+            if missing := [column for column in FIRST if column not in row]:
+                raise UserError(f"{path} is damaged: it has no column {missing[0]}")
+            if not RUN_NAME.fullmatch(row["run"]):
+                raise UserError(f"{path} is damaged: {row['run'][:80]!r} is no name of a run")
+        return [row | {key: "" for key in LAST if key not in row} for row in rows]
+
+    def _read(self, path: Path) -> str:
+        """The text of a file in the folder.
+
+        Raises:
+            FileNotFoundError: if it is not there, or not in there.
+            ValueError: if it is larger than any that ldg writes, or no text.
+        """
+        if not path.is_file() or not self.contains(path):
+            raise FileNotFoundError(path)
+        if path.stat().st_size > MAX_SIZE:
+            raise ValueError(f"it is larger than {MAX_SIZE >> 20} MiB")
+        return path.read_text(encoding="utf-8")
+
+    def contains(self, path: Path) -> bool:
+        """Whether a file or folder lies in the sweep's folder, links resolved."""
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder))
 
     def read_row(self, run: str) -> dict[str, str]:
         """Read the line of one run; empty if it has none."""
@@ -201,8 +249,26 @@ class Ledger:
             raise UserError(f"{self.folder} cannot be written to: {error.strerror or error}") from None
 
 
+def _is_plain(text: str) -> bool:
+    """Whether YAML has neither aliases, which can stand for any number of copies, nor a depth that takes minutes."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH or isinstance(event, yaml.AliasEvent):
+            return False
+    return True
+
+
 def _cell(value: Any) -> str:
-    return "" if value is None else " ".join(str(value).split())
+    return "" if value is None else mask(" ".join(str(value).split()))
+
+
+def _without_password(identity: dict[str, Any]) -> dict[str, Any]:
+    """An identity as it is today, of a file that may hold the password of the study's storage."""
+    study = identity.get("study") or {}
+    if not study.get("storage"):
+        return identity
+    return identity | {"study": study | {"storage": without_password(study["storage"])}}
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
@@ -224,7 +290,7 @@ def _commit() -> str | None:
     git = ["git", "-C", os.fspath(HOME)]
     try:
         commit, changes = (
-            subprocess.run([*git, *line], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+            subprocess.run([*git, *line], capture_output=True, encoding="utf-8", check=True, timeout=10).stdout.strip()
             for line in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "-uno"])
         )
     except (OSError, subprocess.SubprocessError):

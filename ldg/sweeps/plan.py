@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import math
+import random
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -12,16 +13,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import OverrideParseException
+from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
+from pydantic import PositiveInt
 
+from ldg.config.check import check_calls
+from ldg.config.compose import list_choices
+from ldg.config.overrides import parse_overrides
+from ldg.config.secrets import check_secrets, keep_references, reveal, without_password
 from ldg.errors import UserError
 
 # what may change from one start of a sweep to the next: where and how its runs are carried out, not what they are
 CIRCUMSTANCES = ("launcher", "hydra", "outputs", "sweep_name", "logger", "callbacks", "data.root", "data.cache")
 MAX_RUNS = 10_000
+MAX_STEPS = 100_000  # of a range that Optuna draws from
 MAX_CHECKED = 20  # values of one parameter that are checked before a sweep starts
 
 
@@ -52,6 +57,8 @@ class Plan:
         """What distinguishes a sweep from another. The number of trials is not part of it, so that it may grow."""
         fixed = sorted(o for o in self.fixed if not _is_circumstance(o))
         study = {k: v for k, v in (self.study or {}).items() if k not in ("trials", "max_failures")}
+        if study.get("storage"):
+            study["storage"] = without_password(reveal(study["storage"]))
         return {"fixed": fixed, "parameters": self.parameters, "objectives": self.objectives, "study": study}
 
     @property
@@ -102,24 +109,6 @@ def _is_circumstance(override: str) -> bool:
     return any(key == name or key.startswith((f"{name}.", f"{name}/")) for name in CIRCUMSTANCES)
 
 
-def parse_overrides(overrides: Sequence[str]) -> list[Override]:
-    """Parse overrides as Hydra does.
-
-    Args:
-        overrides: of a command line
-
-    Returns:
-        Hydra's objects, one for each override.
-
-    Raises:
-        UserError: for the first one that is no override.
-    """
-    try:
-        return OverridesParser.create().parse_overrides(list(overrides))
-    except OverrideParseException as error:
-        raise UserError(f"{error.override}: cannot be read as an override; write key=value") from None
-
-
 def split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[Override]]:
     """Separate what is fixed from what varies.
 
@@ -152,76 +141,155 @@ def make_plan(config: DictConfig, overrides: Sequence[str]) -> Plan:
             sweeper, and for more than 10,000 runs.
     """
     fixed, varied = split_overrides(overrides)
-    sweeper = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
-    assert isinstance(sweeper, dict)
-    for flag in ("dry_run", "retry"):
-        if not isinstance(sweeper.get(flag, False), bool):
-            raise UserError(f"hydra.sweeper.{flag}={sweeper[flag]}: should be true or false")
+    unresolved = OmegaConf.to_container(config.hydra.sweeper, resolve=False)
+    sweeper = keep_references(OmegaConf.to_container(config.hydra.sweeper, resolve=True), unresolved)
+    check_secrets(sweeper, "hydra.sweeper")
+    _check_settings(sweeper)
+    for key in ("launcher.n_jobs", "hydra.launcher.n_jobs"):
+        n_jobs = OmegaConf.select(config, key, default=1)
+        if not isinstance(n_jobs, int) or n_jobs < -1 or n_jobs == 0:
+            raise UserError(f"{key}={n_jobs}: should be a number of runs at once, or -1 for one on each core")
     on_command_line = {o.get_key_element() for o in varied} | {override.partition("=")[0] for override in fixed}
     params = [f"{key}={_join(value)}" for key, value in sweeper["params"].items() if key not in on_command_line]
     constant, named = split_overrides(params)
     if wrong := [o for o in (*named, *varied) if str(o.key_or_group).startswith("hydra")]:
         raise UserError(f"{wrong[0].input_line}: Hydra's own settings cannot be swept")
     study = sweeper.get("study")
+    if study:
+        study = study_settings(**study)
     describe = _check_distribution if study else _grid_values
-    parameters = {o.get_key_element(): describe(o) for o in (*named, *varied)}
+    parameters = {o.get_key_element(): describe(o, config.hydra) for o in (*named, *varied)}
     if study and not parameters:
         raise UserError("nothing to tune: give a range, as in model.latent_dim=range(8,65,8)")
-    objectives = _check_objectives(sweeper.get("objectives") or {})
+    objectives = sweeper["objectives"]
     if study and len(objectives) > 1:
         study = study | {"pruner": None}
     choice = config.hydra.runtime.choices.get("sweep")
     label = choice or "-".join(re.sub(r"\W+", "_", key.rpartition(".")[2]) for key in parameters) or "single"
     # the sweeper's settings are those of the sweep, not of its runs
     fixed = [override for override in fixed if not _key(override).startswith("hydra.sweeper.")]
-    plan = Plan(
-        [*fixed, *constant], parameters, objectives, study, Path(config.outputs) / "sweeps", label, config.sweep_name
-    )
+    given_name = None if config.sweep_name is None else str(config.sweep_name)
+    base = Path(str(config.outputs)) / "sweeps"
+    plan = Plan([*fixed, *constant], parameters, objectives, study, base, label, given_name)
     number = study["trials"] if study else math.prod(map(len, parameters.values()))
     if number > MAX_RUNS:
         raise UserError(f"this sweep has {number:,} runs; {MAX_RUNS:,} are the most")
     return plan
 
 
-def _check_objectives(objectives: dict[str, Any]) -> dict[str, Any]:
-    for metric, direction in objectives.items():
+def study_settings(
+    trials: PositiveInt,
+    max_failures: PositiveInt = 5,
+    storage: str | None = None,
+    sampler: dict[str, Any] | None = None,
+    pruner: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What ``hydra.sweeper.study`` says.
+
+    Args:
+        trials: their number
+        max_failures: no further trials begin after so many have failed
+        storage: URL of a database; None: ``study.db`` in the sweep's folder
+        sampler: constructor call of an Optuna sampler; None: TPE
+        pruner: of an Optuna pruner; None: no trial is ended early
+    """
+    return {"trials": trials, "max_failures": max_failures, "storage": storage, "sampler": sampler, "pruner": pruner}
+
+
+def _check_settings(sweeper: dict[str, Any]) -> None:
+    """Raise UserError for a setting of the sweeper that no sweep can have."""
+    if not str(sweeper["_target_"]).startswith("hydra_plugins.ldg_"):
+        raise UserError("hydra/sweeper is grid or optuna")
+    for flag in ("dry_run", "retry"):
+        if not isinstance(sweeper.get(flag, False), bool):
+            raise UserError(f"hydra.sweeper.{flag}={sweeper[flag]}: should be true or false")
+    for key in ("params", "objectives"):
+        if not isinstance(sweeper[key], dict):
+            raise UserError(f"hydra.sweeper.{key}={sweeper[key]}: should be KEY: VALUE pairs")
+    for metric, direction in sweeper["objectives"].items():
         if direction not in ("maximize", "minimize"):
             raise UserError(f"hydra.sweeper.objectives: {metric} is to be maximize or minimize, not {direction!r}")
-    if not objectives:
+    if not sweeper["objectives"]:
         raise UserError("hydra.sweeper.objectives: name what to compare runs by, {val/elbo: maximize}")
-    return objectives
+    study = sweeper.get("study")
+    if study is None:
+        return
+    if not isinstance(study, dict):
+        raise UserError(f"hydra.sweeper.study={study}: should be the settings of a study; choose hydra/sweeper=optuna")
+    check_calls({"_target_": f"{__name__}.study_settings", **study}, "hydra.sweeper.study.")
+    for key in ("sampler", "pruner"):
+        if (call := study.get(key)) is not None and "_target_" not in call:
+            raise UserError(f"hydra.sweeper.study.{key}={call}: should be a constructor call, or null")
 
 
 def _join(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _grid_values(override: Override) -> list[str]:
+def _grid_values(override: Override, hydra: DictConfig) -> list[str]:
     """The values of a grid's parameter."""
+    line, value = override.input_line, override.value()
+    if isinstance(value, Glob):
+        values = value.filter(list_choices(str(override.key_or_group), hydra))
+        if not values:
+            raise UserError(f"{line}: no choice of {override.key_or_group} matches")
+        return values
     if not override.is_discrete_sweep():
-        raise UserError(
-            f"{override.input_line}: a grid needs single values; give some, or tune with hydra/sweeper=optuna"
-        )
-    values = list(override.sweep_string_iterator())
-    if not values:
-        raise UserError(f"{override.input_line}: the range is empty")
-    value, times = Counter(values).most_common(1)[0]
+        raise UserError(f"{line}: a grid needs single values; give some, or tune with hydra/sweeper=optuna")
+    if isinstance(value, RangeSweep) and (number := _count(override)) > MAX_RUNS:
+        raise UserError(f"this sweep has {number:,} runs; {MAX_RUNS:,} are the most")
+    values = _list_values(override)
+    most, times = Counter(values).most_common(1)[0]
     if times > 1:
-        raise UserError(f"{override.input_line}: {value} is given twice")
+        raise UserError(f"{line}: {most} is given twice")
     return values
 
 
-def _check_distribution(override: Override) -> str:
+def _list_values(override: Override) -> list[str]:
+    """The values of a discrete sweep, in an order that is the same at every start."""
+    value: Any = override.value()
+    is_shuffled, value.shuffle = value.shuffle, False
+    values = list(override.sweep_string_iterator())
+    if is_shuffled:
+        random.Random(override.input_line).shuffle(values)
+    return values
+
+
+def _count(override: Override) -> int:
+    """The number of values of a range, which has some."""
+    value: Any = override.value()
+    ends = (value.start, value.stop, value.step)
+    if not all(map(math.isfinite, ends)) or value.step == 0:
+        raise UserError(f"{override.input_line}: a range needs finite ends, and a step that is not 0")
+    number = math.ceil((value.stop - value.start) / value.step)
+    if number < 1:
+        raise UserError(f"{override.input_line}: the range is empty")
+    return number
+
+
+def _check_distribution(override: Override, hydra: DictConfig) -> str:
     """A trial's parameter as the text that :func:`ldg.sweeps.study.parse_distribution` understands."""
+    value: Any = override.value()
+    text = str(override.input_line).partition("=")[2]
+    is_log = "log" in getattr(value, "tags", ())
+    if is_log and not override.is_interval_sweep():
+        raise UserError(f"{override.input_line}: a log scale needs an interval, as in tag(log,interval(1e-4,1e-2))")
     if override.is_interval_sweep():
-        interval: Any = override.value()
-        if not interval.start < interval.end:
+        if not (value.start < value.end and math.isfinite(value.end - value.start)):
             raise UserError(f"{override.input_line}: the interval is empty; give the smaller end first")
-        if "log" in interval.tags and interval.start <= 0:
+        if is_log and value.start <= 0:
             raise UserError(f"{override.input_line}: a log scale begins above 0")
+    elif override.is_range_sweep():
+        if (number := _count(override)) > MAX_STEPS:
+            raise UserError(f"{override.input_line}: has {number:,} values; give an interval")
+        if value.step < 0:  # Optuna counts upwards
+            first, step = value.start + (number - 1) * value.step, -value.step
+            return f"range({first},{value.start + (1 if isinstance(value.start, int) else step / 2)},{step})"
     else:
-        _grid_values(override)
-    return str(override.input_line).partition("=")[2]
+        is_listed = not isinstance(value, Glob) and not value.shuffle
+        values = _grid_values(override, hydra)
+        return text if is_listed else ",".join(values)
+    return text
 
 
 def example_overrides(plan: Plan) -> list[list[str]]:
@@ -247,4 +315,4 @@ def _ends(key: str, text: str) -> list[str]:
     if override.is_interval_sweep():
         interval: Any = override.value()
         return [repr(interval.start), repr(interval.end)]
-    return list(override.sweep_string_iterator())
+    return _list_values(override)

@@ -3,13 +3,17 @@
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from ldg.config.overrides import quote
 from ldg.errors import UserError
 from ldg.sweeps.ledger import ENDED, Ledger
+from ldg.sweeps.parent import end_with_parent
 from ldg.sweeps.plan import Plan, make_plan
 
 
@@ -41,16 +45,37 @@ def sweep(
     if dry_run:
         _print_plan(plan)
         return 0
-    ledger = Ledger.open(plan, shlex.join(["python", "train.py", *sys.argv[1:]]))
     if plan.study is not None:
-        _check_storage(ledger)
-    ledger.mark_interrupted()
-    if jobs := _list_jobs(plan, ledger, retry):
-        with open_dict(config):
-            config.sweep_name = plan.name
-        _launch(config, context, task, jobs, ledger)
+        from ldg.sweeps.study import check_study
+
+        check_study(plan)
+    ledger = Ledger.open(plan, shlex.join(["python", "train.py", *sys.argv[1:]]))
+    with _no_remains(ledger):
+        if plan.study is not None:
+            _check_storage(ledger)
         ledger.mark_interrupted()
+        if jobs := _list_jobs(plan, ledger, retry):
+            with open_dict(config):
+                config.sweep_name = plan.name
+            try:
+                _launch(config, context, task, jobs, ledger)
+            finally:
+                ledger.mark_interrupted()
     return _conclude(ledger)
+
+
+@contextmanager
+def _no_remains(ledger: Ledger) -> Iterator[None]:
+    """Remove the folder of a sweep that is refused before a run of it was begun or submitted."""
+    try:
+        yield
+    except UserError:
+        if not ledger.read_rows() and not (ledger.folder / "jobs.csv").exists():
+            shutil.rmtree(ledger.folder)
+            with suppress(OSError):  # unless it holds other sweeps
+                ledger.folder.parent.rmdir()
+                ledger.folder.parent.parent.rmdir()
+        raise
 
 
 def _print_plan(plan: Plan) -> None:
@@ -62,41 +87,46 @@ def _print_plan(plan: Plan) -> None:
 
 
 def _check_storage(ledger: Ledger) -> None:
-    """Raise UserError before any run starts if the study's storage cannot be used; a new sweep leaves no folder."""
+    """Raise UserError before any run starts if the study's storage cannot be used."""
     from ldg.sweeps.study import Study
 
-    try:
-        Study(ledger.read_sweep(), ledger.folder)
-    except UserError:
-        if not ledger.read_rows():
-            shutil.rmtree(ledger.folder)
-        raise
+    Study(ledger.read_sweep(), ledger.folder)
 
 
-def _list_jobs(plan: Plan, ledger: Ledger, retry: bool) -> list[list[str]]:
-    """The overrides of the runs that are left."""
+def _list_jobs(plan: Plan, ledger: Ledger, retry: bool) -> dict[str, list[str]]:
+    """The overrides of the runs that are left, by their names."""
     over = [state for state in ENDED if not (retry and state == "failed")]
     done = {row["run"] for row in ledger.read_rows() if row["state"] in over}
     names = [plan.run_name(index) for index in range(len(plan.runs))]
-    jobs = [
-        [*overrides, f"run='{name}'", f"sweep_name='{plan.name}'", f"hydra.sweeper.index={index}"]
+    jobs = {
+        name: [*overrides, f"run={quote(name)}", f"sweep_name={quote(plan.name)}", f"hydra.sweeper.index={index}"]
         for index, (name, overrides) in enumerate(zip(names, plan.runs, strict=True))
         if name not in done
-    ]
+    }
     if done:
         print(f"{len(done)} of {len(names)} runs are done; {len(jobs)} to go", file=sys.stderr)
     return jobs
 
 
 def _launch(
-    config: DictConfig, context: HydraContext, task: TaskFunction, jobs: list[list[str]], ledger: Ledger
+    config: DictConfig, context: HydraContext, task: TaskFunction, jobs: dict[str, list[str]], ledger: Ledger
 ) -> None:
     from ldg.sweeps.progress import SweepProgress
 
     launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
-    with SweepProgress(ledger):
+    is_slurm = type(launcher).__name__ == "SlurmLauncher"
+    if is_slurm:
+        # Hydra's waits for results, which need accounting, and for all of them, also of a job that was cancelled
+        from ldg.sweeps import slurm
+
+        slurm.submit(launcher, jobs, ledger)
+    if config.hydra.runtime.choices["hydra/launcher"] == "joblib":
+        launcher.joblib["initializer"] = end_with_parent  # type: ignore[attr-defined]
+    with SweepProgress(ledger, list(jobs)):
+        if is_slurm:
+            return slurm.watch(ledger, list(jobs))
         try:
-            launcher.launch(jobs, initial_job_idx=0)
+            launcher.launch(list(jobs.values()), initial_job_idx=0)
         except Exception as error:
             # for example, a worker was killed; what the runs have saved is safe
             print(f"the launcher broke: {' '.join(str(error).split())[:300]}", file=sys.stderr)
@@ -109,7 +139,7 @@ def _conclude(ledger: Ledger) -> int:
     from ldg.sweeps.report.results import Results
 
     sweep, rows = ledger.read_sweep(), ledger.read_rows()
-    counts = {state: sum(row["state"] == state for row in rows) for state in (*ENDED, "interrupted")}
+    counts = {state: sum(row["state"] == state for row in rows) for state in (*ENDED, "interrupted", "running")}
     missing = sweep.runs - sum(counts.values())
     words = [f"{number} {state}" for state, number in counts.items() if number] or ["nothing ran"]
     print(f"\n{sweep.name}: {', '.join([*words, *([f'{missing} not begun'] if missing else [])])}")
@@ -118,9 +148,9 @@ def _conclude(ledger: Ledger) -> int:
         values = ", ".join(f"{key}={value}" for key, value in best.choices.items())
         print(f"best:    {results.objective} {format_cell(best.numbers[results.objective])} with {values}")
         print(f"         {best.folder}")
-    for path in write_report(ledger.folder):
+    for path in write_report(ledger.folder, is_online=True):
         print(f"report:  {path}")
-    if not (counts["failed"] or counts["interrupted"] or missing):
+    if sum(counts[state] for state in ("finished", "pruned")) == sweep.runs:
         return 0
     if failed := next((row for row in rows if row["state"] == "failed"), None):
         print(f"failed:  {failed['run']}: {failed['error']}  (the same command with --retry tries it again)")

@@ -8,6 +8,7 @@ import torch
 
 from ldg.config.compose import compose_config
 from ldg.errors import Interrupted
+from ldg.files import write_text
 from ldg.sweeps.job import run_job
 from ldg.sweeps.ledger import Ledger
 from ldg.sweeps.plan import make_plan
@@ -109,8 +110,17 @@ def test_runs_share_the_machine(ledger, launcher, threads, has_affinity, monkeyp
     else:
         monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: used[-1])
     monkeypatch.setattr(torch, "set_num_threads", used.append)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     train = Training()
     start(ledger, train, f"launcher={launcher[0]}", *launcher[1:], "trainer=gpu", index=4)
     assert used[-1] == threads and train.configs[0].trainer["devices"] == [1]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"metrics": {}}', '{"metrics": 3}'])
+def test_a_run_with_a_damaged_summary_is_trained(text, ledger):
+    write_text(ledger.folder / "000-seed1" / "summary.json", text)
+    train = Training()
+    start(ledger, train)
+    assert len(train.configs) == 1 and ledger.read_row("000-seed1")["state"] == "finished"

@@ -5,7 +5,7 @@ import pytest
 from ldg.config.check import check_config
 from ldg.config.compose import compose_config, resolve_config
 from ldg.errors import UserError
-from ldg.sweeps.command_line import check_command_line, replace_flags
+from ldg.sweeps.command_line import check_command_line, prepare_arguments
 from ldg.sweeps.plan import example_overrides, make_plan, split_overrides
 from tests.conftest import HOME
 
@@ -56,6 +56,42 @@ def test_the_name_depends_on_what_the_runs_are():
     assert make("seed=1,2", "sweep_name=mine").folder.name == "mine"
 
 
+def test_a_glob_is_the_choices_that_match():
+    models = ["conv_cvae", "hierarchical_cvae", "vanilla_cvae"]
+    assert make("model=glob(*_cvae)").parameters == {"model": models}
+    assert make("model=glob([*_cvae,judge],exclude=conv*)").parameters == {
+        "model": ["hierarchical_cvae", "judge", models[2]]
+    }
+    assert make("hydra/sweeper=optuna", "model=glob(*_cvae)").parameters == {"model": ",".join(models)}
+
+
+@pytest.mark.parametrize(
+    ("text", "counts_up"),
+    [
+        ("range(8,2,-2)", "range(4,9,2)"),
+        ("range(3,0,-1)", "range(1,4,1)"),
+        ("range(0.5,0.1,-0.25)", "range(0.25,0.625,0.25)"),
+        ("range(2,9,2)", "range(2,9,2)"),
+        ("choice(8,2)", "choice(8,2)"),
+    ],
+)
+def test_optuna_counts_upwards(text, counts_up):
+    assert make("hydra/sweeper=optuna", f"model.latent_dim={text}").parameters == {"model.latent_dim": counts_up}
+    assert make("seed=range(8,2,-2)").parameters == {"seed": ["8", "6", "4"]}  # a grid keeps Hydra's order
+
+
+def test_a_shuffled_sweep_has_the_same_order_at_every_start():
+    orders = [make(f"seed=shuffle(range({n}))").parameters["seed"] for n in (20, 20)]
+    assert orders[0] == orders[1] != sorted(orders[0], key=int) and sorted(orders[0], key=int) == list(
+        map(str, range(20))
+    )
+
+
+def test_a_sweep_file_may_choose_the_sweeper():
+    study = make("sweep=tune_conv", "hydra.sweeper.study.trials=3").study
+    assert study["trials"] == 3 and study["sampler"]["_target_"] == "optuna.samplers.TPESampler"
+
+
 def test_settings_of_the_sweep_are_not_those_of_its_runs():
     plan = make("seed=1,2", "hydra.sweeper.dry_run=true", "+hydra.sweeper.objectives.parameters=minimize")
     assert plan.runs == [["seed=1"], ["seed=2"]]
@@ -63,10 +99,11 @@ def test_settings_of_the_sweep_are_not_those_of_its_runs():
 
 def test_flags_are_short_forms_of_settings():
     line = ["-m", "seed=1,2", "--dry-run", "--retry"]
-    assert replace_flags(line) == ["-m", "seed=1,2", "hydra.sweeper.dry_run=true", "hydra.sweeper.retry=true"]
-    assert replace_flags(["seed=1"]) == ["seed=1"]
+    flags = ["hydra.sweeper.dry_run=true", "hydra.sweeper.retry=true"]
+    assert prepare_arguments(line) == ["--multirun", "seed=1,2", *flags]
+    assert prepare_arguments(["seed=1"]) == ["seed=1"]
     with pytest.raises(UserError, match="--retry goes with a sweep; add -m"):
-        replace_flags(["seed=1", "--retry"])
+        prepare_arguments(["seed=1", "--retry"])
 
 
 @pytest.mark.parametrize(("launcher", "runs"), {"joblib": 2, "local": 1, "slurm": 1, "slurm_local": None}.items())
@@ -103,6 +140,21 @@ def test_what_a_sweep_is_does_not_depend_on_where_it_runs():
         (["model=conv_cvae,cnn"], "model=cnn: no such choice"),
         (["hydra.verbose=true,false"], "Hydra's own settings cannot be swept"),
         (["sweep=latent"], "sweep=latent: no such choice, did you mean latent_beta?"),
+        (["model=glob(x*)"], "model=glob(x*): no choice of model matches"),
+        (["seed=range(1,5,0)"], "a step that is not 0"),
+        (["seed=range(5,1)"], "the range is empty"),
+        (["optimizer.lr=range(0.1,inf)"], "a range needs finite ends"),
+        (["hydra/sweeper=optuna", "seed=range(1000000)"], "has 1,000,000 values; give an interval"),
+        (["hydra/sweeper=optuna", "optimizer.lr=interval(0.1,inf)"], "the interval is empty"),
+        (["hydra/sweeper=optuna", "seed=tag(log,range(1,3))"], "a log scale needs an interval"),
+        (["hydra/sweeper=optuna", "seed=1,2", "hydra.sweeper.study.trials=0"], "should be greater than 0"),
+        (["hydra/sweeper=optuna", "seed=1,2", "hydra.sweeper.study.max_failures=-1"], "should be greater than 0"),
+        (["hydra/sweeper=optuna", "seed=1,2", "hydra.sweeper.study.sampler=TPE"], "should be a dictionary"),
+        (["hydra/sweeper=optuna", "seed=1,2", "+hydra.sweeper.study.sampler.x=1"], "TPESampler has no such argument"),
+        (["hydra/sweeper=optuna", "seed=1,2", "hydra.sweeper.objectives=null"], "should be KEY: VALUE pairs"),
+        (["hydra/sweeper=basic", "seed=1,2"], "hydra/sweeper is grid or optuna"),
+        (["seed=1,2", "launcher=joblib", "launcher.n_jobs=0"], "launcher.n_jobs=0: should be a number of runs"),
+        (["seed=1,2", "hydra.sweep.dir=/x"], "hydra.sweep.dir=/x: ldg does not use it"),
         (["seed=1,2", "trainer=ddp", "trainer.devices=2"], "its processes would each repeat the whole sweep"),
     ],
 )

@@ -1,13 +1,17 @@
 """Optuna's side of a sweep, compared with Optuna's study."""
 
+import sys
+
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from ldg.config.compose import compose_config
 from ldg.errors import UserError
 from ldg.sweeps.ledger import Sweep
-from ldg.sweeps.study import Study, parse_distribution
+from ldg.sweeps.plan import make_plan, split_overrides
+from ldg.sweeps.study import Study, check_study, make_sampler, parse_distribution
 
 SPACE = {"optimizer.lr": "tag(log,interval(1e-4,1e-1))", "model.latent_dim": "range(2,9,2)", "model": "a,b"}
 
@@ -86,6 +90,61 @@ def test_the_same_seed_gives_the_same_trials(tmp_path):
     assert [trial.params for trial in first.trials] == [trial.params for trial in second.trials]
 
 
+def test_the_seeds_of_samplers_in_samplers_differ_too():
+    inner = {"_target_": "optuna.samplers.RandomSampler", "seed": 2**32 - 1}
+    fixed = {"_target_": "optuna.samplers.PartialFixedSampler", "fixed_params": {}, "base_sampler": inner}
+    grid = {"_target_": "optuna.samplers.QMCSampler", "seed": 0, "independent_sampler": inner}
+    distribution = FloatDistribution(0, 1)
+    for settings in (fixed, grid):
+        studies = [optuna.create_study(sampler=make_sampler(settings, number)) for number in (0, 1, 2)]
+        drawn = [study.sampler.sample_independent(study, study.ask(), "x", distribution) for study in studies]
+        assert len(set(drawn)) == 3
+    assert {make_sampler(grid, number)._seed for number in (0, 1, 2)} == {0}
+
+
+def test_a_trial_that_was_killed_between_two_values_draws_the_rest_as_if_it_was_not(tmp_path):
+    whole = run(tmp_path, [1.0, 2.0]).trials[1].params
+    folder = tmp_path / "killed"
+    run(folder, [1.0])
+    study = Study(sweep(), folder, 1)
+    new = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs={"owner": "x/1"})
+    study.storage.create_new_trial(study.storage.get_study_id_from_name("one"), new)
+    assert study.begin_trial().trial.params == whole
+    run(tmp_path / "half", [1.0])
+    study = Study(sweep(), tmp_path / "half", 1)
+    trial = study.storage.create_new_trial(study.storage.get_study_id_from_name("one"), new)
+    key = "optimizer.lr"
+    study.storage.set_trial_param(trial, key, whole[key], study.space[key])
+    assert study.begin_trial().trial.params == whole
+
+
+CHECKS = {
+    "+hydra.sweeper.study.heartbeat=60": "study.heartbeat: study_settings has no such argument; it takes trials,",
+    "hydra.sweeper.study.trials=0": "hydra.sweeper.study.trials=0: should be greater than 0",
+    "hydra.sweeper.study=3": "hydra.sweeper.study=3: should be the settings of a study",
+    "hydra.sweeper.objectives=val/elbo": "hydra.sweeper.objectives=val/elbo: should be KEY: VALUE pairs",
+    "hydra.sweeper.study.sampler=TPE": 'hydra.sweeper.study.sampler="TPE": should be',
+    "hydra.sweeper.study.sampler._target_=optuna.samplers.None_": "there is no optuna.samplers.None_",
+    "hydra.sweeper.study.sampler._target_=optuna.samplers.GridSampler": "sampler.search_space: GridSampler needs it",
+    "hydra.sweeper.study.sampler._target_=optuna.samplers.BruteForceSampler": "study: FloatDistribution.step must be",
+    "hydra.sweeper.study.sampler._target_=optuna.pruners.NopPruner": "sampler.seed: NopPruner has no such argument",
+    "hydra.sweeper.study.sampler.seed=-1": "hydra.sweeper.study.sampler: Seed must be between 0 and 2**32 - 1",
+    "hydra.sweeper.study.pruner.n_startup_trials=-1": "hydra.sweeper.study.pruner: Number of startup trials cannot be",
+    "~hydra.sweeper.study.pruner._target_": "n_warmup_steps': 1}: should be a constructor call, or null",
+    "optimizer.lr=interval(1,inf)": "optimizer.lr=interval(1,inf): the interval is empty",
+}
+
+
+@pytest.mark.parametrize(("override", "message"), CHECKS.items())
+def test_what_optuna_refuses_is_said_before_a_sweep_starts(override, message):
+    line = ["hydra/sweeper=optuna", override]
+    line += [] if override.startswith("optimizer") else ["optimizer.lr=interval(0.1,0.2)"]
+    fixed, _ = split_overrides(line)
+    with pytest.raises(UserError) as error:
+        check_study(make_plan(compose_config(fixed), line))
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
 def test_an_interrupted_trial_goes_on_with_its_values(tmp_path):
     first, again, other = (Study(sweep(), tmp_path, index).begin_trial() for index in (3, 3, 4))
     assert again.trial.number == first.trial.number and again.overrides == first.overrides
@@ -122,11 +181,35 @@ def test_a_space_that_changed_is_refused(tmp_path):
         Study(sweep(parameters=SPACE | {"model": "a,b,c"}), tmp_path)
 
 
-@pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all/study.db", "postgresql://nobody@127.0.0.1:1/x", "what"])
+@pytest.mark.parametrize(
+    "url", ["sqlite:////nowhere/at/all/study.db", "postgresql://nobody@127.0.0.1:1/x", "what", "redis://h/0", "a.log"]
+)
 def test_a_storage_that_cannot_be_reached_is_named(tmp_path, url):
     with pytest.raises(UserError) as error:
         Study(sweep(storage=url), tmp_path)
     assert url in str(error.value) and "cannot be used" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql+pymysql://u:hunter2@h/x", "needs the package pymysql: pip install pymysql"),
+        ("mysql://u:hunter2@h/x", "needs the package MySQLdb: pip install mysqlclient (or pip install pymysql,"),
+        ("postgresql+psycopg2://u:hunter2@h/x", "needs the package psycopg2: pip install psycopg2"),
+        ("postgresql://u:hunter2@h:port/x", "should be a URL as in postgresql://user@host/database"),
+        ("postgresql://u@127.0.0.1:1/x?password=hunter2", "onnection refused"),
+    ],
+)
+def test_a_storage_says_what_is_missing_and_no_password(tmp_path, url, message):
+    with pytest.raises(UserError) as error:
+        Study(sweep(storage=url), tmp_path)
+    assert message in str(error.value) and "hunter2" not in str(error.value)
+
+
+def test_the_driver_of_postgresql_is_an_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(UserError, match=r'cannot be used: .*pip install "ldg\[postgresql\]"'):
+        Study(sweep(storage="postgresql://u@h/x"), tmp_path)
 
 
 class Trainer:

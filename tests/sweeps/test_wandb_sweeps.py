@@ -13,8 +13,9 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 from wandb.sdk.lib.config_util import save_config_file_from_dict
 
 from ldg.config.compose import compose_config, replace_folder, resolve_config
+from ldg.config.overrides import parse_overrides
 from ldg.sweeps.command_line import check_command_line
-from ldg.sweeps.plan import make_plan, parse_overrides
+from ldg.sweeps.plan import make_plan
 from tests.conftest import HOME
 from tests.runs import STROKES, configured
 from tests.training.test_wandb import inspect

@@ -3,6 +3,7 @@
 import io
 import itertools
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +42,9 @@ class Panel:
 def encode_png(figure: Figure) -> bytes:
     """A figure as PNG of few colours."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=150, format="png")
+    with warnings.catch_warnings():  # a name may have characters that the font lacks, or leave no room
+        warnings.simplefilter("ignore")
+        figure.savefig(buffer, dpi=150, format="png")
     small = io.BytesIO()
     with Image.open(buffer) as picture:
         picture.convert("RGB").quantize(192).save(small, "PNG", optimize=True)
@@ -167,7 +170,7 @@ def _draw_effect(results: Results, metric: str, key: str) -> Figure | None:
         assert results.best is not None
         axes.scatter(scale.position(results.best.choices[key]), results.best.numbers[metric], color=BEST, zorder=3)
     scale.apply(axes)
-    axes.set(xlabel=key, ylabel=metric, ylim=limits([run.numbers[metric] for run in runs]))
+    axes.set(xlabel=_escape(key), ylabel=_escape(metric), ylim=limits([run.numbers[metric] for run in runs]))
     axes.grid(alpha=0.3)
     return figure
 
@@ -200,7 +203,7 @@ def draw_parallel(results: Results) -> list[Panel]:
         _draw_axis(axes, x, [(scale.fraction(value), _tick_label(value)) for value in values])
     for x, (low, high) in enumerate(spans.values(), start=len(scales)):
         _draw_axis(axes, x, [(i / 4, format_cell(low + i / 4 * (high - low))) for i in range(5)])
-    axes.set_xticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), map(_escape, names))
     axes.tick_params(length=0)
     axes.set(yticks=[], ylim=(-0.03, 1.03), xlim=(-0.2, len(names) - 0.4))
     return [Panel("All choices together (red: the best)", encode_png(figure))]
@@ -248,7 +251,7 @@ def _draw_heat_map(results: Results, row: str, column: str, metric: str, means: 
     axes.set_yticks(range(len(rows)), map(_tick_label, rows))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set(xlabel=column, ylabel=row)
+    axes.set(xlabel=_escape(column), ylabel=_escape(row))
     return figure
 
 
@@ -274,7 +277,7 @@ def _draw_curves(
         width = 2.4 if run is results.best else 1.4
         axes.plot(*lines[run.name], linewidth=width, marker=".", label=_caption(results, run, metric), **style)
     values = [value for run in runs for value in lines[run.name][1]]
-    axes.set(xlabel="epoch", ylabel=metric, ylim=limits(values))
+    axes.set(xlabel="epoch", ylabel=_escape(metric), ylim=limits(values))
     axes.grid(alpha=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if pair:
@@ -341,7 +344,13 @@ def _draw_legend_of_pair(axes: Axes, results: Results, pair: tuple[str, str]) ->
         ]
         names = [_tick_label(value) for value in results.values(key)]
         legend = axes.legend(
-            lines, names, title=key, frameon=False, loc="upper left", bbox_to_anchor=(1.01, top), alignment="left"
+            lines,
+            names,
+            title=_escape(key),
+            frameon=False,
+            loc="upper left",
+            bbox_to_anchor=(1.01, top),
+            alignment="left",
         )
         if key == colour:
             axes.add_artist(legend)
@@ -371,7 +380,7 @@ def draw_fronts(results: Results) -> list[Panel]:
             side = "right" if run.numbers[x] > sum(axes.get_xlim()) / 2 else "left"
             point, shift = (run.numbers[x], run.numbers[y]), (-6 if side == "right" else 6, 4)
             axes.annotate(name, point, shift, textcoords="offset points", fontsize=8, ha=side)
-        axes.set(xlabel=f"{x} ({results.objectives[x]})", ylabel=f"{y} ({results.objectives[y]})")
+        axes.set(xlabel=_escape(f"{x} ({results.objectives[x]})"), ylabel=_escape(f"{y} ({results.objectives[y]})"))
         axes.grid(alpha=0.3)
         axes.margins(0.12)
         panels.append(Panel(f"{y} against {x} (red: the Pareto front)", encode_png(figure)))

@@ -20,11 +20,12 @@ DENSITY = 1.75  # of the plots' pixels
 LARGE = 1000  # pixels, from which on a plot is not made to fit a narrow screen
 
 
-def render_page(results: Results) -> str:
+def render_page(results: Results, is_online: bool = False) -> str:
     """The report as a page.
 
     Args:
         results: of the sweep
+        is_online: whether a database that the sweep's file names may be contacted
 
     Returns:
         A whole HTML file.
@@ -39,7 +40,7 @@ def render_page(results: Results) -> str:
             figures.draw_fronts(results),
         ),
         ("Learning curves", "The best run has the thick line.", figures.draw_curves(results)),
-        ("Optuna", "", draw_study(results)),
+        ("Optuna", "", draw_study(results, is_online)),
     ]
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=_escape(f"{results.sweep.name}: {results.status}"),

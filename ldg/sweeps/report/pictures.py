@@ -11,6 +11,7 @@ from ldg.figures.picture import list_pictures
 from ldg.sweeps.report.formats import shorten
 from ldg.sweeps.report.results import MAX_TICKS, Results, Run
 
+MAX_PIXELS = 32_000_000  # of a picture that is shown; galleries have a tenth of that
 MAX_RUNS = 60  # whose pictures are shown, so that the page does not grow without bounds
 
 
@@ -78,9 +79,7 @@ def _order(run: Run, keys: Sequence[str], values: dict[str, list[str]]) -> list[
 
 def _files(run: Run, kind: str) -> list[Path]:
     """The files of a kind of picture, the latest first."""
-    gallery = run.folder / "gallery"
-    latest = gallery / f"{kind}.png"
-    return [*([latest] if latest.exists() else []), *sorted(gallery.glob(f"epoch_*/{kind}.png"), reverse=True)]
+    return [*run.files(f"gallery/{kind}.png"), *run.files(f"gallery/epoch_*/{kind}.png")]
 
 
 def read_picture(run: Run, kind: str, width: int) -> tuple[Path, bytes] | None:
@@ -96,9 +95,11 @@ def read_picture(run: Run, kind: str, width: int) -> tuple[Path, bytes] | None:
     """
     for file in _files(run, kind):
         try:
-            with Image.open(file) as opened:
+            with Image.open(file, formats=["PNG"]) as opened:
+                if opened.width * opened.height > MAX_PIXELS:
+                    continue
                 picture = opened.convert("RGB")
-        except (OSError, SyntaxError):  # half-written
+        except Exception:  # whatever Pillow raises for a file that is half-written or was never a picture
             continue
         return file, shrink(picture, width)
     return None

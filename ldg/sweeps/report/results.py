@@ -1,5 +1,6 @@
 """The results of a sweep so far, read from its folder, of which some files may be missing yet."""
 
+import csv
 import itertools
 import math
 from collections import Counter
@@ -30,6 +31,7 @@ class Run:
         wandb: id of the W&B run, or empty
         error: of a failed run, in one line
         folder: of the run
+        home: of the sweep; nothing outside of it is read
     """
 
     name: str
@@ -39,13 +41,19 @@ class Run:
     wandb: str
     error: str
     folder: Path
+    home: Path
 
     @cached_property
     def _epochs(self) -> list[dict[str, str]]:
         try:
-            return read_csv(self.folder / "metrics.csv")
-        except FileNotFoundError:
+            return read_csv(*self.files("metrics.csv"))
+        except (TypeError, OSError, ValueError, csv.Error):  # none, half of one
             return []
+
+    def files(self, pattern: str) -> list[Path]:
+        """The files of the run by a pattern, the last name first, without links to what is outside of the sweep."""
+        files = sorted(self.folder.glob(pattern), reverse=True)
+        return [file for file in files if file.is_file() and Ledger(self.home).contains(file)]
 
     def curve(self, metric: str) -> tuple[list[float], list[float]]:
         """A metric over the epochs.
@@ -56,7 +64,10 @@ class Run:
         Returns:
             Epochs and values, where they are finite.
         """
-        points = zip(*select_curve(self._epochs, metric), strict=True)
+        try:
+            points = list(zip(*select_curve(self._epochs, metric), strict=True))
+        except (TypeError, ValueError):  # no numbers
+            return [], []
         finite = [(epoch, value) for epoch, value in points if math.isfinite(value)]
         return [epoch for epoch, _ in finite], [value for _, value in finite]
 
@@ -88,7 +99,16 @@ class Results:
         cells = {key: parse_number(text) for key, text in row.items() if key not in OTHER and key not in choices}
         numbers = {key: value for key, value in cells.items() if value is not None}
         name, state = row["run"], row.get("state") or "–"
-        return Run(name, state, choices, numbers, row.get("wandb") or "", row.get("error") or "", self.folder / name)
+        return Run(
+            name,
+            state,
+            choices,
+            numbers,
+            row.get("wandb") or "",
+            row.get("error") or "",
+            self.folder / name,
+            self.folder,
+        )
 
     def _rank(self, run: Run) -> tuple[int, float]:
         if run.state == "finished" and self.objective in run.numbers:

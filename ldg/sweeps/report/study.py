@@ -5,21 +5,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ldg.config.secrets import reveal, without_password
+from ldg.sweeps.ledger import Ledger
 from ldg.sweeps.report.figures import Panel, encode_png
 from ldg.sweeps.report.results import Results
 
 
-def draw_study(results: Results) -> list[Panel]:
+def draw_study(results: Results, is_online: bool = False) -> list[Panel]:
     """Draw the history and the importances of each objective, and the Pareto front of several.
 
     Args:
         results: of the sweep
+        is_online: whether a database that the sweep's file names may be contacted
 
     Returns:
         The plots, or the reasons why they cannot be drawn; empty if the sweep is no study.
     """
     if results.sweep.kind != "optuna":
         return []
+    if results.sweep.storage and not is_online:
+        where = without_password(results.sweep.storage)
+        return [Panel("Optuna", None, f"The study is in {where}; python -m ldg.sweeps FOLDER --online reads it.")]
     with _quiet_plots() as plots:
         try:
             study = _load_study(results)
@@ -62,13 +68,15 @@ def _quiet_plots() -> Iterator[Any]:
 def _load_study(results: Results) -> Any:
     import optuna
 
+    from ldg.sweeps.study import file_url, open_storage
+
     url = results.sweep.storage
     if not url:
         file = results.folder / "study.db"
-        if not file.exists():  # opening it would make it
+        if not (file.is_file() and Ledger(results.folder).contains(file)):
             raise FileNotFoundError(f"{file.name} is not there")
-        url = f"sqlite:///{file}"
-    return optuna.load_study(study_name=results.sweep.name, storage=url)
+        url = file_url(file, "ro")
+    return optuna.load_study(study_name=results.sweep.name, storage=open_storage(reveal(url)))
 
 
 def _draw_panel(title: str, plot: Callable[..., Any], study: Any, options: dict[str, Any]) -> Panel:
