@@ -55,8 +55,8 @@ def loss_of_older_systems(elbo: float, config: dict[str, Any]) -> float | None:
 def table_line(folder: Path, pictures: Path | None) -> str:
     if missing := [name for name in ("config.yaml", "summary.json", "scorecard.json") if not (folder / name).exists()]:
         raise UserError(f"{folder}: no {missing[0]}; train the run to its end, then python evaluate.py {folder}")
-    config = yaml.safe_load((folder / "config.yaml").read_text())
-    summary = json.loads((folder / "summary.json").read_text())
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     card = scorecard.read_scorecard(folder / "scorecard.json")
     values = card.values
     name, elbo, precision = config["name"], values["elbo"].value, config["trainer"]["precision"]

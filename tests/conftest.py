@@ -31,5 +31,6 @@ def private_folders(tmp_path_factory):
     shared = Path(os.environ.get("LDG_TEST_CACHE", base / "ldg"))
     os.environ["LDG_CACHE"] = str(shared)
     os.environ["WANDB_MODE"] = "offline"
+    os.environ.pop("UV", None)  # printed commands begin with python, however the tests were started
     for name in ("CACHE", "DATA", "CONFIG", "ARTIFACT"):
         os.environ[f"WANDB_{name}_DIR"] = str(base / f"wandb-{name.lower()}")

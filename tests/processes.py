@@ -12,7 +12,7 @@ import time
 from tests.conftest import HOME
 
 FORKING = """
-import json, os, runpy, sys
+import json, os, resource, runpy, signal, sys
 import matplotlib.figure, optuna, pytorch_lightning, torch, wandb
 import evaluate, generate, train
 import ldg.data.module, ldg.evaluation.report, ldg.sweeps.job, ldg.sweeps.report, ldg.training.run
@@ -24,6 +24,10 @@ for line in sys.stdin:
         status = 0
         try:
             os.chdir(order["folder"])
+            signal.alarm(order["limit"])
+            if order["memory"]:
+                pages = int(open("/proc/self/statm").read().split()[0])
+                resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + order["memory"],) * 2)
             os.environ.update(order["environment"])
             for number, file in enumerate([os.devnull, *order["files"]]):
                 os.dup2(os.open(file, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
@@ -52,7 +56,7 @@ def start(folder, *arguments, script="train.py", **environment):
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
 
 
@@ -60,17 +64,19 @@ def start(folder, *arguments, script="train.py", **environment):
 def _forking(pid):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     environment = os.environ | {"PYTHONPATH": str(HOME)}
-    return subprocess.Popen([sys.executable, "-c", FORKING], text=True, env=environment, **pipes)
+    return subprocess.Popen([sys.executable, "-c", FORKING], encoding="utf-8", env=environment, **pipes)
 
 
-def call(folder, *arguments, script="train.py", kill_after=None, stop_when=None, **environment):
+def call(folder, *arguments, script="train.py", kill_after=None, stop_when=None, limit=0, memory=0, **environment):
     """Exit status, stdout and stderr of the script in a child of a process that has imported what takes seconds.
 
-    It is killed ``kill_after`` so many seconds, or stopped as by Ctrl-C as soon as ``stop_when()``.
+    It is killed ``kill_after`` so many seconds, or stopped as by Ctrl-C as soon as ``stop_when()``. After ``limit``
+    seconds SIGALRM ends it; ``memory`` is what it may have beyond the process it is forked from, in bytes.
     """
     forking = _forking(os.getpid())  # one for each process of tests
     out, err = (folder.parent / f"{folder.name}.{stream}" for stream in ("stdout", "stderr"))
     order = {"folder": str(folder), "environment": environment, "files": [str(out), str(err)]}
+    order |= {"limit": limit, "memory": memory}
     print(json.dumps(order | {"line": [str(HOME / script), *arguments]}), file=forking.stdin, flush=True)
     child = int(forking.stdout.readline())
     if kill_after is not None:
@@ -80,7 +86,7 @@ def call(folder, *arguments, script="train.py", kill_after=None, stop_when=None,
     if stop_when is not None:
         deadline = time.monotonic() + 120
         while not stop_when():
-            assert time.monotonic() < deadline, err.read_text()
+            assert time.monotonic() < deadline, err.read_text(encoding="utf-8")
             time.sleep(0.005)
         os.kill(child, signal.SIGINT)
-    return int(forking.stdout.readline()), out.read_text(), err.read_text()
+    return int(forking.stdout.readline()), out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")

@@ -44,7 +44,7 @@ def resume(path, *overrides):
 
 
 def rows(folder):
-    with (folder / "metrics.csv").open(newline="") as file:
+    with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

@@ -112,7 +112,7 @@ def epoch(root: str, cache: str) -> None:
         for x, _ in part
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # KB on Linux
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
     anonymous = int(lines["RssAnon"].split()[0]) / 1e6
     print(f"{count:,} images, decoded in {decoded:.1f} s; peak resident {peak:.2f} GB, torch and Lightning included")
     print(f"at the end {anonymous:.2f} GB are not mapped from files; what is mapped can be reclaimed on demand")

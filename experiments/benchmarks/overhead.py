@@ -36,7 +36,7 @@ from ldg.config.run_config import RunConfig  # noqa: E402
 from ldg.training.console import silence_libraries  # noqa: E402
 from ldg.training.module import make_module  # noqa: E402
 from ldg.training.run import make_data  # noqa: E402
-from ldg.training.trainer import make_callbacks, make_trainer  # noqa: E402
+from ldg.training.trainer import add_loggers, make_callbacks, make_trainer  # noqa: E402
 
 WARMUP = 10
 
@@ -86,11 +86,10 @@ def ldg(overrides: list[str], data: Any, steps: int) -> float:
         config.callbacks = {"checkpoint": config.callbacks["checkpoint"]}
         module = make_module(config, data.classes)
         clock = Clock(steps)
-        loggers = list(instantiate(config.logger).values())
-        trainer = make_trainer(
-            config, module, loggers, make_callbacks(config, module, [Progress(), SaveOnSignal(Path(folder)), clock])
-        )
-        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+        callbacks = make_callbacks(config, module, [Progress(), SaveOnSignal(Path(folder)), clock])
+        trainer = make_trainer(config, callbacks)
+        add_loggers(trainer, list(instantiate(config.logger).values()), config, module)
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stderr(nowhere):
             trainer.fit(module, build(config.data))
         return clock.seconds
 
@@ -142,7 +141,7 @@ def usual(overrides: list[str], data: Any, steps: int) -> float:
             enable_model_summary=False,
         )
         with (
-            Path(os.devnull).open("w") as nowhere,
+            Path(os.devnull).open("w", encoding="utf-8") as nowhere,
             contextlib.redirect_stdout(nowhere),
             contextlib.redirect_stderr(nowhere),
         ):
