@@ -24,8 +24,8 @@ for line in sys.stdin:
         status = 0
         try:
             os.chdir(order["folder"])
-            signal.alarm(order["limit"])
-            if order["memory"]:
+            signal.alarm(order.get("limit", 0))
+            if order.get("memory"):
                 pages = int(open("/proc/self/statm").read().split()[0])
                 resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + order["memory"],) * 2)
             os.environ.update(order["environment"])
