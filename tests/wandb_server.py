@@ -16,6 +16,13 @@ ANSWERS = {  # status, body
 }
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """W&B's service closes connections as it likes, which is no error."""
+
+    def handle_error(self, request, client_address):
+        """Say nothing."""
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """Answers as its server's ``mode`` says: one of ANSWERS, ``hang``, ``redirect`` or ``works``."""
 
@@ -68,7 +75,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def serving(mode, handler=Handler):
     """A server whose ``mode`` may be changed while it runs; ``requests`` is what it was sent, ``url`` its address."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = Server(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     server.mode, server.requests, server.over = mode, [], threading.Event()
     server.url = f"http://127.0.0.1:{server.server_port}"

@@ -13,6 +13,14 @@ from ldg.errors import Interrupted
 OTHERS = [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
 
 
+@pytest.fixture(autouse=True)
+def heeded():
+    """The tests may have been started by nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def trainer(tmp_path):
     (tmp_path / "checkpoints").mkdir()

@@ -19,7 +19,7 @@ from tests.conftest import HOME
 from tests.processes import call
 from tests.runs import TINY, rows, weights
 
-LINE = [*TINY, "trainer.max_epochs=20"]
+LINE = [*TINY, "trainer.max_epochs=80"]
 SLURM = ["launcher=slurm", "launcher.cpus=1", "launcher.memory_gb=1", "launcher.n_jobs=1"]
 
 
