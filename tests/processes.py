@@ -67,11 +67,21 @@ def _forking(pid):
     return subprocess.Popen([sys.executable, "-c", FORKING], encoding="utf-8", env=environment, **pipes)
 
 
-def call(folder, *arguments, script="train.py", kill_after=None, stop_when=None, limit=0, memory=0, **environment):
+def call(
+    folder,
+    *arguments,
+    script="train.py",
+    kill_after=None,
+    stop_when=None,
+    signum=signal.SIGINT,
+    limit=0,
+    memory=0,
+    **environment,
+):
     """Exit status, stdout and stderr of the script in a child of a process that has imported what takes seconds.
 
-    It is killed ``kill_after`` so many seconds, or stopped as by Ctrl-C as soon as ``stop_when()``. After ``limit``
-    seconds SIGALRM ends it; ``memory`` is what it may have beyond the process it is forked from, in bytes.
+    It is killed ``kill_after`` so many seconds, or gets ``signum`` as soon as ``stop_when()``. After ``limit`` seconds
+    SIGALRM ends it; ``memory`` is what it may have beyond the process it is forked from, in bytes.
     """
     forking = _forking(os.getpid())  # one for each process of tests
     out, err = (folder.parent / f"{folder.name}.{stream}" for stream in ("stdout", "stderr"))
@@ -88,5 +98,5 @@ def call(folder, *arguments, script="train.py", kill_after=None, stop_when=None,
         while not stop_when():
             assert time.monotonic() < deadline, err.read_text(encoding="utf-8")
             time.sleep(0.005)
-        os.kill(child, signal.SIGINT)
+        os.kill(child, signum)
     return int(forking.stdout.readline()), out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")

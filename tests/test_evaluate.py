@@ -150,6 +150,7 @@ def test_bad_input_is_an_error_of_one_line(runs, evaluated, arguments, message):
     assert {path: path.stat().st_mtime_ns for path in runs.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_training_can_end_with_a_scorecard_in_the_dashboard(tmp_path):
     line = [*TINY[:-3], "trainer.max_epochs=1", "trainer=cpu", "callbacks.gallery=null", "evaluate=true"]
     status, _, err = call(tmp_path, *line, "logger=wandb")

@@ -134,6 +134,7 @@ def test_report_command(command, tmp_path, monkeypatch):
     assert "outputs/sweeps/latent_beta/report.html" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", EVALUATE, ids=" ".join)
 def test_evaluate_command(command, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
@@ -272,6 +273,7 @@ def test_the_tutorial_adds_one_file_and_one_yaml_for_each_thing():
     assert paths and not [path for path in paths if (HOME / path).exists()]
 
 
+@pytest.mark.slow
 def test_the_tutorial(tmp_path):
     project = Project(tmp_path / "project")
     for path, content in added_files():

@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from ldg.models.vae import VAE
 
 ACCURACY = 0.5  # of the width of a text that is not drawn yet: characters differ
+DEFAULTS = {"style": "shared", "layout": "baseline", "seed": 0}
 # options that mean something only beside another
 NEEDS = {"frames": "to", "judge": "steps"}
+WRITING = ("style", "layout", "threshold", "width")  # what is not of a text has no use for them
 EXCLUDES = {
-    "interpolate": ("text", "to", "rows", "columns", "judge", "mix"),
+    "interpolate": ("text", "to", "rows", "columns", "judge", "mix", "seed", "temperature", *WRITING),
     "to": ("rows", "columns", "steps", "along"),
     "steps": ("rows", "columns", "mix"),
     "along": ("rows", "columns"),
@@ -62,10 +64,9 @@ def _make_parser() -> Parser:
     add(
         "--style",
         choices=("shared", "word", "varied"),
-        default="shared",
         help="one latent per text, per word or per glyph (default: shared)",
     )
-    add("--seed", type=number(int, 0, 2**63 - 2), default=0, help="each number is another style (default: 0)")
+    add("--seed", type=number(int, 0, 2**63 - 2), help="each number is another style (default: 0)")
     add(
         "--temperature",
         type=number(float, 0, 10),
@@ -74,7 +75,7 @@ def _make_parser() -> Parser:
     )
 
     add = parser.add_argument_group("page").add_argument
-    add("--layout", choices=("baseline", "tiles"), default="baseline", help="set as type, or whole images side by side")
+    add("--layout", choices=("baseline", "tiles"), help="set as type (baseline, the default), or whole images side by side (tiles)")
     add("-t", "--threshold", type=number(float, 0, 1), metavar="T", help="black or white only; lower is bolder")
     add("--scale", type=number(int, 1, 50), help="enlargement; capitals are 20 times as many pixels tall (default: 5)")
     add("--width", type=number(int, 0), help="characters (60) or pictures (8) in a line; 0: no wrapping")
@@ -135,6 +136,12 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
             raise UserError("--steps goes with --interpolate, or with a blend: 'a+b'")
     if args.text is None and args.interpolate is None and args.rows is None and args.columns is None:
         raise UserError('nothing to write: give a text, as in: python generate.py "Hello World"')
+    unused = [option for option in WRITING if getattr(args, option) is not None]
+    if args.text is None and unused:
+        raise UserError(f"--{unused[0]} goes with a text")
+    for option, default in DEFAULTS.items():
+        if getattr(args, option) is None:
+            setattr(args, option, default)
     for name, what in (("text", "text"), ("to", "text after --to")):
         value = getattr(args, name)
         if value is not None:

@@ -1,5 +1,6 @@
 """Hydra's source of YAML files, which names the file and line of what is wrong in one of them."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from ldg.errors import UserError
 
 # groups whose files set keys of the whole config
 GLOBAL_GROUPS = ("experiment", "debug", "launcher", "sweep")
+# files that were read, by path, time and size: a sweep composes hundreds of configs of the same ones
+_loaded: dict[tuple[str, int, int], ConfigResult] = {}
+MAX_NODES = 100_000  # of a file whose aliases are written out
 MAX_BYTES = 2**20  # of a file; PyYAML reads less than a megabyte in a second
 
 
@@ -42,8 +46,13 @@ class FileConfigSource(file_config_source.FileConfigSource):
         """
         path = Path(self.path) / self._normalize_file_name(config_path)
         try:
-            if path.stat().st_size > MAX_BYTES:
+            status = path.stat()
+            version = (str(path), status.st_mtime_ns, status.st_size)
+            if version in _loaded:
+                return deepcopy(_loaded[version])
+            if status.st_size > MAX_BYTES:
                 raise UserError(f"{path}: too large for a config; a file has at most 1 MB")
+            _refuse_endless(path)
             result = super().load_config(config_path)
         except yaml.MarkedYAMLError as error:
             mark, began = error.problem_mark or error.context_mark, error.context_mark
@@ -64,7 +73,26 @@ class FileConfigSource(file_config_source.FileConfigSource):
             raise UserError(f"{path}: defaults should be a list, each entry a file or one GROUP: CHOICE")
         if config_path.lstrip("/").split("/")[0] in GLOBAL_GROUPS:
             _check_package(path, result.header["package"])
+        _loaded[version] = deepcopy(result)
         return result
+
+
+def _refuse_endless(path: Path) -> None:
+    """Raise ValueError for a file whose aliases, written out, have more nodes than any config."""
+    text = path.read_text(encoding="utf-8")
+    if "*" not in text:
+        return
+    sizes: dict[int, int] = {}  # of a node that an alias repeats once
+
+    def size(node: yaml.Node) -> int:
+        if id(node) not in sizes:
+            children = node.value if isinstance(node, yaml.CollectionNode) else []
+            pairs = [part for child in children for part in (child if isinstance(child, tuple) else [child])]
+            sizes[id(node)] = 1 + sum(map(size, pairs))
+        return sizes[id(node)]
+
+    if (root := yaml.compose(text, yaml.SafeLoader)) is not None and size(root) > MAX_NODES:
+        raise ValueError(f"its aliases stand for more than {MAX_NODES} values; write out those that are needed")
 
 
 def _is_default(entry: Any) -> bool:

@@ -54,7 +54,11 @@ def sweep(
         if plan.study is not None:
             _check_storage(ledger)
         ledger.mark_interrupted()
-        if jobs := _list_jobs(plan, ledger, retry):
+        if retry:
+            for row in ledger.read_rows():
+                if row["state"] == "failed":  # it counts as a failure no longer
+                    ledger.write_row(row["run"], "interrupted")
+        if jobs := _list_jobs(plan, ledger):
             with open_dict(config):
                 config.sweep_name = plan.name
             try:
@@ -93,10 +97,9 @@ def _check_storage(ledger: Ledger) -> None:
     Study(ledger.read_sweep(), ledger.folder)
 
 
-def _list_jobs(plan: Plan, ledger: Ledger, retry: bool) -> dict[str, list[str]]:
+def _list_jobs(plan: Plan, ledger: Ledger) -> dict[str, list[str]]:
     """The overrides of the runs that are left, by their names."""
-    over = [state for state in ENDED if not (retry and state == "failed")]
-    done = {row["run"] for row in ledger.read_rows() if row["state"] in over}
+    done = {row["run"] for row in ledger.read_rows() if row["state"] in ENDED}
     names = [plan.run_name(index) for index in range(len(plan.runs))]
     jobs = {
         name: [*overrides, f"run={quote(name)}", f"sweep_name={quote(plan.name)}", f"hydra.sweeper.index={index}"]

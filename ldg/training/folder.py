@@ -18,6 +18,7 @@ from ldg.config.run_config import RunConfig
 from ldg.config.secrets import mask
 from ldg.errors import Interrupted, UserError, describe_os_error
 from ldg.files import write_text
+from ldg.training.console import resume_command
 
 
 class RunFolder:
@@ -69,7 +70,7 @@ class RunFolder:
             if not any((self.path / "checkpoints").glob("*.ckpt")):
                 self._remove()
             elif isinstance(error, UserError):
-                print(f"what was saved before is in {self.path}; ckpt_path={self.path} goes on", file=sys.stderr)
+                print(f"what was saved before is in {self.path}; resume with:  {resume_command(self.path)}", file=sys.stderr)
             return
         where = f"this error and what was saved before are in {self.path}"
         try:

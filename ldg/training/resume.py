@@ -62,7 +62,6 @@ def resume_config(config: RunConfig, overrides: list[str]) -> RunConfig:
     folder = str(home if path.parent.name == "checkpoints" else config.folder)
     parsed = parse_overrides(overrides)
     given = replace_folder(config.to_dict(), config.folder, folder)
-    given["data"].setdefault("root", os.environ.get("LDG_DATA") or "data")  # not every data set has files
     saved = dict(content["ldg"]["config"])
     for group in ("data", *REPLACEABLE):
         if not isinstance(saved.get(group), dict):

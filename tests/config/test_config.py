@@ -316,6 +316,8 @@ FILES = [
     (f"{GLOBAL}# x\nname: \xe9\n".encode("latin-1"), "mine.yaml, line 3: not UTF-8; save the file as UTF-8"),
     (f"{GLOBAL}seed: 1\n".encode("utf-16"), "line 1: not UTF-8"),
     (f"{GLOBAL}a: &a [*a]\n", "mine.yaml: an anchor contains itself"),
+    (GLOBAL + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9 if i else '1')}]\n" for i in range(9)), "its aliases stand"),
+    (f"{GLOBAL}x: &a [1]\nname: mine\ntags: *a\n", "x: no such key"),
     (GLOBAL + "#" * 2**20, "mine.yaml: too large for a config"),
     (f"{GLOBAL}- a\n", "mine.yaml: holds a list"),
     ("seed: 7\n", FIRST_LINE),

@@ -79,6 +79,7 @@ def test_folders_and_packages(config, tmp_path, monkeypatch):
     message = refusal(check_command_line, [f"logger.csv.path={tmp_path}"])
     assert message == f"logger.csv.path: {tmp_path} is a folder; name a file"
     board = {"_target_": "pytorch_lightning.loggers.TensorBoardLogger", "save_dir": str(tmp_path)}
+    monkeypatch.setattr("ldg.config.loggers.find_spec", lambda name: name if name == "tensorboardX" else None)
     check_loggers(config | {"logger": {"tensorboard": board}})
     monkeypatch.setattr("ldg.config.loggers.find_spec", lambda name: None)
     message = refusal(check_loggers, config | {"logger": {"tensorboard": board}})

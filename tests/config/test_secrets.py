@@ -144,6 +144,7 @@ def test_a_secret_in_the_file_of_a_sweep_is_refused():
         make_plan(config, ["hydra/sweeper=optuna", "optimizer.lr=interval(0.1,0.2)"])
 
 
+@pytest.mark.slow
 def test_a_key_on_the_command_line_is_in_no_file_of_a_run(tmp_path):
     line = [*STROKES, *DENSE, "trainer=cpu", "callbacks.gallery=null", "trainer.max_epochs=1", "name=one"]
     target = "+logger.x._target_=tests.config.test_secrets.Service"

@@ -5,6 +5,7 @@ import re
 from tests.processes import call
 
 
+@pytest.mark.slow
 def test_overhead_prints_a_ratio_for_each_contender_and_model(tmp_path):
     script = "experiments/benchmarks/overhead.py"
     status, out, err = call(tmp_path, "--rounds", "1", "--steps", "2", script=script)

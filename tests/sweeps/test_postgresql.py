@@ -88,6 +88,7 @@ def values(trial):
     return tuple(trial.params.items())
 
 
+@pytest.mark.slow
 def test_two_workers_with_folders_of_their_own_draw_different_values(database, tmp_path):
     workers = [(replace(sweep(storage=database), id=name), tmp_path / name) for name in ("a", "b")]
     drawn = []
@@ -102,6 +103,7 @@ def test_two_workers_with_folders_of_their_own_draw_different_values(database, t
     assert [values(trial.trial) for trial in alone] == drawn[:2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -149,6 +151,7 @@ def sweeping(database, tmp_path, monkeypatch):
     return Sweeping(tmp_path, database.replace(PASSWORD, "${oc.env:LDG_TEST_SECRET}"))
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_during_a_run_is_waited_for(server, database, sweeping):
     starting = threading.Timer(1.0, server.start)
 
@@ -166,6 +169,7 @@ def test_a_server_that_goes_away_during_a_run_is_waited_for(server, database, sw
     assert trial.params["optimizer.lr"] == float(sweeping.row["optimizer.lr"])
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_away_ends_the_sweep_with_a_true_ledger(server, sweeping, monkeypatch):
     monkeypatch.setattr(Study.call, "__defaults__", (1.0,))
 
@@ -182,6 +186,7 @@ def test_a_server_that_stays_away_ends_the_sweep_with_a_true_ledger(server, swee
     assert sweeping.row["state"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_password_on_the_command_line_reaches_no_file_and_no_screen(database, tmp_path):
     line = ["hydra/sweeper=optuna", "optimizer.lr=tag(log,interval(1e-4,1e-2))", "hydra.sweeper.study.trials=2"]
     line += ["trainer=cpu", "callbacks.gallery=null", "trainer.max_epochs=1", "sweep_name=one"]

@@ -54,6 +54,7 @@ def uninterrupted(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_sweep_survives_its_head_a_requeue_and_a_cancelled_job(cluster, uninterrupted, tmp_path):
     line = ["-m", *LINE, *SLURM, "seed=1,2", "sweep_name=one"]
     ledger = Ledger(tmp_path / "outputs/sweeps/one")
@@ -82,6 +83,7 @@ def test_a_sweep_survives_its_head_a_requeue_and_a_cancelled_job(cluster, uninte
     assert_same(first, uninterrupted)
 
 
+@pytest.mark.slow
 def test_a_batch_job_goes_on_where_it_was(cluster, uninterrupted, tmp_path):
     command = shlex.join([sys.executable, str(HOME / "train.py"), *LINE, "seed=1", "name=x", f"outputs={tmp_path}"])
     line = ["sbatch", "--parsable", "--requeue", f"--chdir={tmp_path}", "--output=log", "--open-mode=append"]
@@ -96,6 +98,7 @@ def test_a_batch_job_goes_on_where_it_was(cluster, uninterrupted, tmp_path):
     assert_same(folder, uninterrupted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [

@@ -39,7 +39,8 @@ LINES = {
 }
 
 
-@pytest.mark.parametrize(("kind", "wanted"), [("grid", 10), ("optuna", 6)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "wanted"), [("grid", 3), ("optuna", 2)])
 def test_killed_at_random_moments_it_ends_as_if_never_stopped(kind, wanted, tmp_path):
     draw = random.Random(0)
     line = ["-m", *TINY, *LINES[kind]]
@@ -75,6 +76,7 @@ def test_killed_at_random_moments_it_ends_as_if_never_stopped(kind, wanted, tmp_
             assert trials[0] == trials[1]
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_it_goes_on_in_the_middle_of_a_run(tmp_path):
     line = ["-m", *TINY, "seed=1,2", "trainer.max_epochs=12"]
     succeed(tmp_path, *line, "sweep_name=whole")
@@ -91,6 +93,7 @@ def test_after_ctrl_c_it_goes_on_in_the_middle_of_a_run(tmp_path):
     assert comparable(ledger) == comparable(Ledger(tmp_path / "outputs/sweeps/whole"))
 
 
+@pytest.mark.slow
 def test_a_failing_run_stops_no_other_and_is_tried_again_on_request(tmp_path):
     line = ["-m", *TINY, "trainer.max_epochs=1", "optimizer.lr=1e-3,1e300"]
     # a rate whose first step overflows ends training with an error where anomalies are looked for
@@ -108,6 +111,7 @@ def test_a_failing_run_stops_no_other_and_is_tried_again_on_request(tmp_path):
     assert ledger.read_row(good["run"]) == good
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", [["joblib", "launcher.n_jobs=2"], ["slurm_local"]], ids=lambda line: line[0])
 def test_launchers_give_what_one_after_the_other_gives(launcher, tmp_path):
     line = ["-m", *TINY, "trainer.max_epochs=1", "seed=1,2", "sweep_name=one"]
@@ -121,6 +125,7 @@ def test_launchers_give_what_one_after_the_other_gives(launcher, tmp_path):
     assert "one: 2 finished" in out and err.count("finished  val/elbo") == 2 and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_optuna_with_several_at_once(tmp_path):
     line = [*LINES["optuna"], "launcher=joblib", "launcher.n_jobs=2", "sweep_name=one"]
     succeed(tmp_path, "-m", *TINY, "trainer.max_epochs=1", *line)
@@ -136,6 +141,7 @@ def test_optuna_with_several_at_once(tmp_path):
             assert float(lines[name]["val/elbo"]) == trial.value
 
 
+@pytest.mark.slow
 def test_the_dashboard_has_the_sweep_as_a_group(tmp_path):
     from tests.training.test_wandb import inspect
 
@@ -177,6 +183,7 @@ def test_bad_input_is_answered_in_one_line_and_changes_nothing(tmp_path):
     assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
+@pytest.mark.slow
 def test_conv_models_share_a_sweep_too(tmp_path):
     line = ["-m", *STROKES, "trainer=cpu", "callbacks.gallery=null", "logger=csv", "trainer.max_epochs=1"]
     succeed(tmp_path, *line, *CONV, "conditioning=both,none")

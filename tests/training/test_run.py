@@ -19,6 +19,7 @@ import ldg
 from ldg.callbacks.interrupt import Interrupted
 from ldg.checkpoint import read
 from ldg.errors import UserError
+from ldg.training.console import resume_command
 from ldg.training.module import VAEModule
 from tests.conftest import program
 from tests.runs import BARE, CONV, DENSE, STROKES, TINY, configured, content, resume, rows, run, train, weights
@@ -119,13 +120,14 @@ LAYER = "model.network.decoder.0.weight"
 
 def test_averaged_weights_are_what_is_judged_kept_and_drawn(tmp_path):
     """An average that is the weights of the first step for ever, and one that also takes in the sixth."""
-    line = [*STROKES, *DENSE, *BARE[:2], "callbacks=averaged", f"outputs={tmp_path}"]
+    line = [*STROKES, *DENSE, *BARE[:2], "callbacks=averaged", "callbacks.gallery.pictures=[reconstructions_val]"]
+    line.append(f"outputs={tmp_path}")
     folder, summary = train(*line, "trainer.max_epochs=2", "callbacks.averaging.every_n_steps=1000")
     first, second = rows(folder)[:2]
     assert float(second["train/elbo"]) > float(first["train/elbo"]) + 2
     assert float(second["val/elbo"]) == float(first["val/elbo"])
     assert summary["metrics"]["test/elbo"] == pytest.approx(float(first["val/elbo"]), rel=0.05)
-    drawn = [np.asarray(Image.open(folder / f"gallery/epoch_000{i}/strings.png")) for i in (1, 2)]
+    drawn = [np.asarray(Image.open(folder / f"gallery/epoch_000{i}/reconstructions_val.png")) for i in (1, 2)]
     assert (drawn[0][30:] == drawn[1][30:]).all()
 
     other, _ = train(*line, "trainer.max_epochs=1", "callbacks.averaging.every_n_steps=5", "scheduler=none")
@@ -421,6 +423,7 @@ def test_half_precision_gives_finite_numbers_near_the_full_ones(tmp_path):
     assert {value.dtype for value in weights(half).values() if value.is_floating_point()} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_a_compiled_run_loads_uncompiled(tmp_path, monkeypatch):
     program("g++")  # torch.compile's compiler on the CPU
     line = [*TINY, "trainer.max_epochs=1", "data.batch_size=62", f"outputs={tmp_path}"]  # no smaller last batch
@@ -495,7 +498,7 @@ def test_on_a_full_disk_checkpoints_stay_whole_and_the_run_goes_on_later(act_at_
             train(*LONG, f"outputs={tmp_path}")
     undo()
     (folder,) = tmp_path.glob("*/*")
-    assert f"what was saved before is in {folder}; ckpt_path={folder} goes on" in capsys.readouterr().err
+    assert f"what was saved before is in {folder}; resume with:  {resume_command(folder)}" in capsys.readouterr().err
     assert sorted(file.name for file in folder.iterdir()) == ["checkpoints", "config.yaml", "metrics.csv"]
     assert sorted(file.name for file in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert read(folder / "checkpoints/last.ckpt")["epoch"] == 1

@@ -313,6 +313,7 @@ def test_a_key_that_is_refused_does_not_end_the_run_and_is_written_nowhere(serve
     assert [path for path, bytes in content(tmp_path).items() if KEY.encode() in bytes] == []
 
 
+@pytest.mark.slow
 def test_without_credentials_and_network_it_runs_offline_and_asks_nothing(tmp_path):
     """As a user of a new machine: nothing in the environment, an empty home, nobody to answer a question."""
     keep = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")}
