@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ldg.config.secrets import reveal
-from ldg.errors import UserError
+from ldg.config.secrets import reveal, without_references
+from ldg.errors import UserError, one_line
 from ldg.files import look, shorten
 from ldg.migration import FORMAT, migrate
 
@@ -331,11 +331,14 @@ def data_config(model: VAE | Classifier) -> dict[str, Any]:
         The config with LDG_DATA and LDG_CACHE in the place of the training machine's folders, where they are set.
 
     Raises:
-        UserError: If the checkpoint names no data set.
+        UserError: If the checkpoint names no data set, or what Hydra would resolve.
     """
     config = model.config.get("data")
     if not isinstance(config, dict) or not isinstance(config.get("dataset"), dict):
         raise UserError("the checkpoint names no data set")
+    # a reference to a variable is revealed when the data set is built; Hydra would resolve, and so call, anything
+    if "${" in without_references(json.dumps(config)):
+        raise UserError("the checkpoint's data config has an interpolation, which ldg does not resolve in a file")
     config = dict(config)
     config["download"] = False
     for key, variable in (("root", "LDG_DATA"), ("cache", "LDG_CACHE")):
@@ -350,9 +353,15 @@ def load_data(model: VAE | Classifier) -> ImageSplits:
         model: From a checkpoint.
 
     Raises:
-        UserError: If the checkpoint names no data set.
+        UserError: If the checkpoint names no data set, or one that is not the model's.
     """
     from ldg.data.splits import load_splits
 
     config = data_config(model)
-    return load_splits(build(config["dataset"]), config)
+    try:
+        data = load_splits(build(config["dataset"]), config)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"the checkpoint's data set cannot be made: {one_line(error)}") from None
+    if (len(data.classes), tuple(data.image_shape)) != (model.num_classes, tuple(model.image_shape)):
+        raise UserError("the checkpoint's data set has other classes or images than its model")
+    return data

@@ -198,6 +198,29 @@ def test_a_checkpoint_whose_parts_do_not_fit(edit, message, changed):
     assert message in complaint(changed(edit))
 
 
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda d: d.update(root="${num_classes:${oc.create:{_target_:os.system,command:exit}}}"), "an interpolation"),
+        (lambda d: d["dataset"].update(per_class="${oc.env:HOME,x}"), "an interpolation, which ldg does not resolve"),
+        (
+            lambda d: d.update(dataset={"_target_": "ldg.data.fashion_mnist.FashionMNIST"}, num_classes=10),
+            "other classes or images",
+        ),
+        (lambda d: d.update(image_shape=[3, 28, 28]), "other classes or images than its model"),
+        (lambda d: d.update(image_shape=5), "the checkpoint's data set cannot be made: "),
+        (lambda d: d.pop("image_shape"), "the checkpoint's data set cannot be made: "),
+        (lambda d: d["dataset"].update(no_argument=1), "the checkpoint's data set cannot be made: "),
+        (lambda d: d.pop("dataset"), "the checkpoint names no data set"),
+    ],
+)
+def test_a_data_set_that_does_not_fit_its_model(edit, message, changed):
+    model = ldg.load(changed(lambda content: edit(content["ldg"]["config"]["data"])))
+    with pytest.raises(UserError) as error:
+        checkpoint.load_data(model)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
 def test_the_newest_run_is_the_one_that_finished_last_and_can_draw(tmp_path):
     assert newest_run(tmp_path) == checkpoint.SHIPPED
     now = time.time()

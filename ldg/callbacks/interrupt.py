@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM, and what a closed terminal or a batch system sends: finish the step, save, then stop."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
 from ldg.errors import Interrupted
+from ldg.streams import leave_dead_outputs
 
 # SLURM announces the end of a job by a signal that its user has chosen, mostly one of the last two; Windows has none
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
@@ -36,7 +38,6 @@ class SaveOnSignal(Checkpoint):
         self.has_trained = False
         self.received: int | None = None
         self._before: dict[int, Any] = {}
-        self._terminals = [fd for fd in (1, 2) if os.isatty(fd)]
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # handlers can be set there only
@@ -52,14 +53,13 @@ class SaveOnSignal(Checkpoint):
         return Interrupted(signum, self.checkpoint if self.checkpoint.exists() else None, self.has_trained)
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
-        for fd in self._terminals:
-            if not os.isatty(fd):  # it was closed, and whoever prints there breaks
-                os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
+        leave_dead_outputs()
         if not self.training or self.received is not None:
             raise self._interrupted(signum)
         self.received = signum
-        # print is not safe in a handler
-        os.write(2, b"\nstopping after this step or epoch; once more to stop at once\n")
+        with contextlib.suppress(OSError):  # whoever reads it has received the signal, too
+            # print is not safe in a handler
+            os.write(2, b"\nstopping after this step or epoch; once more to stop at once\n")
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Set the handlers again: Lightning has replaced them."""
@@ -83,6 +83,7 @@ class SaveOnSignal(Checkpoint):
         if trainer.world_size > 1:
             is_signalled = trainer.strategy.reduce_boolean_decision(is_signalled, all=False)
         if is_signalled:
+            leave_dead_outputs()
             trainer.save_checkpoint(self.checkpoint)
             raise self._interrupted(self.received or signal.SIGTERM)
 

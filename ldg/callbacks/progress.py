@@ -7,6 +7,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
 from tqdm import tqdm
 
+from ldg.streams import leave_dead_outputs
+
 
 class Progress(ProgressBar):
     """A single bar over the whole training; one line per epoch where stderr is not a terminal.
@@ -67,7 +69,10 @@ class Progress(ProgressBar):
         text = "" if value is None else f"{name} {float(value):.{4 if abs(value) < 10 else 2}f}"
         self.bar.set_postfix_str(text)
         if self.bar.disable:
-            print(f"{self._epoch(trainer)}  {text}", file=sys.stderr, flush=True)
+            try:
+                print(f"{self._epoch(trainer)}  {text}", file=sys.stderr, flush=True)
+            except BrokenPipeError:  # who has read the lines has ended; the training goes on
+                leave_dead_outputs()
 
     def close(self) -> None:
         """End the terminal's line."""

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from ldg.config.secrets import mask
 from ldg.errors import Interrupted, UserError, explain, suggestion
+from ldg.streams import leave_dead_outputs
 
 INTERRUPTED = 128  # plus the number of the signal, as shells have it
 MISTAKE = 2  # what the user can put right
@@ -98,9 +99,15 @@ def exit_status(action: Callable[[], int | None]) -> int:
         Exception: for what is to be mended in ldg.
     """
     try:
-        return action() or 0
+        status = action() or 0
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
     except Interrupted as stopped:
         return INTERRUPTED + stopped.signum
+    except BrokenPipeError:  # whoever read the output, as head does, has ended
+        leave_dead_outputs()
+        return INTERRUPTED + signal.SIGPIPE
     except Exception as error:
         if (explanation := explain(error)) is None:
             raise
@@ -117,8 +124,7 @@ def start(main: Callable[[list[str]], int | None]) -> NoReturn:
         main: takes the command line without the program's name; returns an exit status, or None for success
     """
     os.environ["MPLBACKEND"] = "agg"  # pictures go to files, whatever a notebook has set
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names the terminal cannot show
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED + signal.SIGINT))
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without × or β shows ?
+        sys.stdout.reconfigure(errors="replace")  # a terminal without × or β, or a name's letters, shows ?
     sys.exit(exit_status(lambda: main(sys.argv[1:])))

@@ -78,6 +78,7 @@ BOUNDS: dict[str, Any] = {
 # settings of launchers, which are no arguments of a constructor
 LAUNCHER: dict[str, Any] = {
     "n_jobs": PositiveInt | Literal[-1],
+    "runs_per_machine": PositiveInt | Literal[-1] | None,
     "minutes": PositiveInt,
     "requeues": NonNegativeInt,
     "cpus": PositiveInt,

@@ -55,6 +55,9 @@ WHERE = {
 def prepare_hydra() -> None:
     """Make ldg's interpolations and the folder of experiments known to Hydra; harmless when repeated."""
     os.environ["LDG_HOME"] = str(HOME)
+    for name in ("LDG_DATA", "LDG_CACHE", "LDG_RUN_ID"):
+        if os.environ.get(name) == "":
+            del os.environ[name]  # set to nothing is not set
     FileConfigSource.register()
     OmegaConf.register_new_resolver("num_classes", _num_classes, replace=True)
     if not OmegaConf.has_resolver("run_id"):
@@ -70,7 +73,9 @@ def prepare_hydra() -> None:
 def _num_classes(dataset: DictConfig) -> int:
     """The number of classes of a data set; 0 if it cannot be constructed, so that the check names the argument."""
     arguments: Any = OmegaConf.to_container(dataset, resolve=True)
-    module, _, name = arguments.pop("_target_").rpartition(".")
+    module, _, name = str(arguments.pop("_target_", "")).rpartition(".")
+    if not f"{module}.".startswith("ldg.data."):
+        return 0
     try:
         return len(getattr(importlib.import_module(module), name)(**arguments).classes)
     except UserError:
@@ -197,6 +202,8 @@ def _unknown_key(key: str, overrides: list[str], sources: Sources) -> str:
         with suppress(*COMPOSER_ERRORS):
             config = compose(sources.config_name, choices, return_hydra_config=True)
             break
+    else:
+        return f"{key}: no such key or group; see the defaults list of {sources.config_name}.yaml"
     groups = [group for group in config.hydra.runtime.choices if not group.startswith("hydra/")]
     value = next((o.partition("=")[2] for o in overrides if o.partition("=")[0].lstrip("+~") == key), "")
     for group in groups:

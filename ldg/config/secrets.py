@@ -130,7 +130,7 @@ def move_to_environment(key: str, value: Any, text: str) -> str:
         if text == before:  # no URL
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", f"${{oc.env:{name}}}", text)
         if text == before:
-            raise UserError(f"{path}: a secret that cannot be kept; write {path}='${{oc.env:NAME}}', and set NAME")
+            raise UserError(f"{path}: this secret cannot be moved out of the command line; write {path}='${{oc.env:NAME}}', and set NAME")
         os.environ[name] = secret
     return text
 
@@ -145,6 +145,21 @@ def reveal(text: str) -> str:
         if name not in os.environ:
             raise UserError(f"${{oc.env:{name}}}: the environment variable {name} is not set")
     return _REFERENCE.sub(lambda match: os.environ[match[1]], text)
+
+
+def without_references(text: str) -> str:
+    """A text without its references; what is left of ``${`` is another interpolation."""
+    return _REFERENCE.sub("", text)
+
+
+def is_reference(path: str, value: str) -> bool:
+    """Whether a value is a secret by reference, as :func:`check_secrets` leaves it in a config.
+
+    Args:
+        path: its full name
+        value: a text
+    """
+    return "${" not in without_references(value) and _secret(path, value) is not None
 
 
 def mask(text: str) -> str:

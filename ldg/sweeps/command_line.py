@@ -186,12 +186,16 @@ def _check_paths(config: dict[str, Any], is_sweep: bool) -> None:
         UserError: that names the key.
     """
     check_folder("outputs", config["outputs"])
-    is_first_process = int(os.environ.get("LOCAL_RANK", 0)) == 0
+    ranks = [os.environ.get(name) or "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID")]
+    is_first_process = set(ranks) == {"0"}
+    is_started_again = os.environ.get("SLURM_RESTART_COUNT", "") not in ("", "0")  # and goes on in its folder
     if not is_sweep and is_first_process:
         if config["ckpt_path"]:
             find(config["ckpt_path"])
-        elif _is_taken(config["folder"]):
-            raise UserError(f"folder={config['folder']}: this is there; leave folder= out, or resume with ckpt_path=")
+        elif _is_taken(config["folder"]) and not is_started_again:
+            raise UserError(
+                f"folder={config['folder']}: is there and not empty; leave folder= out, or resume with ckpt_path="
+            )
         check_folder("folder", config["folder"])
     _check_arguments({key: value for key, value in config.items() if isinstance(value, dict)})
 

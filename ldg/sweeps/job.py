@@ -43,7 +43,7 @@ def run_job(composed: DictConfig, hydra: DictConfig, train: Callable[..., dict[s
         # if another process carries out this run, wait for it; a job of SLURM's would keep a node waiting
         lock = ledger.lock(name).acquire(timeout=0 if "SLURM_JOB_ID" in os.environ else -1)
     except Timeout:
-        print(f"{name}: another process carries it out", file=sys.stderr)
+        print(f"{name}: skipped, another process carries it out", file=sys.stderr)
         return
     with lock:
         if ledger.read_row(name).get("state") in ("finished", "pruned") or _has_given_up(ledger, sweep):

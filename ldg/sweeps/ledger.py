@@ -232,9 +232,16 @@ class Ledger:
             if row["state"] == "running":
                 try:
                     with self.lock(row["run"]).acquire(timeout=0):
-                        self.write_row(row["run"], "interrupted")
+                        if self.read_row(row["run"])["state"] == "running":  # it may have ended since
+                            self.write_row(row["run"], "interrupted")
                 except Timeout:
                     continue  # another process carries it out
+
+    def reopen(self) -> None:
+        """Mark failed runs as interrupted, so that they are tried again."""
+        for row in self.read_rows():
+            if row["state"] == "failed":
+                self.write_row(row["run"], "interrupted")
 
     def _write_sweep(self, sweep: Sweep) -> None:
         write_text(self.folder / "sweep.yaml", yaml.safe_dump({"schema": SCHEMA} | asdict(sweep), sort_keys=False))

@@ -18,15 +18,13 @@ class SweepProgress:
 
     Args:
         ledger: of the sweep
-        runs: that are left, those that failed and are tried again included
         interval: between two looks, in seconds
     """
 
-    def __init__(self, ledger: Ledger, runs: list[str], interval: float = 0.5) -> None:
+    def __init__(self, ledger: Ledger, interval: float = 0.5) -> None:
         self.ledger, self.interval = ledger, interval
         self.total = ledger.read_sweep().runs
-        self.at_start = ledger.read_rows()
-        self.ended = {row["run"] for row in self.at_start if row["state"] in ENDED and row["run"] not in runs}
+        self.ended = {row["run"] for row in ledger.read_rows() if row["state"] in ENDED}
         self.last_change: int | None = None  # of runs.csv
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
@@ -58,7 +56,7 @@ class SweepProgress:
         self.last_change = change
         results = Results(self.ledger.folder)
         for row in self.ledger.read_rows():
-            if row["state"] in ENDED and row["run"] not in self.ended and row not in self.at_start:
+            if row["state"] in ENDED and row["run"] not in self.ended:
                 self.ended.add(row["run"])
                 self.bar.update()
                 self.bar.write(self._line(row, results), file=sys.stderr)

@@ -144,12 +144,11 @@ def watch(ledger: Ledger, runs: list[str]) -> None:
     Raises:
         Interrupted: after Ctrl-C. The jobs go on.
     """
-    before = ledger.read_rows()  # those of failed runs that are tried again
     pause, next_question, told, gone = 1.0, 0.0, "", 0
     with _interruptible(ledger):
         while gone < 2:  # what a job has written last may become visible after it has left the queue
             time.sleep(1)
-            ended = {row["run"] for row in ledger.read_rows() if row["state"] in ENDED and row not in before}
+            ended = {row["run"] for row in ledger.read_rows() if row["state"] in ENDED}
             if ended.issuperset(runs):
                 return
             if time.monotonic() < next_question:

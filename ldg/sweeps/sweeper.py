@@ -55,9 +55,7 @@ def sweep(
             _check_storage(ledger)
         ledger.mark_interrupted()
         if retry:
-            for row in ledger.read_rows():
-                if row["state"] == "failed":  # it counts as a failure no longer
-                    ledger.write_row(row["run"], "interrupted")
+            ledger.reopen()
         if jobs := _list_jobs(plan, ledger):
             with open_dict(config):
                 config.sweep_name = plan.name
@@ -117,16 +115,16 @@ def _launch(
     from ldg.sweeps.progress import SweepProgress
 
     launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
-    is_slurm = type(launcher).__name__ == "SlurmLauncher"
-    if is_slurm:
+    kind = type(launcher).__name__
+    if kind == "SlurmLauncher":
         # Hydra's waits for results, which need accounting, and for all of them, also of a job that was cancelled
         from ldg.sweeps import slurm
 
         slurm.submit(launcher, jobs, ledger)
-    if config.hydra.runtime.choices["hydra/launcher"] == "joblib":
+    if kind == "JoblibLauncher":
         launcher.joblib["initializer"] = end_with_parent  # type: ignore[attr-defined]
-    with SweepProgress(ledger, list(jobs)):
-        if is_slurm:
+    with SweepProgress(ledger):
+        if kind == "SlurmLauncher":
             return slurm.watch(ledger, list(jobs))
         try:
             launcher.launch(list(jobs.values()), initial_job_idx=0)
@@ -155,6 +153,8 @@ def _conclude(ledger: Ledger) -> int:
         print(f"report:  {path}")
     if sum(counts[state] for state in ("finished", "pruned")) == sweep.runs:
         return 0
+    if sweep.study is not None and counts["failed"] >= sweep.study["max_failures"]:
+        print(f"no further trials begin after {counts['failed']} failures: hydra.sweeper.study.max_failures")
     if failed := next((row for row in rows if row["state"] == "failed"), None):
         print(f"failed:  {failed['run']}: {failed['error']}  (the same command with --retry tries it again)")
     else:

@@ -47,7 +47,7 @@ class RunFolder:
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=self.config.ckpt_path is not None)
         except FileExistsError:
             raise UserError(
-                f"folder={self.path}: there is a run already; leave folder= out, or resume with ckpt_path="
+                f"folder={self.path}: is there and not empty; leave folder= out, or resume with ckpt_path="
             ) from None
         except OSError as error:
             reason = describe_os_error(error)

@@ -15,6 +15,7 @@ from ldg.config.check import check_config
 from ldg.config.compose import replace_folder
 from ldg.config.overrides import parse_overrides
 from ldg.config.run_config import RunConfig
+from ldg.config.secrets import is_reference
 from ldg.errors import UserError
 
 # what a run is: another one is another run
@@ -211,12 +212,12 @@ def relocate(checkpoint: dict[str, Any], config: RunConfig) -> None:
                 state["patience"] = epochs
 
 
-def _refuse_foreign(node: Any) -> None:
+def _refuse_foreign(node: Any, path: str = "") -> None:
     """Raises UserError for a target that is not a class of ldg, torch.optim or Lightning, and for what Hydra reads."""
     if isinstance(node, list):
         for item in node:
-            _refuse_foreign(item)
-    if isinstance(node, str) and "${" in node:
+            _refuse_foreign(item, path)
+    if isinstance(node, str) and "${" in node and not is_reference(path, node):
         raise UserError(f"the checkpoint's config has the interpolation {node!r}, which ldg does not resolve in a file")
     if not isinstance(node, dict):
         return
@@ -235,8 +236,8 @@ def _refuse_foreign(node: Any) -> None:
                 f"the checkpoint's config names {target!r} as a target, which ldg does not make from a file; "
                 "leave out a logger with logger=csv, a callback with callbacks=default"
             )
-    for value in node.values():
-        _refuse_foreign(value)
+    for key, value in node.items():
+        _refuse_foreign(value, f"{path}.{key}")
 
 
 def _keep_inside(
@@ -299,7 +300,7 @@ def _fit_group(name: str, new: dict[str, Any], run: dict[str, Any]) -> dict[str,
     if "wandb" in new:
         new["wandb"] |= {"name": run["name"], "tags": run["tags"], "save_dir": run["outputs"]}
         earlier = run["logger"].get("wandb", {})
-        new["wandb"] |= {"group": earlier.get("group") or run["tags"][0], "choices": earlier.get("choices")}
+        new["wandb"] |= {"group": earlier.get("group") or next(iter(run["tags"]), None), "choices": earlier.get("choices")}
     return new
 
 

@@ -3,6 +3,7 @@
 import os
 import pty
 import signal
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -51,14 +52,41 @@ def test_what_nohup_ignores_stays_ignored(tmp_path):
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_run_outlives_its_terminal_long_enough_to_save(trainer, tmp_path):
-    leader, terminal = pty.openpty()
-    with SaveOnSignal(tmp_path) as stopper:
-        stopper._terminals = [terminal]
+@contextmanager
+def printing_to(kind):
+    """Let stderr go to a terminal or a pipe; a way to close its other end."""
+    reader, writer = pty.openpty() if kind == "terminal" else os.pipe()
+    before = os.dup(2)
+    os.dup2(writer, 2)
+    os.close(writer)
+    try:
+        yield lambda: os.close(reader)
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+
+
+@pytest.mark.parametrize("kind", ["terminal", "pipe"])
+def test_a_run_outlives_who_reads_it_long_enough_to_save(kind, trainer, tmp_path):
+    """A closed terminal, or tee that got the same Ctrl-C."""
+    with printing_to(kind) as close, SaveOnSignal(tmp_path) as stopper:
         stopper.on_train_start(trainer, None)
-        os.close(leader)
+        os.write(2, b"epoch 1")
+        close()
         with pytest.raises(OSError):
-            os.write(terminal, b"epoch 1")
-        os.kill(os.getpid(), signal.SIGHUP)
-        os.write(terminal, b"epoch 1")
-    os.close(terminal)
+            os.write(2, b"epoch 1")
+        os.kill(os.getpid(), signal.SIGINT)
+        os.write(2, b"epoch 1")
+        with pytest.raises(Interrupted):
+            stopper.on_train_batch_end(trainer)
+
+
+@pytest.mark.parametrize("kind", ["terminal", "pipe"])
+def test_who_ends_after_the_signal_is_left_too(kind, trainer, tmp_path):
+    with printing_to(kind) as close, SaveOnSignal(tmp_path) as stopper:
+        stopper.on_train_start(trainer, None)
+        os.kill(os.getpid(), signal.SIGINT)
+        close()
+        with pytest.raises(Interrupted):
+            stopper.on_train_batch_end(trainer)
+        os.write(2, b"stopped and saved")

@@ -241,6 +241,31 @@ def test_an_old_choice_is_replaced_and_named(capsys):
     assert capsys.readouterr().err == "model=ladder_cvae is now model=hierarchical_cvae\n"
 
 
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_RESTART_COUNT"])
+def test_a_folder_that_is_there_is_that_of_another_process_or_of_an_earlier_start(name, tmp_path, monkeypatch):
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(UserError, match="is there and not empty; leave folder= out"):
+        check_command_line([f"folder={tmp_path}"])
+    monkeypatch.setenv(name, "")
+    with pytest.raises(UserError, match="is there and not empty"):
+        check_command_line([f"folder={tmp_path}"])
+    monkeypatch.setenv(name, "1")
+    check_command_line([f"folder={tmp_path}"])
+
+
+def test_a_variable_set_to_nothing_is_not_set(monkeypatch):
+    for name in ("LDG_DATA", "LDG_CACHE", "LDG_RUN_ID"):
+        monkeypatch.setenv(name, "")
+    check_command_line(["data=emnist"])
+    assert resolve_config(compose_config(["data=emnist"]))["data"]["root"] == "data"
+
+
+def test_a_defaults_list_that_overrides_what_is_not_there(tmp_path):
+    (tmp_path / "mine.yaml").write_text("defaults:\n  - override foo: bar\n")
+    with pytest.raises(UserError, match=r"foo: no such key or group; see the defaults list of mine\.yaml"):
+        check_command_line([f"--config-path={tmp_path}", "--config-name=mine"])
+
+
 def test_a_good_command_line_is_accepted():
     check_command_line(["data=emnist", "model=beta_vae", "model/kl=capacity", "model.latent_dim=10", "optimizer.lr=1"])
     check_command_line(["-m", "model=vanilla_cvae,conv_cvae", "seed=range(3)"])

@@ -226,9 +226,9 @@ def test_a_file_with_the_old_names_is_read_with_the_new_ones(tmp_path):
 
 def test_without_its_data_set_a_model_is_still_timed(folder, monkeypatch):
     model = load(folder)
-    model.config = {"data": {"dataset": {"_target_": "ldg.data.emnist.EMNIST", "split": "digits"}}}
+    model.config = {"data": {"dataset": {"_target_": "ldg.data.emnist.EMNIST", "split": "byclass"}}}
     model.config["data"] |= {"_target_": "ldg.data.module.ImageDataModule", "image_shape": [1, 28, 28]}
-    model.config["data"] |= {"num_classes": 10, "root": "/nowhere"}
+    model.config["data"] |= {"num_classes": 62, "root": "/nowhere"}
     monkeypatch.delenv("LDG_DATA", raising=False)
     monkeypatch.setattr(scorecard.checkpoint, "load", lambda path, device: model)
     card, _ = scorecard.evaluate_checkpoint(folder, scorecard.build_measures(compose_measures(FEW)))

@@ -20,6 +20,19 @@ def ledger(tmp_path):
     return Ledger.open(plan(tmp_path), "python train.py -m seed=1,2")
 
 
+def test_a_run_that_ends_while_it_is_looked_at_stays_finished(ledger, monkeypatch):
+    ledger.write_row("000-seed1", "running")
+    lock = ledger.lock
+
+    def end(run):
+        ledger.write_row(run, "finished")
+        return lock(run)
+
+    monkeypatch.setattr(ledger, "lock", end)
+    ledger.mark_interrupted()
+    assert ledger.read_row("000-seed1")["state"] == "finished"
+
+
 def test_what_the_sweep_is(ledger):
     sweep = ledger.read_sweep()
     assert sweep.kind == "grid" and sweep.runs == 2

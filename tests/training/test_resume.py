@@ -264,6 +264,7 @@ COMET = {"_target_": "pytorch_lightning.loggers.CometLogger", "workspace": "thei
         (lambda c: c["callbacks"].update(more=CALLBACK), "callbacks.more.dirpath=elsewhere, outside"),
         (lambda c: c["logger"].update(comet=COMET), "'pytorch_lightning.loggers.CometLogger' as a target"),
         (lambda c: c["logger"]["csv"].update(_args_=["/elsewhere"]), "_args_=['/elsewhere']"),
+        (lambda c: c["logger"]["csv"].update(api_key="${oc.env:HOME}${x}"), "the interpolation '${oc.env:HOME}${x}'"),
         (lambda c: c["logger"]["csv"].update(path="${oc.env:HOME}/x"), "the interpolation '${oc.env:HOME}/x'"),
         (lambda c: c.update(tags=["${oc.env:HOME}"]), "the interpolation '${oc.env:HOME}'"),
         (lambda c: c.update(name="../../up"), "folder in outputs/, as in"),
