@@ -32,15 +32,16 @@ def configured(*overrides):
 
 def train(*overrides):
     """Run what the overrides say; its folder and its summary."""
-    return _run(configured(*overrides))
+    return carry_out(configured(*overrides))
 
 
 def resume(path, *overrides):
     line = [f"ckpt_path={path}", *overrides]
-    return _run(resume_config(RunConfig.from_dict(resolve_config(compose_config(line))), line))
+    return carry_out(resume_config(RunConfig.from_dict(resolve_config(compose_config(line))), line))
 
 
-def _run(config):
+def carry_out(config):
+    """Run what a config says, but for its loss curves; the folder and the summary."""
     with mock.patch("ldg.training.run.draw_curves"):  # half of a tiny run's time
         summary = run(config)
     return Path(config.folder), summary

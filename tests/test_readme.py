@@ -22,7 +22,7 @@ from ldg.sweeps.plan import make_plan, split_overrides
 from tests.conftest import HOME
 from tests.data import made
 from tests.processes import FORKING, call
-from tests.runs import configured
+from tests.runs import carry_out, configured
 
 TUTORIAL = HOME / "docs" / "adding.md"
 PAGES = [HOME / "README.md", *sorted(set((HOME / "docs").glob("*.md")) - {TUTORIAL})]
@@ -91,9 +91,7 @@ def shortened(overrides):
 
 
 def run(overrides):
-    from ldg.training.run import run
-
-    return run(configured(*overrides, *shortened(overrides)))
+    return carry_out(configured(*overrides, *shortened(overrides)))[1]
 
 
 def test_there_is_something_to_test():
