@@ -483,7 +483,7 @@ def test_what_breaks_in_making_a_trainer_is_called_what_it_is(monkeypatch):
         make_callbacks(config, None, [])
     with monkeypatch.context() as patch:
         patch.setattr("pytorch_lightning.Trainer.__init__", broken(MemoryError()))
-        with pytest.raises(UserError, match="^out of memory"):
+        with pytest.raises(UserError, match=r"^out of memory"):
             make_trainer(config, [])
     monkeypatch.setattr("ldg.training.trainer._environment", broken(KeyError("a fault of ours")))
     with pytest.raises(KeyError, match="a fault of ours"):
