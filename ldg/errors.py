@@ -95,6 +95,16 @@ def describe_os_error(error: OSError) -> str:
     return error.strerror or one_line(error)
 
 
+def missing_package(name: str) -> str:
+    """The message about a package that is not installed, with the command that installs it.
+
+    Args:
+        name: of the package or a module in it
+    """
+    top = name.partition(".")[0]
+    return f"the package {top} is missing: pip install {_INSTALLED_BY.get(top, top)}"
+
+
 # what a user can put right about files, beside a missing one, which may be a fault of ldg's
 _FILE_ERRORS = {
     errno.ENOSPC: "free some space, or write elsewhere",
@@ -113,14 +123,14 @@ _FILE_ERRORS = {
     errno.ESTALE: "the disk is damaged or away",
     errno.ETXTBSY: "another program uses it",
 }
-# packages that are installed with ldg only if one asks for it, and the extra that has them
-_EXTRAS = {
-    "tensorboard": "tensorboard",
-    "tensorboardX": "tensorboard",
-    "wandb_workspaces": "dashboard",
-    "pythae": "benchmark",
-    "psycopg2": "postgresql",
-    "psycopg": "postgresql",
+# packages that are installed with ldg only if one asks for it, and what to ask for
+_INSTALLED_BY = {
+    "tensorboard": '"ldg[tensorboard]"',
+    "tensorboardX": '"ldg[tensorboard]"',
+    "wandb_workspaces": '"ldg[dashboard]"',
+    "pythae": '"ldg[benchmark]"',
+    "psycopg": '"ldg[postgresql]"',
+    "MySQLdb": "mysqlclient (or pip install pymysql, and write mysql+pymysql://)",
 }
 
 
@@ -146,19 +156,16 @@ def _explain_runtime(error: BaseException) -> str | None:
 
 
 def _explain_missing_package(error: BaseException) -> str | None:
-    package = getattr(error, "name", None)
-    if package is None:  # a library that looks for another one, and says it in a sentence
-        extra = next((extra for package, extra in _EXTRAS.items() if package in str(error)), None)
-        return f"{one_line(error)}{f'; pip install ldg[{extra}]' if extra else ''}"
-    top = package.partition(".")[0]
-    if top == "ldg":
-        return None
-    extra = _EXTRAS.get(top)
-    return f"the package {top} is missing: pip install {f'ldg[{extra}]' if extra else top}"
+    name = getattr(error, "name", None)
+    if name is None:  # a library that looks for another one, and says it in a sentence
+        name = next((package for package in _INSTALLED_BY if package in str(error)), None)
+        return missing_package(name) if name else one_line(error)
+    return None if name.partition(".")[0] == "ldg" else missing_package(name)
 
 
 def _explain_import(error: BaseException) -> str | None:
-    if isinstance(error, ModuleNotFoundError):
+    # a module of ldg that lacks a name is a fault of ldg's; what ldg itself exports is for users
+    if isinstance(error, ModuleNotFoundError) or (getattr(error, "name", None) or "").startswith("ldg."):
         return None
     frames = traceback.extract_tb(error.__traceback__)
     frame = next((frame for frame in reversed(frames) if not frame.filename.startswith("<")), None)
@@ -218,7 +225,6 @@ _EXPLANATIONS: list[tuple[str, list[str], Callable[[Any], str | None]]] = [
     ("yaml.", ["YAMLError"], _explain_yaml),
     ("sqlalchemy.exc.", [], _after("the study's storage: ")),
     ("optuna.", ["StorageInternalError"], _after("the study's storage: ")),
-    ("psycopg2.", [], _after("the study's storage: ")),
     ("hydra.errors.", ["InstantiationException"], _explain_instantiation),
     ("hydra.errors.", ["OverrideParseException", "ConfigCompositionException"], _after("")),
     ("omegaconf.errors.", ["OmegaConfBaseException"], _after("")),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from ldg.errors import UserError
+from ldg.errors import UserError, describe_os_error
 
 
 def look(path: str | Path) -> Literal["file", "folder"] | None:
@@ -56,7 +56,7 @@ def _reason(error: OSError) -> str:
         return "it is too long; a name has at most 255 bytes"
     if error.errno == errno.ELOOP:
         return "its links lead in a circle"
-    return str(error.strerror or error)
+    return describe_os_error(error)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import pickle
 import shutil
 import time
 import zipfile
+from unittest import mock
 
 import pytest
 import torch
@@ -242,6 +243,12 @@ def test_the_newest_run_is_the_one_that_finished_last_and_can_draw(tmp_path):
     (tmp_path / "e" / "folder" / "summary.json").mkdir(parents=True)
     (tmp_path / "e" / "summary.json").symlink_to(tmp_path / "gone")
     assert newest_run(tmp_path) == tmp_path / "b" / "20250101"
+
+
+def test_an_export_reads_its_checkpoint_once(run, tmp_path):
+    with mock.patch("torch.load", side_effect=torch.load) as load:
+        export(run, tmp_path / "small.safetensors")
+    assert load.call_count == 1
 
 
 def test_exported_weights_draw_the_same_and_name_no_place(run, tmp_path):

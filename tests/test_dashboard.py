@@ -129,6 +129,28 @@ def test_a_server_that_refuses_is_named_in_one_line(mode, reason, server, capsys
     assert dashboard("--entity", "team") == 2
     err = capsys.readouterr().err
     assert err.startswith("error: W&B: ") and reason in err and err.count("\n") == 1
+    assert err.endswith("; --save FILE.json does without it\n")
+
+
+def test_after_save_the_advice_is_not_given_again(monkeypatch, capsys, tmp_path):
+    def refused():
+        raise ValueError("the key is\nno key")
+
+    monkeypatch.setattr("ldg.training.loggers.has_credentials", refused)
+    assert dashboard("--save", str(tmp_path / "a.json")) == 2
+    assert capsys.readouterr().err == "error: W&B: the key is no key\n"
+
+
+def test_a_fault_of_the_view_keeps_its_traceback(monkeypatch):
+    def broken(entity, project):
+        if entity:  # the view may be built without one as well
+            raise KeyError(entity)
+
+    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: True)
+    monkeypatch.setattr("wandb.Api", lambda timeout: SimpleNamespace(viewer=SimpleNamespace(entity="me")))
+    monkeypatch.setattr("ldg.commands.dashboard.build_workspace", broken)
+    with pytest.raises(KeyError):
+        dashboard("--entity", "team")
 
 
 def test_a_missing_package_is_named(monkeypatch, capsys):
@@ -142,4 +164,4 @@ def test_a_missing_package_is_named(monkeypatch, capsys):
     monkeypatch.setattr(builtins, "__import__", without)
     assert dashboard("--save", "dashboard.json") == 2
     err = capsys.readouterr().err
-    assert err.startswith("error: ") and "pip install -e .[dashboard]" in err and err.count("\n") == 1
+    assert err.startswith("error: ") and 'pip install "ldg[dashboard]"' in err and err.count("\n") == 1

@@ -51,9 +51,13 @@ def of_target(target, **arguments):
         (MemoryError(), "out of memory; lower data.batch_size"),
         (raised(lambda: torch.empty(2**50)), "out of memory, 4194304.0 GiB more were needed; lower data.batch_size"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.50 GiB."), "out of memory, 3.50 GiB more"),
-        (missing("tensorboard"), "the package tensorboard is missing: pip install ldg[tensorboard]"),
+        (missing("tensorboard"), 'the package tensorboard is missing: pip install "ldg[tensorboard]"'),
         (missing("rich.progress"), "the package rich is missing: pip install rich"),
-        (ModuleNotFoundError("`tensorboardX` is not available"), "is not available; pip install ldg[tensorboard]"),
+        (missing("wandb_workspaces.workspaces"), 'package wandb_workspaces is missing: pip install "ldg[dashboard]"'),
+        (missing("MySQLdb"), "the package MySQLdb is missing: pip install mysqlclient (or pip install pymysql,"),
+        (missing("psycopg2"), "the package psycopg2 is missing: pip install psycopg2"),  # the extra has psycopg 3
+        (ModuleNotFoundError("`tensorboardX` is not available"), 'is missing: pip install "ldg[tensorboard]"'),
+        (ModuleNotFoundError("`rich` is not available"), "`rich` is not available"),
         (raised(lambda: compile("class A\n", "mine.py", "exec")), "mine.py:1: expected ':'"),
         (
             raised(lambda: exec(compile("\nfrom ldg import no", "mine.py", "exec"))),
@@ -75,6 +79,7 @@ def test_what_a_user_can_put_right_is_a_line(error, message):
         RuntimeError("of ours"),
         FileNotFoundError(errno.ENOENT, "No such file or directory", "a"),
         missing("ldg.nothing"),
+        raised(lambda: exec("from ldg.files import gone")),
         raised(lambda: torch.zeros(2) + torch.zeros(3)),
         raised(of_target("ldg.files.read_csv", path="nothing/there")),
     ],

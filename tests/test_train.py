@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from ldg.checkpoint import SHIPPED, read
+from ldg.commands.train import _trained_on
 from tests.conftest import HOME
 from tests.data import made
 from tests.processes import call, start
@@ -196,3 +197,21 @@ def test_two_processes_train_one_run(tmp_path):
     assert out.count("nats per image") == 1
     assert sorted(file.name for file in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert (run / "gallery" / "reconstructions_val.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("devices", "device"),
+    [
+        ("1,", "cuda:1"),
+        ("2, 3", "cuda:2"),
+        ([1], "cuda:1"),
+        (2, "cuda"),
+        ("2", "cuda"),
+        ("auto", "cuda"),
+        (",", "cuda"),
+    ],
+)
+def test_a_scorecard_is_computed_where_the_run_was(devices, device, monkeypatch):
+    monkeypatch.setattr("ldg.commands.train.choose_device", lambda _: "cuda")
+    assert _trained_on({"accelerator": "gpu", "devices": devices}) == device
+    assert _trained_on({"accelerator": "cpu", "devices": 1}) == "cpu"

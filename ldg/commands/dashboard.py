@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ldg.commands.cli import Parser
-from ldg.errors import UserError
+from ldg.errors import UserError, one_line
 from ldg.files import write_text
 
 if TYPE_CHECKING:
@@ -50,13 +50,11 @@ def build_workspace(entity: str, project: str) -> Workspace:
         project: name of the project
 
     Raises:
-        UserError: if wandb-workspaces is not installed.
+        ModuleNotFoundError: if wandb-workspaces is not installed.
     """
-    try:
-        import wandb_workspaces.reports.v2 as wr
-        import wandb_workspaces.workspaces as ws
-    except ImportError:
-        raise UserError("wandb-workspaces is missing: pip install -e .[dashboard]") from None
+    import wandb_workspaces.reports.v2 as wr
+    import wandb_workspaces.workspaces as ws
+
     from ldg.evaluation.measure import list_quantities
 
     curves: list[Any] = [wr.LinePlot(title=title, x="epoch", y=list(names)) for title, names in CURVES.items()]
@@ -91,27 +89,20 @@ def build_workspace(entity: str, project: str) -> Workspace:
     )
 
 
-def save_workspace(entity: str | None, project: str) -> None:
+def save_workspace(view: Workspace) -> None:
     """Save the view in W&B, which prints its address; each time a new one.
 
     Args:
-        entity: user or team; None: the user's default
-        project: name of the project
+        view: to be saved; without an entity it goes to the user's default one
 
     Raises:
-        UserError: if the server does not answer within seconds, or refuses the key or the view.
+        Exception: of W&B's, if the server does not answer within seconds, or refuses the key or the view.
     """
     import wandb
 
-    try:
-        account = wandb.Api(timeout=10).viewer
-        build_workspace(entity or account.entity or "", project).save()
-    except Exception as error:
-        raise _refused(error) from None
-
-
-def _refused(error: Exception) -> UserError:
-    return UserError(f"W&B: {' '.join(str(error).split())}; --save FILE.json does without it")
+    account = wandb.Api(timeout=10).viewer
+    view.entity = view.entity or account.entity or ""
+    view.save()
 
 
 def main(arguments: list[str]) -> None:
@@ -128,21 +119,22 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--project", default="ldg", help="name of the project (default: ldg)")
     parser.add_argument("--save", type=Path, metavar="FILE.json", help="write the view to a file as well")
     args = parser.parse_args(arguments)
+    view = build_workspace(args.entity or "", args.project)
     if args.save:
-        spec = build_workspace(args.entity or "", args.project)._model.spec
+        spec = view._model.spec
         write_text(args.save, spec.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n")
         print(args.save)
-    else:
-        build_workspace("", args.project)  # a missing package is reported first
     from ldg.training.loggers import has_credentials
 
     try:
-        is_logged_in = has_credentials()
-    except Exception as error:  # the key cannot be one
-        raise _refused(error) from None
+        if is_logged_in := has_credentials():
+            save_workspace(view)
+    except Exception as error:  # whatever W&B raises: the key cannot be one, the server does not answer, ...
+        advice = "" if args.save else "; --save FILE.json does without it"
+        raise UserError(f"W&B: {one_line(error)}{advice}") from None
     if is_logged_in:
-        save_workspace(args.entity, args.project)
-    elif args.save:
+        return
+    if args.save:
         print("not saved in W&B: no one is logged in; wandb login, then run this again", file=sys.stderr)
     else:
         raise UserError("no one is logged in to W&B: wandb login, or --save FILE.json")

@@ -6,7 +6,7 @@ python -m ldg.export outputs/NAME/ID model.safetensors
 import json
 from pathlib import Path
 
-from ldg.checkpoint import find, load_any, read
+from ldg.checkpoint import find, fit, read
 from ldg.commands.cli import Parser
 from ldg.errors import UserError
 from ldg.files import look, whole
@@ -29,13 +29,13 @@ def export(source: str | Path, path: str | Path) -> None:
     if look(path):
         raise UserError(f"{path} exists; remove it, or give another name")
     require_writable(path)
-    find(source)  # an error before torch is imported
+    file = find(source)  # an error before torch is imported
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    load_any(source)
-    content = read(source)
+    content = read(file)
+    fit(content, file)  # weights that do not fit their config are refused
     config = content["ldg"]["config"]
     kept = {key: config[key] for key in ("name", "seed", "model", "data") if key in config}
     kept["data"] = {key: value for key, value in kept.get("data", {}).items() if key not in ("root", "cache")}

@@ -1,5 +1,6 @@
 """Train a conditional VAE: one run, the rest of one, or a sweep of many."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,10 @@ def train_and_evaluate(config: RunConfig, **options: Any) -> dict[str, Any]:
 def _trained_on(trainer: dict[str, Any]) -> str:
     """The device of a run, of several the first: a GPU by its number if the config gives one."""
     device = "cpu" if trainer.get("accelerator") == "cpu" else choose_device("auto")
-    is_numbered = device == "cuda" and isinstance(trainer.get("devices"), list)
-    return f"cuda:{trainer['devices'][0]}" if is_numbered else device
+    devices = trainer.get("devices")
+    if isinstance(devices, str) and "," in devices:  # Lightning reads "1," as [1]
+        devices = re.findall(r"\d+", devices)
+    return f"cuda:{devices[0]}" if device == "cuda" and isinstance(devices, list) and devices else device
 
 
 def main(arguments: list[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ldg.errors import UserError
+from ldg.errors import UserError, missing_package
 
 # characters that W&B's server takes; its client checks the other variables
 LONGEST = {"WANDB_NAME": 128, "WANDB_RUN_GROUP": 128, "WANDB_RUN_ID": 128, "WANDB_JOB_TYPE": 64}
@@ -26,7 +26,7 @@ def check_loggers(config: dict[str, Any]) -> None:
         arguments = call or {}
         kind = str(arguments.get("_target_")).rpartition(".")[2]
         if kind == "TensorBoardLogger" and not any(map(find_spec, ("tensorboard", "tensorboardX"))):
-            raise UserError(f"logger.{name}: the package tensorboard is missing; pip install -e .[tensorboard]")
+            raise UserError(f"logger.{name}: {missing_package('tensorboard')}")
         if kind == "WandbRun":
             check_wandb_environment()
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ldg.config.run_config import RunConfig
-from ldg.errors import UserError
+from ldg.errors import UserError, one_line
 
 # groups whose files set keys of the whole config
 GLOBAL_GROUPS = ("experiment", "debug", "launcher", "sweep")
@@ -64,7 +64,7 @@ class FileConfigSource(file_config_source.FileConfigSource):
         except RecursionError:
             raise UserError(f"{path}: an anchor contains itself; write the values out") from None
         except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
-            raise UserError(f"{path}: {' '.join(str(error).split())}") from None
+            raise UserError(f"{path}: {one_line(error)}") from None
         if not isinstance(result.config, DictConfig):
             raise UserError(f"{path}: holds a list; a config has lines of KEY: VALUE")
         content: Any = OmegaConf.to_container(result.config)

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, ClassVar, Literal, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ldg.errors import UserError
+from ldg.errors import UserError, describe_os_error
 
 Split = Literal["train", "test"]
 # what reading a file raises that is damaged, or is not what its name says
@@ -133,7 +133,7 @@ class Dataset(ABC):
             if not is_intact(entry):
                 self._write(entry, split, sources)
         except OSError as error:
-            reason = f"{error.strerror or error}; set data.cache to a folder with room that you may write to"
+            reason = f"{describe_os_error(error)}; set data.cache to a folder with room that you may write to"
             raise UserError(f"data.cache: cannot write {entry}: {reason}") from error
         labels = np.load(entry / "labels.npy")
         shape = (len(labels), *json.loads((entry / "shape.json").read_text(encoding="utf-8")))
@@ -151,7 +151,9 @@ class Dataset(ABC):
             part.mkdir()
             try:
                 self._write_arrays(part, split, sources)
-                (part / "checksums.json").write_text(json.dumps(compute_checksums(part)), encoding="utf-8")
+                (part / "checksums.json").write_text(
+                    json.dumps(compute_checksums(part, *fingerprint([part]))), encoding="utf-8"
+                )
                 if entry.exists():  # damaged
                     shutil.rmtree(entry)
                 part.rename(entry)
@@ -342,7 +344,7 @@ def explain_unreadable(error: OSError) -> str:
     Returns:
         The path and the reason.
     """
-    return f"{describe_link(Path(os.fsdecode(error.filename)))} ({error.strerror})"
+    return f"{describe_link(Path(os.fsdecode(error.filename)))} ({describe_os_error(error)})"
 
 
 def describe_link(path: Path) -> str:

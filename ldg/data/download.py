@@ -3,7 +3,6 @@
 import hashlib
 import http.client
 import urllib.request
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -12,8 +11,8 @@ from typing import NoReturn
 
 from filelock import FileLock
 
-from ldg.data.dataset import describe_link, progress
-from ldg.errors import UserError
+from ldg.data.dataset import DAMAGE, describe_link, progress
+from ldg.errors import UserError, one_line
 
 BLOCK = 1 << 20
 TIMEOUT = 30  # seconds without an answer
@@ -70,8 +69,8 @@ def guard_download(folder: Path, wanted: list[str], what: str) -> Iterator[None]
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".download.lock"):
             yield
-    except (OSError, http.client.HTTPException, zipfile.BadZipFile) as error:
-        reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
+    except (*DAMAGE, http.client.HTTPException) as error:
+        reason = one_line(getattr(error, "reason", None) or error)
         raise UserError(
             f"cannot download {what} ({reason}); put {', '.join(wanted)} into {folder}, "
             f"or set data.root (or LDG_DATA) to the folder that holds {what}/"

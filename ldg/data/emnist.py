@@ -11,7 +11,7 @@ import numpy as np
 
 from ldg.data import idx
 from ldg.data.dataset import Dataset, Split
-from ldg.data.download import guard_download, raise_missing, resume_download
+from ldg.data.download import compute_sha256, guard_download, raise_missing, resume_download
 from ldg.files import whole
 
 URL = "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"
@@ -78,7 +78,8 @@ def download_archive(folder: Path, wanted: list[str]) -> None:
         if all(idx.find_file(folder, name) for name in wanted):  # another process downloaded it while this one waited
             return
         archive = folder / "gzip.zip"
-        if not archive.exists():  # there was no room to unpack it
+        # it is there if there was no room to unpack it
+        if not archive.exists() or compute_sha256(archive) != PUBLISHED[1]:
             resume_download(URL, archive, *PUBLISHED)
         with zipfile.ZipFile(archive) as packed:
             for name in (name for name in packed.namelist() if name.endswith(".gz")):

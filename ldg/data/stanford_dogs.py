@@ -21,7 +21,7 @@ from pydantic import Field
 from ldg.data.dataset import Dataset, Split, list_files, open_regular, progress
 from ldg.data.download import guard_download, raise_missing, resume_download
 from ldg.data.mat import read_texts
-from ldg.errors import UserError
+from ldg.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -279,7 +279,7 @@ class Archive:
         Raises:
             UserError: always.
         """
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = one_line(error)[:200]
         raise UserError(f"{self.path}: {name} cannot be read ({reason}); put a fresh copy in its place") from error
 
 

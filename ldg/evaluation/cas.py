@@ -1,6 +1,5 @@
 """Classification accuracy score (Ravuri & Vinyals 2019)."""
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -40,21 +39,18 @@ class Cas(Measure):
         real, labels = context.images("test")
         config = compose_judge_config(data_config(context.model), self.epochs, context.device)
         data = make_data(config["data"])
-        bar = progress(len(data.train_labels), "generating a training set")
         images = torch.empty(len(data.train_labels), *context.model.image_shape, dtype=torch.uint8)
         done = 0
-        for batch in context.sample(data.train_labels, "cas", self.temperature):
-            images[done : done + len(batch)] = (255 * batch).round().byte()
-            done += len(batch)
-            bar.update(len(batch))
-        bar.close()
-        folder = Path(tempfile.mkdtemp())
-        try:
-            placed = RunConfig.from_dict(replace_folder(config, config["folder"], str(folder / "run")))
+        with progress(len(images), "generating a training set") as bar:
+            for batch in context.sample(data.train_labels, "cas", self.temperature):
+                images[done : done + len(batch)] = (255 * batch).round().byte()
+                done += len(batch)
+                bar.update(len(batch))
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder, "run")
+            placed = RunConfig.from_dict(replace_folder(config, config["folder"], str(place)))
             run(placed, data.with_training_images(images))
-            student = load_judge(folder / "run").to(context.device)
-        finally:
-            shutil.rmtree(folder)
+            student = load_judge(place).to(context.device)
         teacher = find_judge(data, data_config(context.model), self.epochs, context.device).to(context.device)
         of_student = count_predictions(student, real.split(BATCH), labels, "classifying test images")
         of_teacher = count_predictions(teacher, real.split(BATCH), labels, "classifying test images")

@@ -12,8 +12,8 @@ from ldg.evaluation.measure import Count, Measure, Quantity, Result, Temperature
 from ldg.memory import require_memory
 from ldg.models.classifier import Classifier
 
-# letters whose capital looks the same: EMNIST's by-merge classes (Cohen et al. 2017, section II)
 LABELS = 32  # bytes of memory that an image's class and what is recognised in it take
+# letters whose capital looks the same: EMNIST's by-merge classes (Cohen et al. 2017, section II)
 LOOKALIKES = "cijklmopsuvwxyz"
 
 
@@ -30,12 +30,11 @@ def count_predictions(judge: Classifier, batches: Iterable[Tensor], labels: Tens
     Returns:
         int64 (K, K): how many images of one class (rows) were classified as another (columns).
     """
-    bar = progress(len(labels), what)
     classes, predictions = judge.num_classes, []
-    for batch in batches:
-        predictions.append(judge(batch.to(judge.device)).argmax(1).cpu())
-        bar.update(len(batch))
-    bar.close()
+    with progress(len(labels), what) as bar:
+        for batch in batches:
+            predictions.append(judge(batch.to(judge.device)).argmax(1).cpu())
+            bar.update(len(batch))
     # torchmetrics counts no fewer than two classes
     return multiclass_confusion_matrix(torch.cat(predictions), labels, max(2, classes))[:classes, :classes]
 

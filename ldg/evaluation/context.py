@@ -159,12 +159,11 @@ class EvaluationContext:
         Returns:
             Features (N, F) on the CPU.
         """
-        bar = progress(total, what)
         features = []
-        for batch in batches:
-            features.append(self.judge.features(batch.to(self.device)).cpu())
-            bar.update(len(batch))
-        bar.close()
+        with progress(total, what) as bar:
+            for batch in batches:
+                features.append(self.judge.features(batch.to(self.device)).cpu())
+                bar.update(len(batch))
         return torch.cat(features)
 
     @cached_property
@@ -189,8 +188,7 @@ def batches(
     Yields:
         Images (B, C, H, W) and labels (B,).
     """
-    bar = progress(len(images), what)
-    for x, c in zip(images.split(size), labels.split(size), strict=True):
-        yield x.to(model.device), c.to(model.device)
-        bar.update(len(x))
-    bar.close()
+    with progress(len(images), what) as bar:
+        for x, c in zip(images.split(size), labels.split(size), strict=True):
+            yield x.to(model.device), c.to(model.device)
+            bar.update(len(x))

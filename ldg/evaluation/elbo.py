@@ -52,13 +52,15 @@ def elbo(
     Returns:
         E_q[log p(x | z, c)] and KL(q || p) in nats per image, (N,) each, on the CPU.
     """
-    log_likelihoods, kls = [], []
+    means = []
     for x, c in batches(model, images, labels, "ELBO"):
-        inferences = (model(x, c, generator) for _ in range(samples))  # each of them holds images
-        parts = [(inference.log_likelihood, inference.kl) for inference in inferences]
-        log_likelihoods.append(torch.stack([log_likelihood for log_likelihood, _ in parts]).mean(0).cpu())
-        kls.append(torch.stack([kl for _, kl in parts]).mean(0).cpu())
-    return torch.cat(log_likelihoods), torch.cat(kls)
+        total = torch.zeros(2, len(x), dtype=torch.float64)  # on the CPU: not every accelerator has float64
+        for _ in range(samples):
+            inference = model(x, c, generator)
+            total += torch.stack([inference.log_likelihood, inference.kl]).cpu()
+        means.append((total / samples).float())
+    log_likelihood, kl = torch.cat(means, dim=1)
+    return log_likelihood, kl
 
 
 class Elbo(Measure):

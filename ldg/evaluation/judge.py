@@ -17,7 +17,7 @@ from ldg.config.compose import HOME, compose_config, replace_folder, resolve_con
 from ldg.config.run_config import RunConfig
 from ldg.data.dataset import cache_folder
 from ldg.data.splits import ImageSplits
-from ldg.errors import UserError
+from ldg.errors import UserError, describe_os_error
 from ldg.models.classifier import Classifier
 from ldg.models.vae import VAE
 from ldg.training.run import run
@@ -88,9 +88,8 @@ def find_judge(
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(
-                f"data.cache: cannot write {folder.parent}: {error.strerror}; set LDG_CACHE to one you may write to"
-            ) from error
+            reason = f"{describe_os_error(error)}; set LDG_CACHE to one you may write to"
+            raise UserError(f"data.cache: cannot write {folder.parent}: {reason}") from error
         with FileLock(folder.with_name(folder.name + ".lock")):
             if not folder.exists():  # another process trained it while this one waited
                 _train_judge(recipe, folder)

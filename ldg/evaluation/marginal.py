@@ -22,7 +22,7 @@ def marginal(
 ) -> Tensor:
     """A lower bound on log p(x | c) by importance sampling (Burda et al. 2016, eq. 8).
 
-    Memory is that of one batch of 250 images, whatever ``samples``.
+    Memory is that of one batch of 250 images and 5000 importance weights for each, whatever ``samples``.
 
     Args:
         model: in eval mode

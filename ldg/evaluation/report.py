@@ -15,6 +15,7 @@ from ldg.evaluation.measure import Measure, Result, list_quantities
 from ldg.evaluation.scorecard import Scorecard, evaluate_checkpoint, read_scorecard
 from ldg.figures.scorecard import Bar, ScorecardPicture
 from ldg.files import whole, write_text
+from ldg.training.loggers import harmless
 
 
 def scorecard_folder(file: Path) -> Path:
@@ -131,14 +132,18 @@ def log_scorecard(logger: Any, card: Scorecard, image: Path) -> None:
         image: their picture
     """
     if isinstance(logger, WandbLogger):
-        import wandb
-
-        header, *body = table.table_rows([card])
-        logger.experiment.summary.update({f"test/{name}": value.value for name, value in card.values.items()})
-        logger.experiment.log({"scorecard": wandb.Table(columns=["measure", *header[1:]], data=body)})
-        logger.log_image("scorecard_picture", [str(image)])
+        numbers = {f"test/{name}": value.value for name, value in card.values.items()}
+        _log_to_wandb(logger, numbers, table.table_rows([card]), image)
     elif isinstance(logger, TensorBoardLogger):
         import numpy as np
         from PIL import Image
 
         logger.experiment.add_image("scorecard", np.asarray(Image.open(image).convert("RGB")), dataformats="HWC")
+
+
+@harmless
+def _log_to_wandb(logger: WandbLogger, numbers: dict[str, float], rows: list[list[str]], image: Path) -> None:
+    header, *body = rows
+    logger.experiment.summary.update(numbers)
+    logger.log_table("scorecard", columns=["measure", *header[1:]], data=body)
+    logger.log_image("scorecard_picture", [str(image)])

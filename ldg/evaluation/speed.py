@@ -10,6 +10,7 @@ import torch
 
 from ldg.evaluation.context import BATCH, EvaluationContext
 from ldg.evaluation.measure import Count, Measure, Quantity, Result
+from ldg.figures.strings import writable
 from ldg.generation import writer
 from ldg.generation.alphabet import is_written
 
@@ -77,9 +78,7 @@ class Speed(Measure):
             "images_per_second": self.value("images_per_second", *median_and_error(rates)),
         }
         if context.is_conditional:
-            text = self.text if is_written(model.classes) else model.classes[0]
-            known = set("".join(model.classes)) | {" "}
-            text = text if not is_written(model.classes) or set(text) <= known else "".join(model.classes[:10])
+            text = writable(model.classes, self.text) if is_written(model.classes) else model.classes[0]
             waits = [1000 * wait for wait in seconds(lambda: writer.write(model, text), self.repeats)]
             values["latency"] = self.value("latency", *median_and_error(waits))
         place = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ldg.errors import UserError
+from ldg.errors import UserError, describe_os_error
 from ldg.files import look, whole
 from ldg.memory import TooLarge
 
@@ -98,7 +98,7 @@ def require_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+        raise UserError(f"cannot write {path}: {describe_os_error(error)}") from None
 
 
 def require_format(size: tuple[int, ...], path: Path, accuracy: float = 1.0) -> None:
@@ -156,7 +156,7 @@ def save_folder(pictures: Mapping[str, np.ndarray], folder: Path) -> None:
             for name in pictures:
                 Path(hidden, name).replace(folder / name)
     except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}") from None
+        raise UserError(f"cannot write {folder}: {describe_os_error(error)}") from None
 
 
 def save_animation(frames: Sequence[np.ndarray], path: Path) -> None:

@@ -28,6 +28,8 @@ from ldg.models.posterior import Posterior
 from ldg.models.priors import Prior, StandardNormal
 from ldg.models.schedules import Constant, Schedule
 
+MOST_WEIGHTS = 5000  # importance weights of an image in memory; a larger number is summed on the way
+
 
 class VAE(nn.Module):
     """A variational autoencoder, conditional or not.
@@ -303,8 +305,10 @@ class VAE(nn.Module):
         x = self.target(x, generator)
         encoder_c, c = self._conditions(labels)
         features = self.network.encode(x, encoder_c)
-        log_weights = []
+        log_weights: list[Tensor] = []
         for _ in range(num_samples):
+            if len(log_weights) == MOST_WEIGHTS:
+                log_weights = [torch.logsumexp(torch.stack(log_weights), 0)]
             noise = draw_noise(len(x), self.latent_dim, x.device, generator)
             posterior, z, params = self._infer_and_decode(features, c, noise)
             log_p = self.likelihood.log_prob(params, x) + self.prior.log_prob(z, c)

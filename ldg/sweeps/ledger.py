@@ -20,7 +20,7 @@ from pydantic import Field, TypeAdapter
 
 from ldg.config.compose import HOME
 from ldg.config.secrets import mask, without_password
-from ldg.errors import UserError
+from ldg.errors import UserError, describe_os_error
 from ldg.files import whole, write_text
 from ldg.sweeps.plan import Plan
 
@@ -253,7 +253,7 @@ class Ledger:
             with FileLock(self.folder / "lock"):
                 yield
         except OSError as error:
-            raise UserError(f"{self.folder} cannot be written to: {error.strerror or error}") from None
+            raise UserError(f"{self.folder} cannot be written to: {describe_os_error(error)}") from None
 
 
 def _is_plain(text: str) -> bool:

@@ -194,11 +194,21 @@ def _array_ids(ids: Iterable[str]) -> list[str]:
 
 
 def _read_jobs(ledger: Ledger) -> dict[str, str]:
-    """The id of the last job of each run."""
+    """The id of the last job of each run.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    file = ledger.folder / "jobs.csv"
     try:
-        return {row["run"]: row["job"] for row in read_csv(ledger.folder / "jobs.csv")}
+        jobs = {row["run"]: row["job"] for row in read_csv(file)}
+        for id in jobs.values():
+            int(id.partition("_")[0])
     except FileNotFoundError:
         return {}
+    except (ValueError, KeyError, AttributeError, csv.Error):
+        raise UserError(f"{file} is damaged; remove it") from None
+    return jobs
 
 
 def _write_jobs(ledger: Ledger, new: dict[str, str]) -> None:

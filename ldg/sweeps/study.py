@@ -28,7 +28,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, S
 
 from ldg.config.overrides import parse_overrides
 from ldg.config.secrets import reveal, without_password
-from ldg.errors import UserError
+from ldg.errors import UserError, missing_package, one_line
 from ldg.sweeps.ledger import Sweep
 from ldg.sweeps.plan import Plan
 
@@ -47,11 +47,6 @@ CONNECTING: dict[str, dict[str, Any]] = {
         "tcp_user_timeout": 20_000,  # ms
     },
     "mysql": {"connect_timeout": 10},
-}
-# what installs a driver, by the module that is missing
-DRIVERS = {
-    "psycopg": '"ldg[postgresql]"',
-    "MySQLdb": "mysqlclient (or pip install pymysql, and write mysql+pymysql://)",
 }
 
 Result = TypeVar("Result")
@@ -136,10 +131,9 @@ def _reason(error: BaseException) -> str:
     """The first cause of an error in one line, without what SQLAlchemy adds to it."""
     while error.__cause__:
         error = error.__cause__
-    if isinstance(error, ModuleNotFoundError):
-        return f"needs the package {error.name}: pip install {DRIVERS.get(str(error.name), error.name)}"
-    text = " ".join(str(getattr(error, "orig", error)).split())
-    return text[:300] or type(error).__name__
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return missing_package(error.name)
+    return one_line(getattr(error, "orig", None) or error)[:300]
 
 
 def make_sampler(settings: dict[str, Any] | None, number: int) -> BaseSampler:

@@ -11,7 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from ldg.config.overrides import quote
-from ldg.errors import UserError
+from ldg.errors import UserError, one_line
 from ldg.sweeps.ledger import ENDED, Ledger
 from ldg.sweeps.parent import end_with_parent
 from ldg.sweeps.plan import Plan, make_plan
@@ -130,7 +130,7 @@ def _launch(
             launcher.launch(list(jobs.values()), initial_job_idx=0)
         except Exception as error:
             # for example, a worker was killed; what the runs have saved is safe
-            print(f"the launcher broke: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+            print(f"the launcher broke: {one_line(error)[:300]}", file=sys.stderr)
 
 
 def _conclude(ledger: Ledger) -> int:

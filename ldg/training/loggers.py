@@ -114,14 +114,23 @@ def _dotted(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield f"{prefix}{key}", value
 
 
-def _harmless(method: Callable[..., None]) -> Callable[..., None]:
-    """Let an error in W&B end the logging and not the training."""
+def harmless(method: Callable[..., None]) -> Callable[..., None]:
+    """Let an error in W&B end the logging and not the training.
+
+    Args:
+        method: its first argument is a logger
+
+    Returns:
+        The same, but that an exception ends the logging of a :class:`WandbRun`.
+    """
 
     @functools.wraps(method)
-    def call(logger: "WandbRun", *args: Any, **kwargs: Any) -> None:
+    def call(logger: WandbLogger, *args: Any, **kwargs: Any) -> None:
         try:
             method(logger, *args, **kwargs)
         except Exception as error:
+            if not isinstance(logger, WandbRun):
+                raise
             logger.give_up(error)
 
     return call
@@ -184,7 +193,7 @@ class WandbRun(WandbLogger):
         # Lightning still passes on an argument that W&B has given up and warns of
         self._wandb_init.pop("anonymous", None)
 
-    @_harmless
+    @harmless
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any]) -> None:
         """The config, nested, which W&B shows as ``model.latent_dim``, and the choices.
@@ -198,24 +207,24 @@ class WandbRun(WandbLogger):
         shown = {k: v for k, v in params.items() if k not in kept} | dict(_dotted(kept)) | {"choices": self.choices}
         super().log_hyperparams({k: v for k, v in shown.items() if k not in known or known[k] != v})
 
-    @_harmless
+    @harmless
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log numbers, pictures and videos: Lightning sends them all through here."""
         super().log_metrics(metrics, step)
 
-    @_harmless
+    @harmless
     def watch(self, *args: Any, **kwargs: Any) -> None:
         """Log a model's gradients."""
         super().watch(*args, **kwargs)
 
-    @_harmless
+    @harmless
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """The best checkpoint becomes the artifact, not the last one too."""
         if checkpoint_callback.monitor is not None:
             super().after_save_checkpoint(checkpoint_callback)
 
-    @_harmless
+    @harmless
     def finalize(self, status: str) -> None:
         """Log the best checkpoint as an artifact, if that was asked for."""
         super().finalize(status)

@@ -17,9 +17,10 @@ from pytorch_lightning.plugins.environments import (
     SLURMEnvironment,
     TorchElasticEnvironment,
 )
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ldg.config.run_config import RunConfig
-from ldg.errors import UserError, one_line
+from ldg.errors import UserError, explain, one_line
 from ldg.training.loggers import WandbRun
 from ldg.training.module import TrainingModule
 from ldg.training.saving import WholeFiles
@@ -39,7 +40,7 @@ def make_callbacks(config: RunConfig, module: TrainingModule, further: Sequence[
     try:
         callbacks = [*filter(None, instantiate(config.callbacks).values()), *further]
     except InstantiationException as error:
-        raise UserError(one_line(error.__cause__ or error)) from None
+        raise explain(error) or UserError(one_line(error.__cause__ or error)) from None
     if config.trainer.get("max_time") is None:  # with a limit, Lightning adds its own Timer
         callbacks.append(Timer())
     monitors = {type(callback).__name__: getattr(callback, "monitor", None) for callback in callbacks}
@@ -58,8 +59,12 @@ def make_trainer(config: RunConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
         callbacks: from :func:`make_callbacks`
 
     Raises:
-        UserError: if Lightning refuses an argument.
+        UserError: if Lightning refuses an argument, or would take one from an environment variable.
     """
+    # Lightning takes them for arguments that the config lacks; neither the checks nor config.yaml know of these
+    for variable in sorted(name for name in os.environ if name.startswith("PL_TRAINER_")):
+        key = variable.removeprefix("PL_TRAINER_").lower()
+        raise UserError(f"{variable} is set: a run follows its config alone; unset it, and give trainer.{key}=...")
     arguments: dict[str, Any] = {"logger": False, "callbacks": callbacks, "default_root_dir": config.folder}
     arguments["max_steps"] = -1  # the module counts them
     if config.trainer.get("max_epochs") is None and config.trainer.get("max_steps"):
@@ -68,8 +73,8 @@ def make_trainer(config: RunConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
         environment = _environment()
         arguments["plugins"] = [WholeFiles(), environment]
         trainer: pl.Trainer = instantiate(config.trainer, **arguments)
-    except Exception as error:
-        raise UserError(f"trainer: {one_line(error.__cause__ or error)}") from None
+    except (InstantiationException, MisconfigurationException) as error:
+        raise explain(error) or UserError(f"trainer: {one_line(error.__cause__ or error)}") from None
     if trainer.world_size > 1 and environment.creates_processes_externally and "LDG_RUN_ID" not in os.environ:
         raise UserError(
             "processes that torchrun or srun starts share a folder by its name: set LDG_RUN_ID=NAME for all"

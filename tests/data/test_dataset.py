@@ -256,6 +256,22 @@ def test_a_damaged_entry_is_made_again(tmp_path, damage):
     assert log.read_text() == "train\n" * 2 and entries(tmp_path / "cache") == [entry]
 
 
+class Growing(Counting):
+    """Images filled with how often they were read."""
+
+    def read(self, split, sources):
+        for images, labels in super().read(split, sources):
+            yield np.full_like(images, len(Path(self.log).read_text().splitlines())), labels
+
+
+def test_an_entry_that_is_made_again_with_other_images_is_intact(tmp_path):
+    for times in (1, 2):
+        for _ in range(2):  # the second time from the cache
+            assert Growing(str(tmp_path / "log")).load("train", cache=str(tmp_path / "cache")).images.max() == times
+        (entry,) = entries(tmp_path / "cache")
+        shutil.rmtree(tmp_path / "cache" / entry)
+
+
 def test_a_file_in_the_place_of_an_entry_is_named(tmp_path):
     Counting(str(tmp_path / "log")).load("train", cache=str(tmp_path / "cache"))
     (entry,) = entries(tmp_path / "cache")

@@ -9,6 +9,7 @@ import resource
 import threading
 import time
 import zipfile
+import zlib
 from functools import partial
 
 import numpy as np
@@ -175,7 +176,8 @@ def test_download_of_the_wrong_file(tmp_path, server, monkeypatch):
     assert not list(tmp_path.rglob("images.tar*"))
 
 
-def test_emnist_is_unpacked_from_its_archive(tmp_path, server, monkeypatch):
+def pack_emnist(tmp_path, server, monkeypatch):
+    """Serve an archive of EMNIST's; its images, and the folder it is unpacked in."""
     upright = made.emnist(tmp_path / "made")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -185,9 +187,30 @@ def test_emnist_is_unpacked_from_its_archive(tmp_path, server, monkeypatch):
     server.data = buffer.getvalue()
     monkeypatch.setattr(emnist, "URL", server.url)
     monkeypatch.setattr(emnist, "PUBLISHED", published(server.data))
+    return upright, tmp_path / "root" / "EMNIST" / "raw"
+
+
+@pytest.mark.parametrize(("there", "downloads"), [("nothing", 1), ("a damaged one", 1), ("a whole one", 0)])
+def test_emnist_is_unpacked_from_its_archive(tmp_path, server, monkeypatch, there, downloads):
+    upright, raw = pack_emnist(tmp_path, server, monkeypatch)
+    if there != "nothing":
+        raw.mkdir(parents=True)
+        (raw / "gzip.zip").write_bytes(server.data if there == "a whole one" else server.data[:-10] + bytes(10))
     assert np.array_equal(load(EMNIST("digits"), tmp_path).images[:, 0], upright)
-    names = {path.name for path in (tmp_path / "root" / "EMNIST" / "raw").iterdir()}
+    assert len(server.requested) == downloads
+    names = {path.name for path in raw.iterdir()}
     assert names == {path.name for path in (tmp_path / "made").rglob("*.gz")} | {".download.lock"}
+
+
+@pytest.mark.parametrize("error", [zlib.error("Error -3 while decompressing"), EOFError()])
+def test_an_archive_that_cannot_be_unpacked_is_one_line(tmp_path, server, monkeypatch, error):
+    def broken(*_):
+        raise error
+
+    pack_emnist(tmp_path, server, monkeypatch)
+    monkeypatch.setattr(emnist.shutil, "copyfileobj", broken)
+    with pytest.raises(UserError, match=r"cannot download EMNIST \((Error -3 while decompressing|EOFError)\); put emn"):
+        load(EMNIST("digits"), tmp_path)
 
 
 def test_only_what_is_missing_of_fashion_mnist_is_downloaded(tmp_path, server, monkeypatch):

@@ -1,8 +1,11 @@
 """Measures against cases with known answers, and what all of them have in common."""
 
 import math
+import string
+import weakref
 from functools import partial
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -13,8 +16,8 @@ from ldg.config.compose import compose_measures
 from ldg.data.module import ImageDataModule
 from ldg.data.splits import ImageSubset
 from ldg.evaluation import cas, class_accuracy, distance, latent
-from ldg.evaluation.class_accuracy import ClassAccuracy
-from ldg.evaluation.context import EvaluationContext, Skipped
+from ldg.evaluation.class_accuracy import ClassAccuracy, count_predictions
+from ldg.evaluation.context import EvaluationContext, Skipped, batches
 from ldg.evaluation.distance import Distance, coverage, frechet_distance, kernel_distance
 from ldg.evaluation.elbo import Elbo, elbo
 from ldg.evaluation.latent import Latent
@@ -89,6 +92,27 @@ def test_marginal_likelihood_of_a_linear_gaussian_model_tends_to_the_closed_form
     bounds = [marginal(model, x, labels, k, generator) for k in (5, 5000)]
     assert (lower < bounds[1]).all() and (exact - lower).min() > 0.1
     torch.testing.assert_close(bounds[1], exact, rtol=0, atol=0.05)
+
+
+def test_the_elbo_of_many_draws_holds_one_of_them(monkeypatch):
+    model, x, _ = linear_gaussian()
+    draws, alive, infer = [], [], type(model).forward
+
+    def forward(self, *arguments):
+        inference = infer(self, *arguments)
+        draws.append(weakref.ref(inference.kl))
+        alive.append(sum(draw() is not None for draw in draws))
+        return inference
+
+    monkeypatch.setattr(type(model), "forward", forward)
+    labels = torch.zeros(len(x), dtype=torch.long)
+    parts = elbo(model, x, labels, 50, torch.Generator().manual_seed(0))
+    assert len(alive) == 50 and max(alive) <= 2
+    generator = torch.Generator().manual_seed(0)
+    inferences = [infer(model, x, labels, generator) for _ in range(50)]
+    for part, each in zip(parts, zip(*((i.log_likelihood, i.kl) for i in inferences), strict=True), strict=True):
+        assert part.dtype == torch.float32
+        torch.testing.assert_close(part, torch.stack(each).mean(0))
 
 
 def test_the_marginal_of_some_images_estimates_that_of_all(data):
@@ -340,6 +364,38 @@ def test_speed_counts_what_there_is(data):
     assert values["parameters"].value == sum(p.numel() for p in model.parameters())
     assert values["images_per_second"].value > 100 and 0 < values["latency"].value < 60_000
     assert values["latency"].unit == "ms" and values["latency"].error is not None
+
+
+@pytest.mark.parametrize(("classes", "written"), [(string.ascii_lowercase, "Hello"), ("xyz", "xyz")])
+def test_speed_writes_its_text_where_the_classes_can(classes, written, monkeypatch):
+    texts = []
+    monkeypatch.setattr("ldg.generation.writer.write", lambda model, text: texts.append(text))
+    model = made(classes=len(classes))
+    model.classes = tuple(classes)
+    Speed(repeats=1, text="Hello")(EvaluationContext(model))
+    assert {*texts} == {written}  # a capital with its small letter's class
+
+
+def test_a_progress_bar_does_not_outlive_what_breaks(data, judge, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no")
+
+    bars = []
+    for module in ("context", "class_accuracy"):
+        monkeypatch.setattr(f"ldg.evaluation.{module}.progress", lambda *_: bars.append(MagicMock()) or bars[-1])
+    images, labels = data.test[torch.arange(2)]
+    begun = batches(made(), images, labels, "of a measure that breaks")
+    next(begun)
+    begun.close()
+    monkeypatch.setattr(Classifier, "features", broken)
+    monkeypatch.setattr(Classifier, "forward", broken)
+    for call in (
+        lambda: EvaluationContext(made(), data=data, judge=judge).features([images], 2, "features"),
+        lambda: count_predictions(judge, [images], labels, "classifying"),
+    ):
+        with pytest.raises(RuntimeError):
+            call()
+    assert [bar.__exit__.call_count for bar in bars] == [1, 1, 1]
 
 
 def test_features_are_computed_once(data, judge, monkeypatch):

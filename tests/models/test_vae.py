@@ -3,11 +3,13 @@
 import math
 from functools import partial
 from itertools import pairwise
+from unittest import mock
 
 import pytest
 import torch
 from torch import nn
 
+from ldg.models import vae
 from ldg.models.conv import ConvNetwork
 from ldg.models.dense import DenseNetwork
 from ldg.models.likelihoods import Bernoulli, DiscretizedLogistic, Gaussian
@@ -162,6 +164,18 @@ def test_log_likelihood_of_a_linear_gaussian_model_is_exact_under_its_exact_post
     torch.testing.assert_close(model.log_likelihood(x, num_samples=2), exact, rtol=1e-4, atol=1e-3)
     elbo = torch.stack([model(x).elbo for _ in range(4000)]).mean(0)
     torch.testing.assert_close(elbo, exact, rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("number", [1, 4, 5, 11])
+def test_importance_weights_are_summed_on_the_way(number, monkeypatch):
+    model, x, _ = linear_gaussian()
+    model.network.variance = 0.2
+    at_once = model.log_likelihood(x, num_samples=number, generator=seeded())
+    monkeypatch.setattr(vae, "MOST_WEIGHTS", 4)
+    with mock.patch("torch.stack", side_effect=torch.stack) as stack:
+        folded = model.log_likelihood(x, num_samples=number, generator=seeded())
+    assert max(len(call.args[0]) for call in stack.call_args_list) <= 4
+    assert torch.equal(folded, at_once) if number <= 4 else torch.allclose(folded, at_once)
 
 
 def test_importance_sampling_closes_the_gap_of_a_poor_posterior():

@@ -11,9 +11,10 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLaunche
 from omegaconf import OmegaConf
 
 from ldg.config.compose import compose_config
+from ldg.errors import UserError
 from ldg.files import read_csv
 from ldg.sweeps.ledger import Ledger
-from ldg.sweeps.slurm import QueuedJob, _describe, _parameters
+from ldg.sweeps.slurm import QueuedJob, _describe, _parameters, queued_jobs
 from tests import slurm
 from tests.conftest import HOME
 from tests.processes import call
@@ -119,6 +120,28 @@ def test_a_job_that_never_starts_is_told_from_one_that_waits():
     assert "PartitionTimeLimit (such a job never starts; launcher.partition" in _describe(
         [*jobs, QueuedJob("1_2", False, "PartitionTimeLimit")]
     )
+
+
+@pytest.mark.parametrize("content", [b"", b"run,job\n"])
+def test_without_jobs_nothing_is_queued(content, tmp_path):
+    (tmp_path / "jobs.csv").write_bytes(content)
+    assert queued_jobs(Ledger(tmp_path)) == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"run\n000-seed1\n",
+        b"run,job\n000-seed1\n",
+        b"run,job\na,x_1\n",
+        b"run,job\n\xff,1\n",
+        b"run,job\na," + b"1" * 10**6,
+    ],
+)
+def test_a_damaged_list_of_jobs_is_a_line(content, tmp_path):
+    (tmp_path / "jobs.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"jobs\.csv is damaged; remove it$"):
+        queued_jobs(Ledger(tmp_path))
 
 
 def test_without_a_cluster(tmp_path):

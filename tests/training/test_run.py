@@ -21,6 +21,7 @@ from ldg.checkpoint import read
 from ldg.errors import UserError
 from ldg.training.console import resume_command
 from ldg.training.module import VAEModule
+from ldg.training.trainer import make_callbacks, make_trainer
 from tests.conftest import program
 from tests.runs import BARE, CONV, DENSE, STROKES, TINY, configured, content, resume, rows, run, train, weights
 
@@ -456,6 +457,37 @@ def test_what_lightning_and_torch_refuse_is_a_line_and_leaves_nothing(line, mess
         train(*TINY, *line)
     assert message in str(error.value) and "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lightnings_variables_do_not_change_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PL_TRAINER_MAX_STEPS", "3")
+    line = (
+        r"^PL_TRAINER_MAX_STEPS is set: a run follows its config alone; unset it, and give trainer\.max_steps=\.\.\.$"
+    )
+    with pytest.raises(UserError, match=line):
+        train(*TINY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_breaks_in_making_a_trainer_is_called_what_it_is(monkeypatch):
+    def broken(error):
+        def call(*_, **__):
+            raise error
+
+        return call
+
+    config = configured(*TINY)
+    config.callbacks["mine"] = {"_target_": "ldg.errors.suggestion", "word": 1}
+    with pytest.raises(UserError, match=r"^mine: suggestion\(\) missing 1 required positional argument"):
+        make_callbacks(config, None, [])
+    with monkeypatch.context() as patch:
+        patch.setattr("pytorch_lightning.Trainer.__init__", broken(MemoryError()))
+        with pytest.raises(UserError, match=r"^out of memory"):
+            make_trainer(config, [])
+    monkeypatch.setattr("ldg.training.trainer._environment", broken(KeyError("a fault of ours")))
+    with pytest.raises(KeyError, match="a fault of ours"):
+        make_trainer(config, [])
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 from wandb.util import get_core_path
 
+from ldg.evaluation.measure import Result, Value
+from ldg.evaluation.report import log_scorecard
+from ldg.evaluation.scorecard import Scorecard
 from ldg.training.loggers import WandbRun, sync_command, wandb_run
 from tests.conftest import HOME
 from tests.runs import DENSE, STROKES, content, rows, train
@@ -294,6 +298,23 @@ def test_an_error_while_logging_ends_the_logging(tmp_path, capsys):
     line = "W&B: [Errno 28] No space left on device; the run goes on without it; what it has:  wandb sync "
     assert capsys.readouterr().err == f"{line}{os.path.relpath(folder)}\n"
     assert wandb_run([logger]) is None and sync_command([logger]) is None
+
+
+@pytest.mark.parametrize("what", ["summary", "log"])
+def test_an_error_while_a_scorecard_is_logged_does_not_end_the_run(what, tmp_path, capsys, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    logger = WandbRun(save_dir=str(tmp_path))
+    logger.log_metrics({"value": 1.0}, step=1)
+    run = logger.experiment
+    monkeypatch.setattr(*((type(run.summary), "update") if what == "summary" else (run, "log")), full)
+    Image.new("L", (2, 2)).save(tmp_path / "scorecard.png")
+    result = Result("", {"elbo": Value(-1.0, 0.5, "nats", "higher")})
+    card = Scorecard("a", "a.ckpt", 0, {"data": "Strokes"}, {"elbo": result}, made={})
+    log_scorecard(logger, card, tmp_path / "scorecard.png")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("W&B: [Errno 28] No space left on device; the run goes on without it")
 
 
 def test_a_folder_that_cannot_be_made_does_not_end_the_run(tmp_path, capsys):

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ldg.config.secrets import reveal, without_password
+from ldg.errors import one_line
 from ldg.sweeps.ledger import Ledger
 from ldg.sweeps.report.figures import Panel, encode_png
 from ldg.sweeps.report.results import Results
@@ -30,7 +31,7 @@ def draw_study(results: Results, is_online: bool = False) -> list[Panel]:
         try:
             study = _load_study(results)
         except Exception as error:  # whatever a database driver raises
-            return [Panel("Optuna", None, f"The study cannot be read: {_one_line(error)}")]
+            return [Panel("Optuna", None, f"The study cannot be read: {one_line(error)[:200]}")]
         panels = []
         for index, metric in enumerate(results.objectives):
             options: dict[str, Any] = {"target_name": metric}
@@ -95,8 +96,4 @@ def _draw_panel(title: str, plot: Callable[..., Any], study: Any, options: dict[
         figure.set_layout_engine("tight")
         return Panel(title, encode_png(figure))
     except Exception as error:  # too few trials, all alike, ...: each plot has its reasons
-        return Panel(title, None, f"cannot be drawn: {_one_line(error)}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+        return Panel(title, None, f"cannot be drawn: {one_line(error)[:200]}")
