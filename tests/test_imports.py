@@ -17,12 +17,12 @@ FLOORS = [
     ["generation"],
     ["checkpoint"],
     ["models", "data", "config", "migration"],
-    ["files", "memory"],
+    ["files", "memory", "streams"],
     ["errors"],
 ]
 COMMANDS = ("__init__", "export", "dashboard")
 FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in packages}
-LIGHT = ("generation", "models", "checkpoint", "migration", "data", "files", "memory", "errors")
+LIGHT = ("generation", "models", "checkpoint", "migration", "data", "files", "memory", "streams", "errors")
 LIGHTNING_DATA_MODULE = HOME / "ldg" / "data" / "module.py"
 HEAVY = {"pytorch_lightning", "lightning", "hydra", "omegaconf", "wandb", "torchvision", "matplotlib"}
 

@@ -75,7 +75,11 @@ def _make_parser() -> Parser:
     )
 
     add = parser.add_argument_group("page").add_argument
-    add("--layout", choices=("baseline", "tiles"), help="set as type (baseline, the default), or whole images side by side (tiles)")
+    add(
+        "--layout",
+        choices=("baseline", "tiles"),
+        help="set as type (baseline, the default), or whole images side by side (tiles)",
+    )
     add("-t", "--threshold", type=number(float, 0, 1), metavar="T", help="black or white only; lower is bolder")
     add("--scale", type=number(int, 1, 50), help="enlargement; capitals are 20 times as many pixels tall (default: 5)")
     add("--width", type=number(int, 0), help="characters (60) or pictures (8) in a line; 0: no wrapping")

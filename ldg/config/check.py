@@ -1,10 +1,11 @@
 """Bind a resolved config to the signatures of its targets, and say in one line what does not fit."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
@@ -75,6 +76,7 @@ BOUNDS: dict[str, Any] = {
     "EarlyStopping.min_delta": NonNegativeFloat,
     "EarlyStopping.check_finite": bool,
 }
+MOST_DEVICES = 16  # of a machine that has fewer cores
 # settings of launchers, which are no arguments of a constructor
 LAUNCHER: dict[str, Any] = {
     "n_jobs": PositiveInt | Literal[-1],
@@ -120,6 +122,10 @@ def check_config(config: dict[str, Any]) -> None:
             if not isinstance(value, dict | None):
                 raise UserError(f"{group}.{key}={value}: should be a constructor call, or null to leave it out")
     trainer = config["trainer"]
+    most = max(MOST_DEVICES, os.cpu_count() or 1)
+    if (_count_devices(trainer.get("devices")) or 1) > most:
+        devices = shorten(json.dumps(trainer["devices"]))
+        raise UserError(f"trainer.devices={devices}: a process for each; this machine should have at most {most}")
     if trainer.get("strategy", "auto") != "auto" and not ask_for_processes(trainer | {"strategy": "auto"}):
         devices = json.dumps(trainer.get("devices"))
         raise UserError(
@@ -141,12 +147,17 @@ def ask_for_processes(trainer: dict[str, Any]) -> str | None:
         return f"trainer.strategy={strategy}"
     if nodes not in (None, 1):
         return f"trainer.num_nodes={nodes}"
-    if devices in (None, "auto", -1, "-1"):
-        is_one = trainer.get("accelerator") == "cpu"
-    else:
-        numbers = devices.strip(",").split(",") if isinstance(devices, str) and "," in devices else devices
-        is_one = len(numbers) == 1 if isinstance(numbers, list) else int(numbers) == 1
+    count = _count_devices(devices)
+    is_one = trainer.get("accelerator") == "cpu" if count is None else count == 1
     return None if is_one else f"trainer.devices={json.dumps(devices)}"
+
+
+def _count_devices(devices: Any) -> int | None:
+    """How many devices ``trainer.devices`` names; None for all that there are."""
+    if devices in (None, "auto", -1, "-1"):
+        return None
+    numbers = devices.strip(",").split(",") if isinstance(devices, str) and "," in devices else devices
+    return len(numbers) if isinstance(numbers, list) else int(numbers)
 
 
 def check_calls(node: Any, path: str = "") -> None:
@@ -198,8 +209,9 @@ def _check_call(node: dict[str, Any], path: str) -> None:
 
 def _check_value(key: str, value: Any, annotation: Any) -> None:
     kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-    if isinstance(value, str) and any(kind is Constructed or get_origin(kind) is Callable for kind in kinds):
-        raise UserError(f"{key}={value}: should be a constructor call; a choice has a slash, as in model/kl=linear")
+    if _takes_a_call(kinds, value):
+        shown = value if isinstance(value, str) else shorten(json.dumps(value))
+        raise UserError(f"{key}={shown}: should be a constructor call; a choice has a slash, as in model/kl=linear")
     try:
         # JSON's strict mode takes a list for a tuple, but neither "3" nor true for a number
         TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
@@ -216,6 +228,14 @@ def _check_value(key: str, value: Any, annotation: Any) -> None:
         ) from None
     except Exception:
         return  # an annotation pydantic has no use for (a class of torch, say) is checked when it is called
+
+
+def _takes_a_call(kinds: tuple[Any, ...], value: Any) -> bool:
+    """Whether an argument of these kinds takes an object that only a constructor call makes, and not this value."""
+    plain = [kind for kind in kinds if not (kind is Constructed or get_origin(kind) is Callable)]
+    if len(plain) == len(kinds):
+        return False
+    return not plain if value is None else isinstance(value, str) or plain in ([], [NoneType])
 
 
 def _wanted(message: str) -> str:

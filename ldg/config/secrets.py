@@ -130,7 +130,10 @@ def move_to_environment(key: str, value: Any, text: str) -> str:
         if text == before:  # no URL
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", f"${{oc.env:{name}}}", text)
         if text == before:
-            raise UserError(f"{path}: this secret cannot be moved out of the command line; write {path}='${{oc.env:NAME}}', and set NAME")
+            raise UserError(
+                f"{path}: this secret cannot be moved out of the command line; "
+                f"write {path}='${{oc.env:NAME}}', and set NAME"
+            )
         os.environ[name] = secret
     return text
 

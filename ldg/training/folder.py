@@ -70,7 +70,10 @@ class RunFolder:
             if not any((self.path / "checkpoints").glob("*.ckpt")):
                 self._remove()
             elif isinstance(error, UserError):
-                print(f"what was saved before is in {self.path}; resume with:  {resume_command(self.path)}", file=sys.stderr)
+                print(
+                    f"what was saved before is in {self.path}; resume with:  {resume_command(self.path)}",
+                    file=sys.stderr,
+                )
             return
         where = f"this error and what was saved before are in {self.path}"
         try:

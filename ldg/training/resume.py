@@ -300,7 +300,10 @@ def _fit_group(name: str, new: dict[str, Any], run: dict[str, Any]) -> dict[str,
     if "wandb" in new:
         new["wandb"] |= {"name": run["name"], "tags": run["tags"], "save_dir": run["outputs"]}
         earlier = run["logger"].get("wandb", {})
-        new["wandb"] |= {"group": earlier.get("group") or next(iter(run["tags"]), None), "choices": earlier.get("choices")}
+        new["wandb"] |= {
+            "group": earlier.get("group") or next(iter(run["tags"]), None),
+            "choices": earlier.get("choices"),
+        }
     return new
 
 

@@ -9,7 +9,6 @@ from ldg.errors import UserError
 from tests.figures.test_pictures import ALWAYS
 from tests.runs import BARE, DENSE, STROKES, TINY, rows, train, weights
 
-
 # the data set's and the one that is drawn fastest
 ONE_PICTURE = [*TINY[:-1], "callbacks.gallery.pictures=[data,reconstructions_val]"]
 
