@@ -50,6 +50,7 @@ def root(tmp_path_factory):
     os.environ.pop("LDG_DATA") if before is None else os.environ.update(LDG_DATA=before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(file.stem for file in (HOME / "experiments/experiment").glob("*.yaml")))
 def test_every_named_experiment_trains_a_step(name, root, tmp_path):
     made.emnist(root, "byclass", 124)

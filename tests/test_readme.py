@@ -111,6 +111,7 @@ def test_train_command(command, folder, tmp_path):
     assert len(list(tmp_path.glob("*/*/checkpoints/best.ckpt"))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", SWEEPS, ids=" ".join)
 def test_sweep_command(command, folder):
     # README's own data set is one of three classes that tests do not have

@@ -17,10 +17,9 @@ from pytorch_lightning.plugins.environments import (
     SLURMEnvironment,
     TorchElasticEnvironment,
 )
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ldg.config.run_config import RunConfig
-from ldg.errors import UserError, explain, one_line
+from ldg.errors import UserError, explain, explained, one_line
 from ldg.training.loggers import WandbRun
 from ldg.training.module import TrainingModule
 from ldg.training.saving import WholeFiles
@@ -69,12 +68,13 @@ def make_trainer(config: RunConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
     arguments["max_steps"] = -1  # the module counts them
     if config.trainer.get("max_epochs") is None and config.trainer.get("max_steps"):
         arguments["max_epochs"] = -1
-    try:
+    with explained():
         environment = _environment()
         arguments["plugins"] = [WholeFiles(), environment]
-        trainer: pl.Trainer = instantiate(config.trainer, **arguments)
-    except (InstantiationException, MisconfigurationException) as error:
-        raise explain(error) or UserError(f"trainer: {one_line(error.__cause__ or error)}") from None
+        try:
+            trainer: pl.Trainer = instantiate(config.trainer, **arguments)
+        except InstantiationException as error:
+            raise explain(error) or UserError(f"trainer: {one_line(error.__cause__ or error)}") from None
     if trainer.world_size > 1 and environment.creates_processes_externally and "LDG_RUN_ID" not in os.environ:
         raise UserError(
             "processes that torchrun or srun starts share a folder by its name: set LDG_RUN_ID=NAME for all"
