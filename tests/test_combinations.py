@@ -55,6 +55,7 @@ def root(tmp_path_factory):
 def test_every_named_experiment_trains_a_step(name, root, tmp_path):
     made.emnist(root, "byclass", 124)
     few = [*DATA["stanford_dogs"][0], "data.dataset.image_size=64"] if name.startswith("dog") else []
+    few += STROKES if name in ("judge", "reference") else []
     if name.startswith("dog_vae"):  # of 40 million parameters
         few += [
             "model.network.channels=[4,4,4,4]",
