@@ -87,7 +87,8 @@ def explain(error: BaseException) -> UserError | None:
 
 def one_line(error: BaseException) -> str:
     """The message of an exception without its line breaks; the name of its class if it has no message."""
-    return " ".join(str(error).split()) or type(error).__name__
+    text = str(error).partition("Exception raised from")[0]  # where in torch's C++
+    return " ".join(text.split()) or type(error).__name__
 
 
 def describe_os_error(error: OSError) -> str:

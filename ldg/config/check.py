@@ -17,6 +17,7 @@ from ldg.config.signatures import Constructed, read_signature
 from ldg.errors import UserError, suggestion
 from ldg.files import shorten
 
+_HUGE = "Unable to parse input string as an integer, exceeded maximum size"  # pydantic's message
 _FRACTION = Annotated[float, Field(gt=0, le=1)]
 _LIMIT = Annotated[PositiveInt | _FRACTION, "a number of batches, or a fraction of them up to 1.0"]
 _LIMIT_OR_0 = Annotated[
@@ -243,4 +244,8 @@ def _wanted(message: str) -> str:
     if forbidden := re.search(r"match pattern '\^\[\^(.+)\]\*\$'", message):
         return "text without any of " + " ".join(forbidden[1].replace("\\\\", "\\"))
     wanted = message.replace("String should have ", "text of ").removeprefix("Input should be ")
-    return {"a valid array": "a list, as in [16,32]", "an object": "a dictionary, as in {a: 1}"}.get(wanted, wanted)
+    return {
+        "a valid array": "a list, as in [16,32]",
+        _HUGE: "a smaller number",
+        "an object": "a dictionary, as in {a: 1}",
+    }.get(wanted, wanted)

@@ -25,7 +25,7 @@ _STRUCTURE = re.compile(r"""[][(){},"']""")
 def quote(text: str) -> str:
     """A text as a value that Hydra reads as this text, in quotes where it needs them."""
     with contextlib.suppress(HydraException):
-        if _parse(f"key={text}").value() == text:
+        if _parse(f"key={text}")[0].value() == text:
             return text
     return QuotedString(text, Quote.double).with_quotes()
 
@@ -56,7 +56,7 @@ def _quote_text(override: str) -> str:
         value = os.path.expanduser(value)  # noqa: PTH111  (leaves the rest as it is)
     rewritten = f"{prefix}{key}={value}"
     try:
-        parsed = _parse(rewritten)
+        (parsed,) = _parse(rewritten)
         if not (is_path or key in TEXTS) or parsed.is_sweep_override() or isinstance(parsed.value(), str | None):
             return rewritten
     except HydraException:
@@ -65,8 +65,11 @@ def _quote_text(override: str) -> str:
     return f"{prefix}{key}={QuotedString(value, Quote.double).with_quotes()}"
 
 
-def _parse(override: str) -> Override:
-    return OverridesParser.create().parse_overrides([override])[0]
+def _parse(*overrides: str) -> list[Override]:
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except ValueError:  # Python's own
+        raise UserError(f"{shorten(max(overrides, key=len))}: a number has too many digits") from None
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
@@ -82,7 +85,7 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
         UserError: for the first one that is no override, with the character that needs quotes.
     """
     try:
-        return OverridesParser.create().parse_overrides(list(overrides))
+        return _parse(*overrides)
     except HydraException as error:
         raise UserError(explain_override(error, overrides)) from None
 

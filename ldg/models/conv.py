@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from pydantic import NonNegativeInt, PositiveInt
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ldg.models.conditioning import FiLM, Mode, Planes
-from ldg.models.network import Network, Sizes
+from ldg.models.network import Depth, Network, Sizes
 
 
 def stage_sizes(height: int, width: int, stages: int) -> list[tuple[int, int]]:
@@ -236,7 +236,7 @@ class ConvNetwork(Network):
         self,
         sizes: Sizes,
         channels: list[PositiveInt] = [32, 64, 128],  # noqa: B006
-        blocks: NonNegativeInt = 0,
+        blocks: Depth | Literal[0] = 0,
         hidden: PositiveInt = 256,
         latent_channels: NonNegativeInt = 0,
         condition: Mode = "film",

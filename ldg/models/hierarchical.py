@@ -13,7 +13,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from ldg.models.conv import Block, Hidden, residual_blocks, stage_sizes
-from ldg.models.network import Network, Sizes
+from ldg.models.network import Depth, Network, Sizes
 from ldg.models.posterior import Posterior
 
 
@@ -171,7 +171,7 @@ class HierarchicalNetwork(Network):
         self,
         sizes: Sizes,
         channels: list[PositiveInt] = [32, 64, 96],  # noqa: B006
-        blocks: PositiveInt = 2,
+        blocks: Depth = 2,
         hidden: PositiveInt = 256,
         latent_channels: list[NonNegativeInt] = [1, 2, 4],  # noqa: B006
     ) -> None:

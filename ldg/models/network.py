@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ldg.models.posterior import Posterior
+
+Depth = Annotated[int, Field(ge=1, le=1000)]  # a number of equal layers; more take minutes to make
 
 
 class Sizes(NamedTuple):

@@ -10,6 +10,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from ldg.models.network import Depth
 from ldg.models.posterior import Posterior, log_normal
 
 
@@ -124,7 +125,7 @@ class Flow(Prior):
     """
 
     def __init__(
-        self, latent_dim: PositiveInt, condition_dim: int, couplings: PositiveInt = 4, hidden: PositiveInt = 128
+        self, latent_dim: PositiveInt, condition_dim: int, couplings: Depth = 4, hidden: PositiveInt = 128
     ) -> None:
         super().__init__(latent_dim, condition_dim)
         if latent_dim < 2:

@@ -7,6 +7,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from ldg.models.conv import stage_sizes, vector_size
+from ldg.models.network import Depth
 from ldg.models.priors import Flow
 
 
@@ -73,7 +74,7 @@ class TwoLevels(Flow):
         image_shape: tuple[PositiveInt, PositiveInt, PositiveInt],
         channels: list[PositiveInt],
         latent_channels: NonNegativeInt,
-        couplings: PositiveInt = 4,
+        couplings: Depth = 4,
         hidden: PositiveInt = 64,
         context: PositiveInt = 16,
         dense: PositiveInt = 256,

@@ -124,7 +124,7 @@ class TrainingModule(pl.LightningModule):
     @property
     def epoch(self) -> float:
         """Epochs done, as a float."""
-        return self.trainer.global_step / max(1, int(self.trainer.num_training_batches))
+        return self.trainer.global_step / max(1, self.trainer.num_training_batches)  # infinite before the first
 
     def names(self, split: str) -> list[str]:
         """The names of what an epoch reports of a split: ``val/loss`` and the model's metrics."""

@@ -57,7 +57,7 @@ def run(
         trainer = make_trainer(config, callbacks)
         data.prepare_data()  # last of these, since it may take long
         with RunFolder(config) as folder, closed([]) as loggers, explained():
-            loggers += instantiate(config.logger).values()
+            loggers += filter(None, instantiate(config.logger).values())
             add_loggers(trainer, loggers, config, module)
             trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
             load_best(trainer, module)

@@ -111,6 +111,7 @@ def test_an_end_by_steps_changes_no_number_of_the_epochs_before(tmp_path):
     [
         ["trainer.limit_val_batches=0", "data.batch_size=1000"],
         ["trainer.check_val_every_n_epoch=2", "scheduler=plateau"],
+        ["trainer.num_sanity_val_steps=1000"],
         ["data.dataset.test_per_class=1", "data.dataset.per_class=2"],
     ],
 )

@@ -77,6 +77,11 @@ def test_the_folder_holds_everything(finished):
     assert not list(folder.rglob("*.part"))
 
 
+def test_a_run_needs_no_logger(tmp_path):
+    folder, summary = train(*TINY, "logger.csv=null", "trainer.max_epochs=1", f"outputs={tmp_path}")
+    assert summary["steps"] == 6 and not (folder / "metrics.csv").exists()
+
+
 def test_metrics_have_a_row_an_epoch(finished):
     folder, _, _ = finished
     logged = rows(folder)
