@@ -290,7 +290,7 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(name, run, tmp_path):
     else:
         shutil.copytree(run, tmp_path / "run")
     file = next(tmp_path.rglob(name))
-    for what, data in mutations(file.read_bytes(), FILES[name]):
+    for what, data in mutations(file.read_bytes(), int(os.environ.get("LDG_FUZZ", FILES[name]))):
         file.write_bytes(data)
         try:
             ldg.load(newest_run(tmp_path) if name == "summary.json" else file)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import shutil
 
 import pytest
@@ -18,6 +19,7 @@ from ldg.evaluation.context import EvaluationContext
 from ldg.evaluation.judge import compose_judge_config, find_judge, load_judge, require_fitting
 from ldg.evaluation.measure import Result, Value, list_quantities
 from ldg.models.classifier import Classifier
+from tests.fuzz.mutations import mutations
 from tests.runs import FEW, MEASURES, TINY, train
 
 
@@ -185,6 +187,19 @@ def test_a_judge_of_other_classes_or_images_is_refused(folder):
     judge.classes = model.classes
     with pytest.raises(UserError, match=r"its images are \[3, 32, 32\], and the model's \[1, 28, 28\]"):
         require_fitting(judge, model)
+
+
+def test_a_damaged_file_gives_a_table_or_one_line(measured, tmp_path):
+    file = tmp_path / "scorecard.json"
+    measured[0].save(tmp_path)
+    for what, data in mutations(file.read_bytes(), int(os.environ.get("LDG_FUZZ", 40))):
+        file.write_bytes(data)
+        try:
+            assert table.format_text([scorecard.read_scorecard(file)]), what
+        except UserError as error:
+            assert "\n" not in str(error), what
+        except Exception as error:
+            pytest.fail(f"{what}: {error!r}")
 
 
 OLD = {
