@@ -1,5 +1,6 @@
-"""Every data set with every model and every conditioning: trains, draws, saves, loads, generates."""
+"""Data sets, models and conditionings in each pair: trains, draws, saves, loads, generates."""
 
+import itertools
 import math
 import os
 
@@ -68,9 +69,16 @@ def test_every_named_experiment_trains_a_step(name, root, tmp_path):
     assert math.isfinite(measured)
 
 
-@pytest.mark.parametrize("conditioning", ["both", "decoder", "none"])
-@pytest.mark.parametrize("model", SMALL)
-@pytest.mark.parametrize("data", DATA)
+def combinations():
+    """Every data set with every model, every model with every conditioning, and every data set with every one."""
+    conditionings = ["both", "decoder", "none"]
+    for (row, data), (column, model) in itertools.product(enumerate(DATA), enumerate(SMALL)):
+        for place, conditioning in enumerate(conditionings):
+            if data == "strokes" or model == "conv_cvae" or place == (row + column) % 3:
+                yield data, model, conditioning
+
+
+@pytest.mark.parametrize(("data", "model", "conditioning"), combinations())
 def test_trains_draws_saves_loads_generates(data, model, conditioning, root, tmp_path):
     options, text = DATA[data]
     # the gallery once for each data set with labels and without: it knows nothing of architectures

@@ -213,9 +213,22 @@ def _unknown_key(key: str, overrides: list[str], sources: Sources) -> str:
     if not key.startswith("hydra."):
         known = [name for name in known if not name.startswith("hydra")]
     where = WHERE.get("hydra" if key.startswith("hydra.") else sources.config_name, WHERE["train"])
-    full = [name for name in known if name.endswith(f".{key}")]
-    hint = f", did you mean {full[0]}?" if full else _other_choices(key, groups) or suggestion(key, known)
+    parent, _, leaf = key.rpartition(".")
+    elsewhere = [name for name in known if name.endswith(f".{leaf}")]
+    hint = _other_choices(key, groups)
+    if not hint and elsewhere and (not parent or len(elsewhere) == 1):
+        hint = f", did you mean {elsewhere[0]}?"
+    hint = hint or _similar(key, known)
     return f"{key}: no such key{hint}; {where}"
+
+
+def _similar(key: str, known: list[str]) -> str:
+    """The end of a message about an unknown key: the most similar one beside it, or of all if there are none."""
+    parent, _, leaf = key.rpartition(".")
+    beside = [name.removeprefix(f"{parent}.") for name in known if name.rpartition(".")[0] == parent]
+    if not parent or not beside:
+        return suggestion(key, known)
+    return suggestion(leaf, beside).replace("mean ", f"mean {parent}.")
 
 
 def _other_choices(key: str, groups: list[str]) -> str:

@@ -102,6 +102,8 @@ def explain_override(error: HydraException, overrides: Sequence[str]) -> str:
     if match is None:
         return f"{short}: cannot be read as an override; write key=value"
     start, value = match.start(3), match[3]
+    if value.endswith(","):
+        return f"{short}: ends with a comma; several values have no space between them, as in {match[2]}=1,2 with -m"
     if function := re.search(r"Error while evaluating '.*': (.*)", str(error)):
         return f"{short}: {function[1].strip().rstrip('.')}"
     if function := re.search(r"Unknown function '(\w+)'", str(error)):

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +68,7 @@ def guard_download(folder: Path, wanted: list[str], what: str) -> Iterator[None]
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        print(f"downloading {what} into {folder}", file=sys.stderr)
         with FileLock(folder / ".download.lock"):
             yield
     except (*DAMAGE, http.client.HTTPException) as error:

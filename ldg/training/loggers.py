@@ -346,7 +346,7 @@ def closed(loggers: list[Logger]) -> Iterator[list[Logger]]:
     """End the W&B run however the training ends.
 
     W&B is given the exit status: 0 for success, 2 for a mistake of the user's, 128 + N for signal N, 1 for anything
-    else. If the run is interrupted or breaks, the command that sends it is printed.
+    else. If the run breaks, or is interrupted when something was saved, the command that sends it is printed.
 
     Args:
         loggers: of the training
@@ -354,7 +354,7 @@ def closed(loggers: list[Logger]) -> Iterator[list[Logger]]:
     Yields:
         The same loggers.
     """
-    status = 1
+    status, is_empty = 1, False
     try:
         yield loggers
         status = 0
@@ -362,11 +362,11 @@ def closed(loggers: list[Logger]) -> Iterator[list[Logger]]:
         status = 2
         raise
     except Interrupted as stopped:
-        status = 128 + stopped.signum
+        status, is_empty = 128 + stopped.signum, stopped.checkpoint is None
         raise
     finally:
         command = sync_command(loggers)
         if logger := wandb_run(loggers):
             logger.end(status)
-        if command and status not in (0, 2):
+        if command and status not in (0, 2) and not is_empty:
             print(command, file=sys.stderr)

@@ -111,11 +111,11 @@ def test_a_failing_run_stops_no_other_and_is_tried_again_on_request(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", [["joblib", "launcher.n_jobs=2"], ["slurm_local"]], ids=lambda line: line[0])
-def test_launchers_give_what_one_after_the_other_gives(launcher, tmp_path):
+def test_processes_give_what_one_after_the_other_gives(tmp_path):
+    """Those of slurm_local; tests/kills.py compares those of joblib."""
     line = ["-m", *TINY, "trainer.max_epochs=1", "seed=1,2", "sweep_name=one"]
     succeed(tmp_path, *line, f"outputs={tmp_path}/here")
-    process = start(tmp_path, *line, f"launcher={launcher[0]}", *launcher[1:], f"outputs={tmp_path}/there")
+    process = start(tmp_path, *line, "launcher=slurm_local", f"outputs={tmp_path}/there")
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     here, there = (Ledger(tmp_path / place / "sweeps/one") for place in ("here", "there"))
