@@ -105,9 +105,10 @@ def exit_status(action: Callable[[], int | None]) -> int:
         return status
     except Interrupted as stopped:
         return INTERRUPTED + stopped.signum
-    except BrokenPipeError:  # whoever read the output, as head does, has ended
-        leave_dead_outputs()
-        return INTERRUPTED + signal.SIGPIPE
+    except BrokenPipeError:
+        if not leave_dead_outputs():
+            raise
+        return INTERRUPTED + signal.SIGPIPE  # whoever read the output, as head does, has ended
     except Exception as error:
         if (explanation := explain(error)) is None:
             raise

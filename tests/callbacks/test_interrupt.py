@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from ldg.callbacks.interrupt import SaveOnSignal
+from ldg.commands.cli import exit_status
 from ldg.errors import Interrupted
 
 OTHERS = [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
@@ -90,3 +91,15 @@ def test_who_ends_after_the_signal_is_left_too(kind, trainer, tmp_path):
         with pytest.raises(Interrupted):
             stopper.on_train_batch_end(trainer)
         os.write(2, b"stopped and saved")
+
+
+def test_a_command_whose_reader_has_ended_says_nothing():
+    with printing_to("pipe") as close:
+        close()
+        assert exit_status(lambda: os.write(2, b"lines")) == 128 + signal.SIGPIPE
+
+    def broken():
+        raise BrokenPipeError("another pipe")
+
+    with pytest.raises(BrokenPipeError, match="another pipe"):
+        exit_status(broken)

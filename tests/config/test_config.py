@@ -221,6 +221,10 @@ def test_a_signature_read_from_text_is_the_real_one(target):
         (["seed=1" + "0" * 4000], "should be less than 4294967296"),
         (["model.network.blocks=9223372036854775808"], "should be less than or equal to 1000 or a smaller number"),
         (["model/prior=flow", "model.prior.couplings=1001"], "couplings=1001: should be less than or equal to 1000"),
+        (
+            ["-m", "seed=1,2", "launcher=joblib", "launcher.runs_per_machine=0"],
+            "launcher.runs_per_machine=0: should be",
+        ),
         (["model.lr=abc"], "model.lr: no such key, did you mean optimizer.lr?"),
         (["logger.wandb.offline=true"], "logger.wandb.offline: no such key; see"),
         (["logger.wandb.grups=x"], "did you mean logger.wandb.group?"),

@@ -33,6 +33,13 @@ def test_a_run_that_ends_while_it_is_looked_at_stays_finished(ledger, monkeypatc
     assert ledger.read_row("000-seed1")["state"] == "finished"
 
 
+def test_failed_runs_are_reopened_and_no_others(ledger):
+    ledger.write_row("000-seed1", "failed", error="why")
+    ledger.write_row("001-seed2", "finished")
+    ledger.reopen()
+    assert [row["state"] for row in ledger.read_rows()] == ["interrupted", "finished"]
+
+
 def test_what_the_sweep_is(ledger):
     sweep = ledger.read_sweep()
     assert sweep.kind == "grid" and sweep.runs == 2
