@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser  # Hydra has no public one
+from hydra.core.override_parser.types import Glob
 
 from ldg.checkpoint import find
 from ldg.config.check import ask_for_processes, check_config
@@ -114,7 +115,9 @@ def keep_secrets(arguments: list[str]) -> list[str]:
             kept.append(argument)
             continue
         if override.is_sweep_override():
-            values = list(override.sweep_string_iterator()) if override.is_discrete_sweep() else []
+            # a glob stands for names of files
+            has_values = override.is_discrete_sweep() and not isinstance(override.value(), Glob)
+            values = list(override.sweep_string_iterator()) if has_values else []
             if any(list(find_secrets(value, key)) for value in values):
                 raise UserError(f"{key}: a secret has one value in all runs")
         else:

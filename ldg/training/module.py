@@ -284,7 +284,8 @@ class VAEModule(TrainingModule):
         gathered = self.all_gather(torch.cat(self._means))
         assert isinstance(gathered, Tensor)
         self._means.clear()
-        active = gathered.flatten(0, -2).double().var(0) > ACTIVE
+        means = gathered.flatten(0, -2).double()
+        active = means.var(0, correction=min(1, len(means) - 1)) > ACTIVE  # one image tells no variance: 0
         return super().evaluation_end(split) | {f"{split}/active_units": float(active.sum())}
 
 

@@ -92,6 +92,9 @@ def test_a_url_without_its_password():
         ("a.password='a b'", "a.password='${oc.env:LDG_SECRET_A_PASSWORD}'"),
         ("a.b=3", "a.b=3"),
         ("seed=1,2", "seed=1,2"),
+        ("seed=range(1,3)", "seed=range(1,3)"),
+        ("optimizer.lr=interval(0.1,1)", "optimizer.lr=interval(0.1,1)"),
+        ("model=glob(*_cvae)", "model=glob(*_cvae)"),
         ("--help", "--help"),
     ],
 )
