@@ -149,7 +149,7 @@ def test_bad_arguments_are_refused_at_once_in_one_line(tmp_path, arguments, mess
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["Héllo!"], "error: cannot write 'é' and '!': this model knows 0123456789ABC"),
+        (["Hé^llo!"], "error: cannot write 'é' and '^': this model knows 0123456789ABC"),
         (["é"], "(the model was outputs/letters/1; --checkpoint names another)"),
         (["Hi", "--checkpoint", "broken.ckpt"], "error: broken.ckpt is damaged"),
         (["--interpolate", "0", "1"], "error: the checkpoint names no data set"),

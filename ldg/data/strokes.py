@@ -19,16 +19,33 @@ PRINT, SCRIPT = "futural", "scripts"  # the other single-stroke fonts repeat the
 # script forms that are legible without context (its Q looks like 2, its r like n, its b like h)
 SCRIPT_FORMS = "CELMNUWYacdeghiklmntuy"
 SCRIPT_SHARE = 0.3
-DOT = 10  # strokes up to this length, in font units (a capital is 21 units tall), are dots
+MARKS = ".,;:!?'\"-()/+=&@#%*"
+# Marks keep their size and height on the line, by which a full stop, a hyphen and an apostrophe differ; letters and
+# digits fill the frame, as those of EMNIST do. Pixels of the frame:
+CAPITAL = 18.0  # height of a capital on the line of the marks
+BASELINE = 21.5  # its foot, from the top
+UNITS = 21  # height of a capital, in font units
+FOOT = 9  # its foot, in font units downwards
+# the fonts' marks are those of technical drawings: factors of width and height, and by how many units they are lowered
+FITTED = {
+    **{".": (1, 1, 3), ":": (1, 1, 3), ",": (1.4, 1.4, 4), ";": (1.2, 1.2, 3.5), "-": (0.55, 1, 1)},
+    **{"(": (0.85, 0.85, 0), ")": (0.85, 0.85, 0), "/": (0.8, 0.8, 0), "+": (0.85, 0.85, 1), "=": (0.8, 0.8, 1)},
+    **{"#": (1.3, 0.85, -1), "*": (1.1, 1.1, -4)},
+}
+PEN, PENS = 2.4, (1.5, 3.2)  # width on average, least and most, in pixels of the frame
+SLANT = 0.12  # on average, to the right for each unit upwards
+FINE = dict.fromkeys("#*@", 0.75)  # relative width of the pen, or the paper between their lines would not show
+DOT = 10  # strokes up to this length, in font units, are dots
 ROUNDING = (0.7, 1.3, 2.0)  # how far the pen cuts corners, in font units
 
 
 class Strokes(Dataset):
-    """The 62 characters of EMNIST ByClass as pen strokes along the single-stroke Hershey fonts.
+    """The 62 characters of EMNIST ByClass and 19 marks as pen strokes along the single-stroke Hershey fonts.
 
     Slant, rotation, proportions, pen width and pressure, the displacement of each stroke and a smooth warp are random
-    for every image. As in EMNIST, ink is 255 on 0, and characters are upright, centred and fill the frame, so that
-    ``c`` is as tall as ``C``. The images depend on the arguments alone.
+    for every image. As in EMNIST, ink is 255 on 0, and letters and digits are upright, centred and fill the frame, so
+    that ``c`` is as tall as ``C``; marks stand as they do on a line whose capitals are 18 pixels tall. The images
+    depend on the arguments alone.
 
     Args:
         seed: determines all images
@@ -36,7 +53,7 @@ class Strokes(Dataset):
         test_per_class: test images of each character
     """
 
-    classes = tuple(string.digits + string.ascii_uppercase + string.ascii_lowercase)
+    classes = tuple(string.digits + string.ascii_uppercase + string.ascii_lowercase + MARKS)
 
     def __init__(
         self,
@@ -61,27 +78,33 @@ class Strokes(Dataset):
                 yield images, chunk
 
 
-def draw_characters(labels: np.ndarray, seed: tuple[int, ...]) -> np.ndarray:
+def draw_characters(
+    labels: np.ndarray, seed: tuple[int, ...], pen: float | None = None, slant: float | None = None
+) -> np.ndarray:
     """Draw an image of each of some characters.
 
     Args:
         labels: indices into ``Strokes.classes``, (n,)
         seed: determines everything random
+        pen: width of the lines in pixels, of glyphs with many lines less; None: random
+        slant: pixels to the right for each pixel upwards; None: random, on average to the right
 
     Returns:
         Images uint8 (n, 1, 28, 28).
     """
     rng = np.random.default_rng(seed)
-    points, strokes, pen = choose_forms(labels, rng)
-    width = np.clip(rng.lognormal(np.log(2.8), 0.3, len(labels)) * pen, 1.6, 4.4)
+    points, strokes, relative = choose_forms(labels, rng)
+    width = np.clip(rng.lognormal(np.log(PEN), 0.22, len(labels)) * relative, *PENS)
+    slants = sample_normal(rng, len(labels), scale=0.2, loc=SLANT)
     points = move_strokes(points, strokes, rng)
     points = warp(points, rng)
-    points = transform_glyphs(points, rng)
-    steps = measure_steps(points, strokes)
-    extent = np.ptp(points, axis=1).max(1)
+    points = transform_glyphs(points, slants if slant is None else np.full(len(labels), slant), rng)
+    is_mark = labels >= len(Strokes.classes) - len(MARKS)
+    scale = np.where(is_mark, CAPITAL / UNITS, 22 / np.ptp(points, axis=1).max(1))
     # a long line in the frame needs a finer pen, or loops fill with ink
-    width = np.minimum(width, 0.7 + 165 / (steps.sum(1) / extent * 22))
-    return draw_lines(fit_to_frame(points, width, rng), strokes, width, rng)[:, None]
+    length = measure_steps(points, strokes).sum(1) * scale
+    width = np.minimum(width if pen is None else pen * relative, 0.4 + 130 / length)
+    return draw_lines(fit_to_frame(points, width, is_mark, rng), strokes, width, rng)[:, None]
 
 
 @cache
@@ -89,8 +112,9 @@ def read_forms() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read all forms of all characters from the fonts.
 
     Returns:
-        Points (class, script, rounding, POINTS, 2) around a glyph's centre in font units; the number of each point's
-        stroke (class, script, rounding, POINTS); and the relative width of the pen (class,).
+        Points (class, script, rounding, POINTS, 2) in font units, around a glyph's centre, of marks around the middle
+        of a capital's height; the number of each point's stroke (class, script, rounding, POINTS); and the relative
+        width of the pen (class,).
     """
     from HersheyFonts import HersheyFonts
 
@@ -104,12 +128,14 @@ def read_forms() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         # a handwritten 1 is as often a bare line
         script = ("l", PRINT) if character == "1" else (character, SCRIPT if character in SCRIPT_FORMS else PRINT)
         for glyph in (fonts[PRINT][character], fonts[script[1]][script[0]]):
-            drawn += [resample(glyph.strokes, rounding) for rounding in ROUNDING]
+            # the fonts' apostrophe is a comma
+            lines = fonts[PRINT]['"'].strokes[:1] if character == "'" else glyph.strokes
+            drawn += [place(*resample(lines, rounding), character) for rounding in ROUNDING]
     shape = (len(Strokes.classes), 2, len(ROUNDING), POINTS)
     points = np.stack([points for points, _ in drawn]).reshape(*shape, 2)
     strokes = np.stack([stroke for _, stroke in drawn]).reshape(shape)
     # small letters are enlarged, pen included, to fill the frame; a broad line would hide the narrow bars of f and t
-    pen = {**dict.fromkeys("aceimnorsuvwxz", 1.15), **dict.fromkeys("ft", 0.75)}
+    pen = {**dict.fromkeys("aceinorsuvxz", 1.15), **dict.fromkeys("ft", 0.75), **FINE}
     return points, strokes, np.array([pen.get(character, 1.0) for character in Strokes.classes])
 
 
@@ -121,8 +147,7 @@ def resample(polylines: list[list[tuple[int, int]]], rounding: float) -> tuple[n
         rounding: standard deviation of the filter that rounds corners, in font units
 
     Returns:
-        Points float32 (POINTS, 2) around the glyph's centre in font units, and the number of each point's stroke
-        (POINTS,).
+        Points (POINTS, 2) in font units, and the number of each point's stroke (POINTS,).
     """
     lines = [np.asarray(line, dtype=np.float64) for line in polylines if len(line) > 1]
     along = [np.concatenate([[0], np.hypot(*np.diff(line, axis=0).T).cumsum()]) for line in lines]
@@ -134,9 +159,26 @@ def resample(polylines: list[list[tuple[int, int]]], rounding: float) -> tuple[n
         piece = np.stack([np.interp(at, distance, line[:, axis]) for axis in (0, 1)], axis=1)
         # the dot of an i is a small ring that smoothing would close
         pieces.append(smooth(piece, rounding * count / distance[-1]) if distance[-1] > DOT else piece)
-    points = np.concatenate(pieces)
-    points -= (points.min(0) + points.max(0)) / 2
-    return points.astype(np.float32), np.repeat(np.arange(len(lines)), counts)
+    return np.concatenate(pieces), np.repeat(np.arange(len(lines)), counts)
+
+
+def place(points: np.ndarray, strokes: np.ndarray, character: str) -> tuple[np.ndarray, np.ndarray]:
+    """Move a glyph's centre to the origin, and of a mark the middle of a capital's height.
+
+    Args:
+        points: (POINTS, 2) in font units
+        strokes: the number of each point's stroke, (POINTS,)
+        character: that is drawn
+
+    Returns:
+        Points float32 (POINTS, 2), and the strokes.
+    """
+    centre = (points.min(0) + points.max(0)) / 2
+    points = points - centre
+    if character in MARKS:
+        width, height, lowered = FITTED.get(character, (1, 1, 0))
+        points = points * (width, height) + (0, centre[1] + lowered - FOOT + UNITS / 2)
+    return points.astype(np.float32), strokes
 
 
 def smooth(line: np.ndarray, sigma: float) -> np.ndarray:
@@ -234,11 +276,12 @@ def warp(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return points
 
 
-def transform_glyphs(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give each glyph random proportions, slant (on average to the right) and rotation.
+def transform_glyphs(points: np.ndarray, slant: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Give each glyph a slant, and random proportions and rotation.
 
     Args:
         points: (n, POINTS, 2) in font units
+        slant: units to the right for each unit upwards, (n,)
         rng: random numbers
 
     Returns:
@@ -246,29 +289,37 @@ def transform_glyphs(points: np.ndarray, rng: np.random.Generator) -> np.ndarray
     """
     count = len(points)
     stretch = np.exp(sample_normal(rng, count, scale=0.14))
-    slant, turn = sample_normal(rng, count, scale=0.2, loc=0.12), sample_normal(rng, count, scale=0.09)
+    turn = sample_normal(rng, count, scale=0.09)
     x, y = points[..., 0] * stretch[:, None], points[..., 1]
     x = x - slant[:, None] * y  # y points down
     cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
     return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
 
 
-def fit_to_frame(points: np.ndarray, width: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Scale each glyph, pen included, to a box of 21 to 25 pixels in the middle of the frame.
+def fit_to_frame(points: np.ndarray, width: np.ndarray, is_mark: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Scale each letter and digit, pen included, to a box of 21 to 25 pixels in the middle of the frame.
+
+    Marks are set on the line: ``CAPITAL`` and ``BASELINE``.
 
     Args:
         points: (n, POINTS, 2) in font units
         width: of the pen in pixels, (n,)
+        is_mark: whether a glyph is a mark, (n,)
         rng: random numbers
 
     Returns:
         Points float32 (n, POINTS, 2) in pixels.
     """
     low, high = points.min(1, keepdims=True), points.max(1, keepdims=True)
-    box = rng.uniform(21, 25, len(points)) - width
-    scale = box / (high - low).max((1, 2))
+    box = rng.uniform(21, 25, len(points))
+    fitting = (box - width) / (high - low).max((1, 2))
+    scale = np.where(is_mark, np.minimum(box / 23 * CAPITAL / UNITS, fitting), fitting)[:, None, None]
     middle = (SIZE - 1) / 2 + sample_normal(rng, len(points), 1, 2, scale=0.3)
-    return ((points - (low + high) / 2) * scale[:, None, None] + middle).astype(np.float32)
+    centre = (low + high) / 2
+    # no mark leaves the frame, however high or low it stands
+    room = (SIZE - 4 - width[:, None, None] - (high - low) * scale) / 2
+    height = np.clip(BASELINE - CAPITAL / 2 - (SIZE - 1) / 2 + centre * scale, -room, room) * (0, 1)
+    return ((points - centre) * scale + middle + height * is_mark[:, None, None]).astype(np.float32)
 
 
 def measure_steps(points: np.ndarray, strokes: np.ndarray) -> np.ndarray:

@@ -13,6 +13,8 @@ from ldg.errors import UserError
 
 CHARACTERS_A_LINE = 60
 PICTURES_A_LINE = 8
+# what word processors make of marks
+PLAIN = {**dict.fromkeys("‘’′", "'"), **dict.fromkeys("“”„″", '"'), **dict.fromkeys("‐‑–—−", "-"), "…": "...", "\xa0": " "}
 NAMED = 10  # what a message names at most
 
 
@@ -41,7 +43,9 @@ def is_written(classes: Sequence[str]) -> bool:
     return all(len(name) == 1 for name in classes)
 
 
-def parse(text: str, classes: Sequence[str], width: int | None = None, mix: float = 0.5) -> Page:
+def parse(
+    text: str, classes: Sequence[str], width: int | None = None, mix: float = 0.5, marks: Sequence[str] = ""
+) -> Page:
     """Parse a text into lines of cells.
 
     Args:
@@ -50,6 +54,7 @@ def parse(text: str, classes: Sequence[str], width: int | None = None, mix: floa
         classes: Names of the classes.
         width: Characters in a line, wrapped at a space (None: 60), or pictures in a line (None: 8); 0: no limit.
         mix: Share of b in ``a+b``, in [0, 1].
+        marks: Further characters, which count as the classes after the last one unless they are classes.
 
     Returns:
         Lines of cells.
@@ -61,7 +66,7 @@ def parse(text: str, classes: Sequence[str], width: int | None = None, mix: floa
     if not text.strip():
         raise UserError("the text is empty: give at least one character or class name")
     if is_written(classes):
-        return _characters(text, classes, CHARACTERS_A_LINE if width is None else width)
+        return _characters(text, [*classes, *marks], CHARACTERS_A_LINE if width is None else width)
     cells = _names(text, classes, mix)
     width = PICTURES_A_LINE if width is None else width or len(cells)
     return [cells[start : start + width] for start in range(0, len(cells), width)]
@@ -85,10 +90,10 @@ def soft_labels(cells: Sequence[Cell], num_classes: int) -> np.ndarray:
 
 
 def _characters(text: str, classes: Sequence[str], width: int) -> Page:
-    exact = {name: index for index, name in enumerate(classes)}
+    exact = {name: index for index, name in reversed(list(enumerate(classes)))}  # a class, rather than a mark
     # a split that merges look-alikes, or both cases, writes a character with its other case
     indices = {name.swapcase(): index for name, index in exact.items()} | exact
-    lines = text.strip("\n").splitlines()
+    lines = "".join(c if c in indices else PLAIN.get(c, c) for c in text).strip("\n").splitlines()
     unknown = [c for c in dict.fromkeys("".join(lines)) if c != " " and c not in indices]
     if unknown:
         known = "".join(dict.fromkeys([*classes, *sorted(indices)]))

@@ -8,6 +8,7 @@ The filters are ldg's own: importing scipy.ndimage takes 0.26 s, and the filters
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +39,16 @@ class Outline(NamedTuple):
     bottom: float
     left: float
     right: float
+
+    @property
+    def height(self) -> float:
+        """Of the ink, in pixels of the image."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> float:
+        """Of the ink, in pixels of the image."""
+        return self.right - self.left
 
 
 def resample(image: np.ndarray, rows: tuple[float, float, int], columns: tuple[float, float, int]) -> np.ndarray:
@@ -135,6 +146,14 @@ def has_dot(image: np.ndarray) -> bool:
     return len(tops) > 1 and min(rows.max() for rows in tops) < max(rows.min() for rows in tops)
 
 
+def slant(image: np.ndarray) -> float:
+    """The slant of the ink of an image (H, W): columns to the right for each row upwards, by its second moments."""
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+    mass = image / max(float(image.sum()), FAINT)
+    y, x = rows - (mass * rows).sum(), columns - (mass * columns).sum()
+    return -float((mass * x * y).sum() / max((mass * y * y).sum(), 1.0))
+
+
 def stroke_width(ink: np.ndarray) -> float:
     """Mean width of the strokes in pixels: twice the area over the length of the edge (its total variation)."""
     edge = np.hypot(*np.gradient(ink)).sum()
@@ -161,12 +180,14 @@ def pen_width(image: np.ndarray) -> float:
     return stroke_width(contrast(field, 0.5)) * unit
 
 
-def trace(image: np.ndarray, height: float, pen: float, threshold: float | None = None) -> Outline | None:
+def trace(
+    image: np.ndarray, enlargement: Callable[[Outline], float], pen: float, threshold: float | None = None
+) -> Outline | None:
     """Find the level at which the strokes of a glyph get a width.
 
     Args:
         image: Cleaned, (H, W).
-        height: Of the ink on the page, pixels.
+        enlargement: Of an outline on the page.
         pen: Width of the strokes on the page, pixels.
         threshold: In [0, 1], moves the level: 0.5 keeps it, less inks more; None: as 0.5.
 
@@ -181,8 +202,7 @@ def trace(image: np.ndarray, height: float, pen: float, threshold: float | None 
         if outline is None:
             high = level
             continue
-        enlarged = height / (outline.bottom - outline.top)
-        wide = stroke_width(contrast(field, level)) * unit * enlarged
+        wide = stroke_width(contrast(field, level)) * unit * enlargement(outline)
         low, high = (level, high) if wide > pen else (low, level)
     outline = _outline(field, unit, (low + high) / 2)
     if outline is None or threshold is None:

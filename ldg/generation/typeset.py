@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ldg.data import strokes
 from ldg.generation import ink
 from ldg.generation.alphabet import Page
 
@@ -27,6 +28,8 @@ GAP = 0.17  # between the inks of neighbours, on average over their height
 CLOSEST = 0.07  # and nowhere less than this
 DEPTH = 0.3  # a recess counts no deeper
 MARGIN = 0.2
+LETTER = 0.8  # a letter between x and capital height
+PEN_OF_MARKS = LETTER * strokes.CAPITAL / 20  # width in an image of a mark of the pen that is 1 wide in one of a letter
 WIDEST = 1.6  # glyphs wider than this for their height are drawn smaller
 
 EXTENTS = {
@@ -92,10 +95,11 @@ class Baseline:
         # a letter that comes again in the same style is the same image: it is drawn once
         first, which = distinct(images)
         cleaned = [ink.clean(images[index]) for index in first]
-        pens = self._pens(np.array([ink.pen_width(image) for image in cleaned])[which], images.shape[1], groups)
+        characters = [cell.name for line in page for cell in line if cell.mixture]
+        widths = np.array([ink.pen_width(image) for image in cleaned])[which]
+        pens = self._pens(widths, characters, images.shape[1], groups)
         stand = cache(lambda image, pen, character: self._stand(cleaned[image], pen, character))
         space = cache(lambda a, b: self._space(stand(*a), stand(*b)))
-        characters = [cell.name for line in page for cell in line if cell.mixture]
         glyphs = zip(which.tolist(), pens.tolist(), characters, strict=True)
         marks = []
         for number, line in enumerate(page):
@@ -117,22 +121,39 @@ class Baseline:
         height = (len(page) - 1) * LINE + 1 + 2 * MARGIN
         return round(height * self.capital), round((max(map(len, page)) * ADVANCE + 2 * MARGIN) * self.capital)
 
-    def _pens(self, widths: np.ndarray, height: int, groups: Sequence[int]) -> np.ndarray:
+    def _pens(
+        self, widths: np.ndarray, characters: Sequence[str], height: int, groups: Sequence[int]
+    ) -> np.ndarray:
         """Stroke widths on the page: the group's median, enlarged as a letter between x and capital height would be."""
-        enlarged = 0.8 * self.capital / (height * 20 / 28)
+        enlarged = LETTER * self.capital / (height * 20 / 28)
+        of_mark = self._mark_scale(height)
+        pens = widths * np.array([of_mark if character in strokes.MARKS else enlarged for character in characters])
         names = np.asarray(groups)
-        return np.array([np.median(widths[names == name]) for name in names]) * enlarged
+        return np.array([np.median(pens[names == name]) for name in names])
+
+    def _mark_scale(self, height: int) -> float:
+        """The enlargement of marks in images of some height, which stand as ldg.data.strokes draws them."""
+        return self.capital / (strokes.CAPITAL * height / strokes.SIZE)
 
     def _stand(self, image: np.ndarray, pen: float, character: str) -> Mark:
         """A glyph on the first baseline, at the left edge of the page."""
         bottom, top = _extent(image, character)
         height = (top - bottom) * self.capital
-        outline = ink.trace(image, height, pen, self.threshold)
+        is_mark, mark_scale = character in strokes.MARKS, self._mark_scale(len(image))
+
+        def enlargement(outline: ink.Outline) -> float:
+            return mark_scale if is_mark else height / outline.height
+
+        outline = ink.trace(image, enlargement, pen * strokes.FINE.get(character, 1), self.threshold)
         if outline is None:
             blank = np.zeros((round(height), round(height / 2)), np.float32)
             return Mark(-round(height), 0, blank, pen)
-        aspect = (outline.right - outline.left) / (outline.bottom - outline.top)
-        height *= min(1.0, WIDEST * self.capital / (aspect * height))
+        aspect = outline.width / outline.height
+        if is_mark:
+            height = outline.height * mark_scale
+            bottom = (strokes.BASELINE * len(image) / strokes.SIZE - outline.bottom) * mark_scale / self.capital
+        else:
+            height *= min(1.0, WIDEST * self.capital / (aspect * height))
         shape = max(1, round(height)), max(1, round(aspect * height))
         drawn = ink.render(image, outline, *shape, binary=self.threshold is not None)
         return Mark(-round(bottom * self.capital) - shape[0], 0, drawn, pen)
@@ -152,7 +173,7 @@ class Baseline:
         height, width = (round((1 - t) * x + t * y) for x, y in zip(a.ink.shape, b.ink.shape, strict=True))
         pen = (1 - t) * a.pen + t * b.pen
         image = ink.clean(image)
-        outline = ink.trace(image, height, pen, self.threshold)
+        outline = ink.trace(image, lambda outline: height / outline.height, pen, self.threshold)
         drawn = np.zeros((height, width), np.float32)
         if outline is not None:
             drawn = ink.render(image, outline, height, width, binary=self.threshold is not None)
@@ -161,7 +182,8 @@ class Baseline:
     def _space(self, mark: Mark, following: Mark) -> int:
         """Pixels between two boxes so that the white looks even, which neither boxes nor nearest points do."""
         gaps = _gaps(mark, following, reach=round(CLOSEST * self.capital))
-        shifts = np.arange(-mark.ink.shape[1] // 2, round(self.capital))
+        # beyond half of the narrower one, the next but one could be reached
+        shifts = np.arange(-min(mark.ink.shape[1], following.ink.shape[1]) // 2, round(self.capital))
         apart = shifts[:, None] + gaps
         white = np.clip(apart, None, DEPTH * self.capital).mean(axis=1)
         right = (white >= GAP * self.capital) & (apart.min(axis=1) >= CLOSEST * self.capital)

@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 import torch
 
+from ldg.data import strokes
 from ldg.errors import UserError
-from ldg.generation import latents, sheets, typeset
+from ldg.generation import ink, latents, sheets, typeset
 from ldg.generation.alphabet import Cell, Page, is_written, parse, soft_labels
 from ldg.models.vae import VAE
 
@@ -16,6 +17,7 @@ LayoutName = Literal["baseline", "tiles"]
 TEMPERATURE = 0.6
 CAPITAL = 20  # pixels of scale 1: what EMNIST scales a character to
 SAMPLE_PADDING = 4
+MARKS_SEED = 19  # of a set of marks that looks even, chosen by eye
 BATCH = 1000  # images decoded at once
 
 
@@ -64,8 +66,10 @@ def write(
 
     Args:
         model: In eval mode.
-        text: Where classes are characters, any string of them with spaces and newlines. Where classes are words, names
-            separated by commas, each drawn as a captioned tile; ``a+b`` blends two classes.
+        text: Where classes are characters, any string of them with spaces and newlines; the marks of
+            :class:`ldg.data.strokes.Strokes` that are no classes are drawn as they are there, with the pen and the
+            slant of the text. Where classes are words, names separated by commas, each drawn as a captioned tile;
+            ``a+b`` blends two classes.
         style: One latent for the whole text (``shared``), for each ``word``, or for each glyph (``varied``).
         seed: Of the latents; each seed is another handwriting style.
         temperature: Standard deviation of the latents, at least 0.
@@ -196,7 +200,7 @@ def parse_text(model: VAE, text: str, options: Options) -> Page:
             "this model was trained without labels (conditioning=none), so it cannot write a given text; "
             "draw a sheet of random samples with --rows and --columns and no text"
         )
-    return parse(text, model.classes, options.width, options.mix)
+    return parse(text, model.classes, options.width, options.mix, strokes.MARKS if is_typeset(model) else "")
 
 
 def inked(page: Page) -> list[Cell]:
@@ -206,7 +210,7 @@ def inked(page: Page) -> list[Cell]:
 
 @torch.no_grad()
 def decode_cells(model: VAE, cells: Sequence[Cell], noise: torch.Tensor) -> np.ndarray:
-    """Decode cells in batches.
+    """Decode cells in batches, and draw the marks that the model has no class for.
 
     Args:
         model: In eval mode.
@@ -216,7 +220,40 @@ def decode_cells(model: VAE, cells: Sequence[Cell], noise: torch.Tensor) -> np.n
     Returns:
         Images (N, C, H, W) in [0, 1].
     """
-    return _decode(model, noise, torch.from_numpy(soft_labels(cells, model.num_classes)))
+    shares = torch.from_numpy(soft_labels(cells, model.num_classes + len(strokes.MARKS)))
+    labels, of_marks = shares.split([model.num_classes, len(strokes.MARKS)], dim=1)
+    if not of_marks.any():
+        return _decode(model, noise, labels)
+    weights = labels.sum(1)
+    letters = weights > 0
+    images = torch.zeros(len(cells), *model.image_shape)
+    if letters.any():
+        images[letters] = torch.from_numpy(_decode(model, noise[letters], labels[letters] / weights[letters, None]))
+    marks = torch.from_numpy(_draw_marks(images[letters, 0].numpy(), model.image_shape[1:]))
+    weights = weights[:, None, None, None]
+    return (weights * images + torch.einsum("nm,mhw->nhw", of_marks, marks)[:, None]).numpy()
+
+
+def _draw_marks(letters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Draw all marks with the pen and the slant of letters.
+
+    Args:
+        letters: Images (N, H, W) in [0, 1].
+        size: Height and width of the images.
+
+    Returns:
+        (M, H, W) in [0, 1].
+    """
+    cleaned = [ink.clean(letter) for letter in letters]
+    pixel = size[0] / strokes.SIZE
+    pen, slant = strokes.PEN, strokes.SLANT
+    if cleaned:
+        # letters fill the frame, marks are drawn smaller
+        pen = float(np.median([ink.pen_width(letter) for letter in cleaned])) / pixel * typeset.PEN_OF_MARKS
+        slant = float(np.mean([ink.slant(letter) for letter in cleaned]))
+    labels = [strokes.Strokes.classes.index(mark) for mark in strokes.MARKS]
+    drawn = strokes.draw_characters(np.array(labels), (MARKS_SEED,), pen, slant)[:, 0] / np.float32(255)
+    return np.stack([ink.resample(image, (0, strokes.SIZE, size[0]), (0, strokes.SIZE, size[1])) for image in drawn])
 
 
 def _decode(model: VAE, noise: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
@@ -269,7 +306,7 @@ def tiles(model: VAE, images: np.ndarray, options: Options) -> list[np.ndarray]:
     scale = tile_scale(model, options.scale)
     channels, height, width = model.image_shape
     rows, columns = (0, height, height * scale), (0, width, width * scale)
-    large = np.array([[typeset.ink.resample(plane, rows, columns) for plane in image] for image in images])
+    large = np.array([[ink.resample(plane, rows, columns) for plane in image] for image in images])
     if options.threshold is not None:
         large = large.mean(axis=1, keepdims=True).repeat(channels, axis=1) > options.threshold
     return list(sheets.on_paper(large))

@@ -4,6 +4,11 @@ import pytest
 from ldg.generation import ink
 
 
+def to(height):
+    """The enlargement to a height on the page."""
+    return lambda outline: height / outline.height
+
+
 def bar(width, size=28, height=20):
     """A vertical stroke in the middle of an image."""
     image = np.zeros((size, size), np.float32)
@@ -31,13 +36,13 @@ def test_haze_and_specks_do_not_widen_the_ink():
     noisy = image + 0.05
     noisy[1, 1] = 1.0
     clean, noisy = ink.clean(image), ink.clean(noisy)
-    a, b = (ink.trace(x, 100, 20) for x in (clean, noisy))
+    a, b = (ink.trace(x, to(100), 20) for x in (clean, noisy))
     assert b == pytest.approx(a, abs=0.3)
 
 
 def test_an_empty_image_has_no_ink():
     assert not ink.clean(np.full((28, 28), 0.03)).any()
-    assert ink.trace(np.zeros((28, 28), np.float32), 100, 10) is None
+    assert ink.trace(np.zeros((28, 28), np.float32), to(100), 10) is None
     assert ink.pen_width(np.zeros((28, 28), np.float32)) == 0
 
 
@@ -53,7 +58,7 @@ def test_trace_makes_the_stroke_as_wide_as_the_pen():
     blurred = ink.resample(ink.resample(bar(4, size=64, height=56), whole, whole), whole, whole)
     widths = []
     for pen in (6.5, 8.0):
-        outline = ink.trace(ink.clean(blurred), 100, pen)
+        outline = ink.trace(ink.clean(blurred), to(100), pen)
         aspect = (outline.right - outline.left) / (outline.bottom - outline.top)
         drawn = ink.render(blurred, outline, 100, round(100 * aspect))
         widths.append(drawn[40:60].sum(axis=1).mean())
@@ -62,7 +67,7 @@ def test_trace_makes_the_stroke_as_wide_as_the_pen():
 
 def test_threshold_shifts_the_level_and_half_keeps_it():
     image = ink.clean(ink.resample(bar(4), (0, 28, 28), (0, 28, 28)))
-    levels = [ink.trace(image, 100, 20, threshold).level for threshold in (0.2, 0.5, 0.8)]
+    levels = [ink.trace(image, to(100), 20, threshold).level for threshold in (0.2, 0.5, 0.8)]
     assert levels == sorted(levels)
-    assert levels[1] == pytest.approx(ink.trace(image, 100, 20).level)
-    assert ink.trace(image, 100, 20, 1.0) is None
+    assert levels[1] == pytest.approx(ink.trace(image, to(100), 20).level)
+    assert ink.trace(image, to(100), 20, 1.0) is None

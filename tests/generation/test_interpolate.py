@@ -34,14 +34,15 @@ def test_between_labels_keeps_the_style(model):
     assert (model.batches[0] == z).all()
 
 
-def test_images_come_from_the_test_split_the_checkpoint_names(model, tmp_path):
+def test_images_come_from_the_test_split_the_checkpoint_names(shapes, tmp_path):
+    model = shapes(Strokes.classes)
     strokes = {"_target_": "ldg.data.strokes.Strokes", "per_class": 2, "test_per_class": 1}
     model.config = {
         "data": {
             "_target_": "ldg.data.module.ImageDataModule",
             "dataset": strokes,
             "image_shape": [1, 28, 28],
-            "num_classes": 62,
+            "num_classes": 81,
             "cache": str(tmp_path),
         }
     }
@@ -49,8 +50,8 @@ def test_images_come_from_the_test_split_the_checkpoint_names(model, tmp_path):
     arrays = Strokes(per_class=2, test_per_class=1).load("test", cache=str(tmp_path))
     np.testing.assert_allclose(images, arrays.images[[4, 1]] / 255, atol=1e-7)
     assert labels.tolist() == arrays.labels[[4, 1]].tolist()
-    with pytest.raises(UserError, match="no test image 62: the test split has images 0 to 61"):
-        interpolate.read_test_images(model, [0, 62])
+    with pytest.raises(UserError, match="no test image 81: the test split has images 0 to 80"):
+        interpolate.read_test_images(model, [0, 81])
 
 
 def test_a_checkpoint_without_data(model):

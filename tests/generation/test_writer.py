@@ -155,3 +155,29 @@ def test_a_long_text_decodes_each_letter_once_in_a_style(model, monkeypatch):
     assert [len(batch) for batch in model.batches] == [2]
     monkeypatch.undo()
     np.testing.assert_array_equal(long, write(model, "abab abab", scale=1))
+
+
+def test_marks_without_a_class_are_drawn_with_the_pen_of_the_text(model):
+    picture = write(model, "Hello, World!")
+    assert len(model.batches[0]) == len("HelloWorld")  # nothing else is decoded
+    assert picture.shape[1] > write(model, "Hello World").shape[1]
+    line = write(model, "H.")
+    ink = 1 - line[:, np.flatnonzero((line < 0.5).any(0))]
+    dot = ink[:, -6:] > 0.5
+    assert 0 < dot.any(1).sum() < 0.35 * (ink > 0.5).any(1).sum()  # small, and on the line
+    assert np.flatnonzero(dot.any(1)).mean() > 0.75 * len(line)
+
+
+def test_marks_only(model):
+    assert (write(model, "...") < 0.5).any()
+    assert len(model.batches) == 0
+
+
+def test_a_model_of_marks_writes_them_itself(shapes):
+    model = shapes(tuple("ab!"))
+    write(model, "a!")
+    assert len(model.batches[0]) == 2
+
+
+def test_marks_of_a_word_processor(model):
+    assert np.array_equal(write(model, "“it’s – so…”"), write(model, '"it\'s - so..."'))
