@@ -1,14 +1,15 @@
 """Checkpoints of older formats, brought into today's.
 
-Format 1 named encoder and decoder apart, called a hierarchical model a ladder, and its KL schedule beta. A format is
-raised when names in the config or the weights change; a file that has one of the older ones is migrated as it is read.
+Format 1 named encoder and decoder apart, called a hierarchical model a ladder, and its KL schedule beta. Format 2 had
+no marks among the drawn strokes. A format is raised when names in the config or the weights change; a file that has one
+of the older ones is migrated as it is read.
 """
 
 import re
 from collections.abc import Callable
 from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 
 _LADDER = {"beside": "merge", "into": "z_proj", "strength": "log_scale", "posterior": "posterior_params"}
 
@@ -32,6 +33,12 @@ def migrate(content: dict[str, Any]) -> dict[str, Any]:
             for name in list(states):  # reinserted in order
                 states[rename(name)] = states.pop(name)
         about["version"] = 2
+    if about.get("version") == 2:
+        data = about["config"].get("data") or {}
+        dataset = data.get("dataset") or {}
+        if dataset.get("_target_") == "ldg.data.strokes.Strokes":
+            about["config"] = about["config"] | {"data": data | {"dataset": dataset | {"marks": False}}}
+        about["version"] = 3
     return content
 
 

@@ -12,7 +12,12 @@ from ldg.training.resume import resume_config
 from ldg.training.run import run
 
 # 186 training images of 62 characters: 6 batches an epoch
-STROKES = ["data.dataset.per_class=4", "data.dataset.test_per_class=2", "data.batch_size=32"]
+STROKES = [
+    "data.dataset.per_class=4",
+    "data.dataset.test_per_class=2",
+    "data.dataset.marks=false",
+    "data.batch_size=32",
+]
 DENSE = ["model=vanilla_cvae", "model.latent_dim=4", "model.network.hidden=[16]"]
 CONV = ["model.latent_dim=4", "model.network.channels=[4,4]", "model.network.hidden=16"]
 BARE = ["trainer=cpu", "logger=csv", "callbacks.gallery=null"]

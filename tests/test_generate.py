@@ -89,7 +89,7 @@ def test_as_a_script(workplace):
 )
 def test_writing_imports_nothing_heavy_but_torch(workplace, arguments, name):
     data = {
-        "dataset": {"_target_": "ldg.data.strokes.Strokes", "per_class": 2, "test_per_class": 1},
+        "dataset": {"_target_": "ldg.data.strokes.Strokes", "per_class": 2, "test_per_class": 1, "marks": False},
         "image_shape": [1, 28, 28],
         "num_classes": 62,
         "cache": str(workplace / "cache"),

@@ -11,7 +11,7 @@ from ldg.streams import leave_dead_outputs
 
 
 class Progress(ProgressBar):
-    """A single bar over the whole training; one line per epoch where stderr is not a terminal.
+    """A single bar over the whole training; where stderr is not a terminal, a line at its start and one per epoch.
 
     Args:
         enabled: whether it prints anything
@@ -44,6 +44,15 @@ class Progress(ProgressBar):
             mininterval=0.5,
             disable=not sys.stderr.isatty(),
         )
+        if self.bar.disable:
+            self._print(f"{self._epoch(trainer)} begins: {trainer.num_training_batches:,} batches")
+
+    @staticmethod
+    def _print(line: str) -> None:
+        try:
+            print(line, file=sys.stderr, flush=True)
+        except BrokenPipeError:  # who has read the lines has ended; the training goes on
+            leave_dead_outputs()
 
     @staticmethod
     def _epoch(trainer: pl.Trainer) -> str:
@@ -69,10 +78,7 @@ class Progress(ProgressBar):
         text = "" if value is None else f"{name} {float(value):.{4 if abs(value) < 10 else 2}f}"
         self.bar.set_postfix_str(text)
         if self.bar.disable:
-            try:
-                print(f"{self._epoch(trainer)}  {text}", file=sys.stderr, flush=True)
-            except BrokenPipeError:  # who has read the lines has ended; the training goes on
-                leave_dead_outputs()
+            self._print(f"{self._epoch(trainer)}  {text}")
 
     def close(self) -> None:
         """End the terminal's line."""

@@ -1,6 +1,6 @@
 r"""Write a text with a trained model.
 
-python generate.py "Hello World 2468"                       hello-world-2468.png, by the newest finished run
+python generate.py "Hello, World!"                          hello-world.png, by the newest finished run
 python generate.py "Hello\nthere" -s note --seed 3          two lines, note.png, another handwriting style
 python generate.py Hello --rows 5 --columns 3               a sheet of 15 renderings
 python generate.py Hello --to World                         hello-to-world.gif, a morph

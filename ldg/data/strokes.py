@@ -19,6 +19,7 @@ PRINT, SCRIPT = "futural", "scripts"  # the other single-stroke fonts repeat the
 # script forms that are legible without context (its Q looks like 2, its r like n, its b like h)
 SCRIPT_FORMS = "CELMNUWYacdeghiklmntuy"
 SCRIPT_SHARE = 0.3
+LETTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 MARKS = ".,;:!?'\"-()/+=&@#%*"
 # Marks keep their size and height on the line, by which a full stop, a hyphen and an apostrophe differ; letters and
 # digits fill the frame, as those of EMNIST do. Pixels of the frame:
@@ -51,16 +52,19 @@ class Strokes(Dataset):
         seed: determines all images
         per_class: training images of each character, at least one for train and one for val
         test_per_class: test images of each character
+        marks: whether there are the marks, too
     """
 
-    classes = tuple(string.digits + string.ascii_uppercase + string.ascii_lowercase + MARKS)
+    classes = (*LETTERS, *MARKS)
 
     def __init__(
         self,
         seed: NonNegativeInt = 0,
         per_class: Annotated[int, Field(ge=2, le=100_000)] = 1000,
         test_per_class: Annotated[int, Field(ge=1, le=100_000)] = 200,
+        marks: bool = True,
     ) -> None:
+        self.classes = type(self).classes if marks else tuple(LETTERS)
         self.seed = seed
         self.per_class = per_class
         self.test_per_class = test_per_class
@@ -99,7 +103,7 @@ def draw_characters(
     points = move_strokes(points, strokes, rng)
     points = warp(points, rng)
     points = transform_glyphs(points, slants if slant is None else np.full(len(labels), slant), rng)
-    is_mark = labels >= len(Strokes.classes) - len(MARKS)
+    is_mark = labels >= len(LETTERS)
     scale = np.where(is_mark, CAPITAL / UNITS, 22 / np.ptp(points, axis=1).max(1))
     # a long line in the frame needs a finer pen, or loops fill with ink
     length = measure_steps(points, strokes).sum(1) * scale

@@ -14,7 +14,13 @@ from ldg.errors import UserError
 CHARACTERS_A_LINE = 60
 PICTURES_A_LINE = 8
 # what word processors make of marks
-PLAIN = {**dict.fromkeys("‘’′", "'"), **dict.fromkeys("“”„″", '"'), **dict.fromkeys("‐‑–—−", "-"), "…": "...", "\xa0": " "}
+PLAIN = {
+    **dict.fromkeys("‘’′", "'"),
+    **dict.fromkeys("“”„″", '"'),
+    **dict.fromkeys("‐‑–—−", "-"),
+    "…": "...",
+    "\xa0": " ",
+}
 NAMED = 10  # what a message names at most
 
 

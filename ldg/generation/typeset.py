@@ -121,9 +121,7 @@ class Baseline:
         height = (len(page) - 1) * LINE + 1 + 2 * MARGIN
         return round(height * self.capital), round((max(map(len, page)) * ADVANCE + 2 * MARGIN) * self.capital)
 
-    def _pens(
-        self, widths: np.ndarray, characters: Sequence[str], height: int, groups: Sequence[int]
-    ) -> np.ndarray:
+    def _pens(self, widths: np.ndarray, characters: Sequence[str], height: int, groups: Sequence[int]) -> np.ndarray:
         """Stroke widths on the page: the group's median, enlarged as a letter between x and capital height would be."""
         enlarged = LETTER * self.capital / (height * 20 / 28)
         of_mark = self._mark_scale(height)

@@ -78,7 +78,7 @@ SETTINGS += ["class_accuracy.temperature", "distance.neighbours", "latent.thresh
 def prepare(folder):
     """A folder with three runs, a file, a folder and a picture."""
     data = {
-        "dataset": {"_target_": "ldg.data.strokes.Strokes", "per_class": 1, "test_per_class": 1},
+        "dataset": {"_target_": "ldg.data.strokes.Strokes", "per_class": 1, "test_per_class": 1, "marks": False},
         "image_shape": [1, 28, 28],
         "num_classes": 62,
         "cache": os.environ.get("LDG_CACHE"),
