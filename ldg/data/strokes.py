@@ -17,7 +17,7 @@ POINTS = 128  # per glyph, divided among its strokes by length: about one per pi
 CHUNK = 992
 PRINT, SCRIPT = "futural", "scripts"  # the other single-stroke fonts repeat these two; the rest draw strokes twice
 # script forms that are legible without context (its Q looks like 2, its r like n, its b like h)
-SCRIPT_FORMS = "CELMNUWYacdeghiklmntuy"
+SCRIPT_FORMS = "CELacdeghikltuy"
 SCRIPT_SHARE = 0.3
 LETTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 MARKS = ".,;:!?'\"-()/+=&@#%*"
@@ -98,8 +98,8 @@ def draw_characters(
     """
     rng = np.random.default_rng(seed)
     points, strokes, relative = choose_forms(labels, rng)
-    width = np.clip(rng.lognormal(np.log(PEN), 0.22, len(labels)) * relative, *PENS)
-    slants = sample_normal(rng, len(labels), scale=0.2, loc=SLANT)
+    width = np.clip(rng.lognormal(np.log(PEN), 0.2, len(labels)) * relative, *PENS)
+    slants = sample_normal(rng, len(labels), scale=0.15, loc=SLANT)
     points = move_strokes(points, strokes, rng)
     points = warp(points, rng)
     points = transform_glyphs(points, slants if slant is None else np.full(len(labels), slant), rng)
@@ -249,8 +249,8 @@ def move_strokes(points: np.ndarray, strokes: np.ndarray, rng: np.random.Generat
     """
     count, most = len(points), int(strokes.max()) + 1
     each = partial(np.take_along_axis, indices=strokes, axis=1)
-    stretch, turn = each(sample_normal(rng, count, most, scale=0.06)), each(sample_normal(rng, count, most, scale=0.05))
-    shift = np.stack([each(sample_normal(rng, count, most, scale=0.6)) for _ in range(2)], axis=-1)
+    stretch, turn = each(sample_normal(rng, count, most, scale=0.05)), each(sample_normal(rng, count, most, scale=0.04))
+    shift = np.stack([each(sample_normal(rng, count, most, scale=0.45)) for _ in range(2)], axis=-1)
     member = (strokes[:, None] == np.arange(most)[:, None]).astype(np.float32)
     centres = member @ points / np.maximum(member.sum(2, keepdims=True), 1)
     x, y = np.moveaxis(points - np.take_along_axis(centres, strokes[..., None], axis=1), -1, 0)
@@ -269,14 +269,13 @@ def warp(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """
     count = len(points)
     along = np.linspace(0, 2 * np.pi, POINTS, dtype=np.float32)
-    for amplitude, period in ((1.3, 36.0), (0.5, 20.0)):
-        direction = sample_normal(rng, count, 2, 2)
-        direction *= 2 * np.pi / period / np.linalg.norm(direction, axis=1, keepdims=True)
-        phase = rng.uniform(0, 2 * np.pi, (count, 1, 2)).astype(np.float32)
-        points = points + amplitude * np.sin(points @ direction + phase)
+    direction = sample_normal(rng, count, 2, 2)
+    direction *= 2 * np.pi / 36 / np.linalg.norm(direction, axis=1, keepdims=True)
+    phase = rng.uniform(0, 2 * np.pi, (count, 1, 2)).astype(np.float32)
+    points = points + np.sin(points @ direction + phase)
     for waves in (1, 2, 3):
         phase = rng.uniform(0, 2 * np.pi, (count, 1, 2)).astype(np.float32)
-        points = points + sample_normal(rng, count, 1, 2, scale=0.45 / waves) * np.sin(waves * along[:, None] + phase)
+        points = points + sample_normal(rng, count, 1, 2, scale=0.3 / waves) * np.sin(waves * along[:, None] + phase)
     return points
 
 
@@ -292,8 +291,8 @@ def transform_glyphs(points: np.ndarray, slant: np.ndarray, rng: np.random.Gener
         Points (n, POINTS, 2).
     """
     count = len(points)
-    stretch = np.exp(sample_normal(rng, count, scale=0.14))
-    turn = sample_normal(rng, count, scale=0.09)
+    stretch = np.exp(sample_normal(rng, count, scale=0.12))
+    turn = sample_normal(rng, count, scale=0.06)
     x, y = points[..., 0] * stretch[:, None], points[..., 1]
     x = x - slant[:, None] * y  # y points down
     cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
