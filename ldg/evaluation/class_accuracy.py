@@ -148,6 +148,7 @@ class ClassAccuracy(Measure):
             values["class_accuracy_merged"] = self._accuracy("class_accuracy_merged", *merged)
         setting = f"{self.per_class} images per class, temperature {self.temperature:g}; judge: {describe_judge(judge)}"
         detail = {
+            "judge": describe_judge(judge),
             "classes": list(classes),
             "per_class": (generated.diag() / generated.sum(1).clamp(min=1)).tolist(),
             "per_class_real": (real.diag() / real.sum(1).clamp(min=1)).tolist(),
@@ -161,6 +162,5 @@ class ClassAccuracy(Measure):
 
 
 def describe_judge(judge: Classifier) -> str:
-    """Name and size of a judge, for the setting of a measure."""
-    name = judge.config.get("name", type(judge).__name__)
-    return f"{name} ({len(judge.classes)} classes, {judge.head.in_features} features)"
+    """Name, hash and size of a judge, for the setting of a measure."""
+    return f"{judge.title} ({len(judge.classes)} classes, {judge.head.in_features} features)"

@@ -170,21 +170,19 @@ class EvaluationContext:
             yield self.model.sample(batch, temperature, generator).cpu()
 
     @torch.no_grad()
-    def features(
-        self, batches: Iterable[Tensor], total: int, what: str, extract: Callable[[Tensor], Tensor] | None = None
-    ) -> Tensor:
+    def features(self, batches: Iterable[Tensor], total: int, what: str, extract: Callable[[Tensor], Tensor]) -> Tensor:
         """Features of images.
 
         Args:
             batches: of images (B, C, H, W)
             total: number of all images
             what: text of the progress bar
-            extract: turns a batch into features (B, F); None: the judge does
+            extract: turns a batch into features (B, F)
 
         Returns:
             Features (N, F) on the CPU.
         """
-        extract, features = extract or self.judge.features, []
+        features = []
         with progress(total, what) as bar:
             for batch in batches:
                 features.append(extract(batch.to(self.device)).cpu())
@@ -195,7 +193,7 @@ class EvaluationContext:
     def test_features(self) -> Tensor:
         """The judge's features of all test images, (N, F) on the CPU."""
         images, _ = self.images("test")
-        return self.features(images.split(BATCH), len(images), "features of test images")
+        return self.features(images.split(BATCH), len(images), "features of test images", self.judge.features)
 
 
 def batches(
