@@ -4,7 +4,7 @@ python evaluate.py outputs/NAME/ID                          a run folder or .ckp
 python evaluate.py ldg/weights/handwriting.safetensors      exported weights; writes to outputs/handwriting
 python evaluate.py outputs/NAME/ID outputs/NAME2/ID2        several runs: a column each, the best in each row marked
 python evaluate.py outputs/NAME/ID --only elbo,class_accuracy                     a quick look
-python evaluate.py outputs/NAME/ID marginal.samples=5000 marginal.images=null     the settings of configs/measure
+python evaluate.py outputs/NAME/ID marginal.samples=5000 marginal.error=0.05      the settings of configs/measure
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from ldg.files import look
 from ldg.generation.picture import require_writable
 
 JUDGE = "a judge's file or run folder; train: one of this machine (default: the one that comes with ldg, else train)"
-    "a judge's file or run folder, or train: once, on this machine (default: the one that comes with ldg, else train)"
-)
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:

@@ -13,13 +13,16 @@ from PIL import Image
 from ldg.checkpoint import build, data_config, load, load_data
 from ldg.config.compose import compose_measures
 from ldg.data.dataset import cache_folder
+from ldg.data.emnist import EMNIST
+from ldg.data.strokes import Strokes
 from ldg.errors import UserError
 from ldg.evaluation import report, scorecard, table
 from ldg.evaluation.context import EvaluationContext
-from ldg.evaluation.judge import compose_judge_config, find_judge, load_judge, require_fitting
+from ldg.evaluation.judge import compose_judge_config, load_judge, require_fitting, train_judge
 from ldg.evaluation.measure import Result, Value, list_quantities
 from ldg.models.classifier import Classifier
 from tests.fuzz.mutations import mutations
+from tests.models.test_vae import make
 from tests.runs import FEW, MEASURES, TINY, train
 
 
@@ -34,7 +37,7 @@ def measured(folder):
     """The scorecard of a tiny run with every measure, what was measured, and the lines that were reported."""
     lines = []
     measures = scorecard.build_measures(compose_measures(FEW))
-    card, context = scorecard.evaluate_checkpoint(folder, measures, report=lines.append)
+    card, context = scorecard.evaluate_checkpoint(folder, measures, judge="train", report=lines.append)
     return card, context, lines
 
 
@@ -82,7 +85,7 @@ def test_the_judge_is_trained_once(folder, measured, monkeypatch):
     monkeypatch.setattr("ldg.evaluation.judge.run", lambda *_: pytest.fail("it is trained again"))
     model = load(folder)
     for device in (None, torch.device("cuda:1")):
-        assert find_judge(load_data(model), data_config(model), device=device).classes == model.classes
+        assert train_judge(load_data(model), data_config(model), device=device).classes == model.classes
 
 
 @pytest.mark.parametrize(
@@ -181,9 +184,9 @@ def test_a_judge_of_other_classes_or_images_is_refused(folder):
     model = load(folder)
     judge = Classifier((1, 28, 28), 10, channels=[4, 4])
     judge.classes = tuple("0123456789")
-    with pytest.raises(UserError, match=r"--judge: it has 10 classes \(0, 1, 2, ...\), and the model 62 classes"):
+    with pytest.raises(UserError, match=r"--judge: it has 10 classes \(0, 1, 2, ...\), and the model 81 classes"):
         scorecard.evaluate_checkpoint(folder, {}, judge=judge)
-    judge = Classifier((3, 32, 32), 62, channels=[4, 4])
+    judge = Classifier((3, 32, 32), len(model.classes), channels=[4, 4])
     judge.classes = model.classes
     with pytest.raises(UserError, match=r"its images are \[3, 32, 32\], and the model's \[1, 28, 28\]"):
         require_fitting(judge, model)
@@ -240,7 +243,8 @@ def test_a_file_with_the_old_names_is_read_with_the_new_ones(tmp_path):
 
 
 def test_without_its_data_set_a_model_is_still_timed(folder, monkeypatch):
-    model = load(folder)
+    model = make(shape=(1, 28, 28), classes=62)
+    model.classes = EMNIST().classes
     model.config = {"data": {"dataset": {"_target_": "ldg.data.emnist.EMNIST", "split": "byclass"}}}
     model.config["data"] |= {"_target_": "ldg.data.module.ImageDataModule", "image_shape": [1, 28, 28]}
     model.config["data"] |= {"num_classes": 62, "root": "/nowhere"}
@@ -272,10 +276,10 @@ def test_a_damaged_judge_says_how_to_have_a_new_one(folder, measured, tmp_path):
     with pytest.raises(
         UserError, match=rf"unusable, remove {cache}/judges/judge_strokes-\w+ and it is trained again: "
     ):
-        find_judge(load_data(model), config | {"cache": str(cache)})
+        train_judge(load_data(model), config | {"cache": str(cache)})
 
 
 def test_a_context_can_be_made_by_hand(folder):
     context = EvaluationContext(load(folder))
-    assert len(context.images("test")[0]) == 124
+    assert len(context.images("test")[0]) == 2 * len(Strokes.classes)
     assert torch.equal(context.images("train", 10)[1], context.images("train", 10)[1])
