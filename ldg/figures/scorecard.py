@@ -90,7 +90,7 @@ class ScorecardPicture:
         _draw_samples(figure.add_subplot(cells[line, column:]), samples, len(labels), names)
         figure.suptitle(f"{self.run}\n{'    '.join(self.headline)}", fontsize=12)
         if self.classifiers:
-            figure.supxlabel(f"by {'; '.join(self.classifiers)}", fontsize=9)
+            figure.supxlabel(f"recognised and compared by {'; '.join(self.classifiers)}", fontsize=9)
         return figure, self.run
 
     def _draw_bars(self, axes: Axes) -> None:

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from experiments import judge_card
 from ldg.checkpoint import SHIPPED
 from ldg.commands.export import export
-from ldg.data.strokes import Strokes
+from ldg.data.emnist import EMNIST
 from ldg.evaluation import report, scorecard, table
 from ldg.evaluation.class_accuracy import ClassAccuracy
 from ldg.evaluation.distance import Distance
@@ -20,6 +20,7 @@ from ldg.evaluation.judge import find_judge, find_shipped_judge, load_judge
 from tests.runs import STROKES, TINY, train
 
 SHAPE = (1, 28, 28)
+CLASSES = EMNIST().classes  # those of the tests' strokes, too
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +43,12 @@ def shipped(trained, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("target", "classes", "shape", "fits"),
     [
-        ("strokes.Strokes", Strokes.classes, SHAPE, True),
-        ("strokes.Strokes", Strokes.classes[::-1], SHAPE, False),
-        ("strokes.Strokes", Strokes.classes[:-1], SHAPE, False),
-        ("strokes.Strokes", Strokes.classes, (1, 32, 32), False),
-        ("emnist.EMNIST", Strokes.classes, SHAPE, False),  # although there is a file of this name
-        ("fashion_mnist.FashionMNIST", Strokes.classes, SHAPE, False),
+        ("strokes.Strokes", CLASSES, SHAPE, True),
+        ("strokes.Strokes", CLASSES[::-1], SHAPE, False),
+        ("strokes.Strokes", CLASSES[:-1], SHAPE, False),
+        ("strokes.Strokes", CLASSES, (1, 32, 32), False),
+        ("emnist.EMNIST", CLASSES, SHAPE, False),  # although there is a file of this name
+        ("fashion_mnist.FashionMNIST", CLASSES, SHAPE, False),
     ],
 )
 def test_a_judge_that_comes_with_ldg_is_for_its_own_kind_of_data(target, classes, shape, fits, shipped):
@@ -59,7 +60,7 @@ def test_a_judge_that_comes_with_ldg_is_for_its_own_kind_of_data(target, classes
 
 def test_a_scorecard_names_the_judge_and_its_hash(shipped, tmp_path):
     folder, _ = train(*TINY, "trainer.max_epochs=1", f"outputs={tmp_path}/outputs")
-    name = f"judge_strokes {hashlib.sha256(shipped.read_bytes()).hexdigest()[:12]} ({len(Strokes.classes)} classes, 8 f"
+    name = f"judge_strokes {hashlib.sha256(shipped.read_bytes()).hexdigest()[:12]} ({len(CLASSES)} classes, 8 f"
     measures = {"class_accuracy": ClassAccuracy(1), "distance": Distance(1)}
     card, context = scorecard.evaluate_checkpoint(folder, measures)
     report.publish_scorecard(card, context)
@@ -82,7 +83,7 @@ def test_a_scorecard_names_the_judge_and_its_hash(shipped, tmp_path):
 
 def test_whoever_wants_a_judge_of_this_machine_gets_one(shipped, monkeypatch):
     monkeypatch.setattr("ldg.evaluation.judge.train_judge", lambda *_, device: f"trained on {device}")
-    data = SimpleNamespace(classes=Strokes.classes, image_shape=SHAPE)
+    data = SimpleNamespace(classes=CLASSES, image_shape=SHAPE)
     config = {"dataset": {"_target_": "ldg.data.strokes.Strokes"}}
     assert find_judge(data, config, "cpu", "train") == "trained on cpu"
     assert find_judge(data, config, "cpu").title == load_judge(shipped).title
@@ -98,7 +99,7 @@ def test_the_file_of_a_judge_is_in_half_precision_and_recognises_the_same(shippe
     head, _, line = ([cell.strip() for cell in row.split("|")[1:-1]] for row in capsys.readouterr().out.splitlines())
     row = dict(zip(head, line, strict=True))
     check_row(row, shipped)
-    assert row["test images"] == str(2 * len(Strokes.classes)) and int(row["changed"]) <= 2
+    assert row["test images"] == str(2 * len(CLASSES)) and int(row["changed"]) <= 2
     assert abs(float(row["accuracy"][:-1]) - float(row["in half precision"][:-1])) < 2
 
 

@@ -13,8 +13,6 @@ from PIL import Image
 from ldg.checkpoint import build, data_config, load, load_data
 from ldg.config.compose import compose_measures
 from ldg.data.dataset import cache_folder
-from ldg.data.emnist import EMNIST
-from ldg.data.strokes import Strokes
 from ldg.errors import UserError
 from ldg.evaluation import report, scorecard, table
 from ldg.evaluation.context import EvaluationContext
@@ -22,7 +20,6 @@ from ldg.evaluation.judge import compose_judge_config, load_judge, require_fitti
 from ldg.evaluation.measure import Result, Value, list_quantities
 from ldg.models.classifier import Classifier
 from tests.fuzz.mutations import mutations
-from tests.models.test_vae import make
 from tests.runs import FEW, MEASURES, TINY, train
 
 
@@ -184,9 +181,9 @@ def test_a_judge_of_other_classes_or_images_is_refused(folder):
     model = load(folder)
     judge = Classifier((1, 28, 28), 10, channels=[4, 4])
     judge.classes = tuple("0123456789")
-    with pytest.raises(UserError, match=r"--judge: it has 10 classes \(0, 1, 2, ...\), and the model 81 classes"):
+    with pytest.raises(UserError, match=r"--judge: it has 10 classes \(0, 1, 2, ...\), and the model 62 classes"):
         scorecard.evaluate_checkpoint(folder, {}, judge=judge)
-    judge = Classifier((3, 32, 32), len(model.classes), channels=[4, 4])
+    judge = Classifier((3, 32, 32), 62, channels=[4, 4])
     judge.classes = model.classes
     with pytest.raises(UserError, match=r"its images are \[3, 32, 32\], and the model's \[1, 28, 28\]"):
         require_fitting(judge, model)
@@ -243,8 +240,7 @@ def test_a_file_with_the_old_names_is_read_with_the_new_ones(tmp_path):
 
 
 def test_without_its_data_set_a_model_is_still_timed(folder, monkeypatch):
-    model = make(shape=(1, 28, 28), classes=62)
-    model.classes = EMNIST().classes
+    model = load(folder)
     model.config = {"data": {"dataset": {"_target_": "ldg.data.emnist.EMNIST", "split": "byclass"}}}
     model.config["data"] |= {"_target_": "ldg.data.module.ImageDataModule", "image_shape": [1, 28, 28]}
     model.config["data"] |= {"num_classes": 62, "root": "/nowhere"}
@@ -281,5 +277,5 @@ def test_a_damaged_judge_says_how_to_have_a_new_one(folder, measured, tmp_path):
 
 def test_a_context_can_be_made_by_hand(folder):
     context = EvaluationContext(load(folder))
-    assert len(context.images("test")[0]) == 2 * len(Strokes.classes)
+    assert len(context.images("test")[0]) == 124
     assert torch.equal(context.images("train", 10)[1], context.images("train", 10)[1])
