@@ -11,6 +11,7 @@ from ldg.commands.evaluate import main
 from ldg.commands.export import export
 from ldg.commands.train import train_and_evaluate
 from ldg.errors import Interrupted
+from ldg.evaluation.scorecard import Scorecard
 from tests.processes import call
 from tests.runs import BARE, CONV, STROKES, TINY, configured, train
 from tests.training.test_wandb import inspect
@@ -88,6 +89,15 @@ def test_what_an_unconditional_model_skips_is_reported(evaluated):
     assert "ELBO" in out
     status, out, err = evaluated("outputs/plain/1", "--only", "class_accuracy")
     assert (status, out) == (2, "") and "nothing of outputs/plain/1/checkpoints/best.ckpt could be measured" in err
+
+
+@pytest.mark.parametrize(("arguments", "judge"), [([], None), (["--judge", "train"], "train")])
+def test_a_judge_of_this_machine_is_chosen_by_a_word(arguments, judge, evaluated, monkeypatch):
+    taken = []
+    nothing = (Scorecard("", "", 0, {}), None)
+    monkeypatch.setattr("ldg.evaluation.scorecard.evaluate_checkpoint", lambda *line: taken.append(line[3]) or nothing)
+    status, _, err = evaluated("outputs/dense/1", "--only", "elbo,cas", *arguments)
+    assert (status, taken) == (2, [judge]) and err.splitlines()[0] == "measures: elbo, cas"
 
 
 def test_exported_weights_get_their_scorecard_in_outputs(runs, evaluated):
@@ -191,5 +201,5 @@ def test_an_interrupt_while_a_judge_is_trained_is_one_line(evaluated, monkeypatc
 
     monkeypatch.setattr("ldg.evaluation.scorecard.evaluate_checkpoint", stop)
     status, out, err = evaluated("outputs/dense/1", *QUICK)
-    assert (status, out) == (128 + 15, "") and len(err.splitlines()) == 2
-    assert err.splitlines()[1].startswith("stopped; the same command resumes")
+    assert (status, out) == (128 + 15, "") and len(err.splitlines()) == 3
+    assert err.splitlines()[2].startswith("stopped; the same command resumes")

@@ -27,7 +27,7 @@ from tests.runs import carry_out, configured
 TUTORIAL = HOME / "docs" / "adding.md"
 PAGES = [HOME / "README.md", *sorted(set((HOME / "docs").glob("*.md")) - {TUTORIAL})]
 DOCUMENTS = [*PAGES, TUTORIAL, *(HOME / name for name in ("ARCHITECTURE.md", "experiments/README.md"))]
-DOCUMENTS += [HOME / name for name in ("ldg/weights/README.md", "outputs/README.md")]
+DOCUMENTS += [HOME / name for name in ("ldg/weights/README.md", "ldg/weights/JUDGES.md", "outputs/README.md")]
 CONFIGS = sorted(path for folder in ("configs", "experiments") for path in (HOME / folder).rglob("*.yaml"))
 
 

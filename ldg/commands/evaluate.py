@@ -4,7 +4,7 @@ python evaluate.py outputs/NAME/ID                          a run folder or .ckp
 python evaluate.py ldg/weights/handwriting.safetensors      exported weights; writes to outputs/handwriting
 python evaluate.py outputs/NAME/ID outputs/NAME2/ID2        several runs: a column each, the best in each row marked
 python evaluate.py outputs/NAME/ID --only elbo,class_accuracy                     a quick look
-python evaluate.py outputs/NAME/ID marginal.samples=5000 marginal.images=null     the settings of configs/measure
+python evaluate.py outputs/NAME/ID marginal.samples=5000 marginal.error=0.05      the settings of configs/measure
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from ldg.config.renamed import new_key
 from ldg.errors import Interrupted, UserError, suggestion
 from ldg.files import look
 from ldg.generation.picture import require_writable
+
+JUDGE = "a judge's file or run folder; train: one of this machine (default: the one that comes with ldg, else train)"
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -44,7 +46,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     add("--only", metavar="A,B", help=f"some of the measures: {', '.join(measures)}")
     add("--without", metavar="A,B", help="leave these out; --without cas saves minutes")
     add("--seed", type=number(int, 0, 2**63 - 2), default=0, help="seed of all noise (default: 0)")
-    add("--judge", metavar="PATH", help="a judge trained with experiment=judge (default: trained once and cached)")
+    add("--judge", metavar="train|PATH", help=JUDGE)
     add_device(parser)
     args = parser.parse_args(arguments)
     args.settings = [text for text in args.runs if _is_setting(text, measures)]
@@ -115,11 +117,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _evaluate_files(args: argparse.Namespace, files: list[Path], config: dict[str, Any], device: str) -> int:
+    judge = args.judge
+    if judge not in (None, "train"):
+        from ldg.evaluation.judge import load_judge
+
+        judge = load_judge(judge)
+    print(f"measures: {', '.join(args.only)}", file=sys.stderr)  # the imports take seconds
     from ldg.evaluation import report, scorecard, table
-    from ldg.evaluation.judge import load_judge
 
     status, cards = 0, []
-    judge = load_judge(args.judge) if args.judge else None
     for file in files:
         print(file, file=sys.stderr)
         try:

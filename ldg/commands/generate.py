@@ -109,7 +109,7 @@ def _make_parser() -> Parser:
         "--judge",
         nargs="?",
         const="",
-        metavar="PATH",
+        metavar="train|PATH",
         help="plot a judge's probabilities of a and b in each step: evaluate.py's judge, or another",
     )
     return parser
@@ -227,9 +227,9 @@ def _blend(args: argparse.Namespace, model: VAE, path: Path) -> np.ndarray:
         from ldg.evaluation.judge import find_judge, load_judge, require_fitting
 
         judge = (
-            require_fitting(load_judge(args.judge), model)
-            if args.judge
-            else find_judge(data, checkpoint.data_config(model), device=model.device)
+            find_judge(data, checkpoint.data_config(model), model.device, args.judge or None)
+            if args.judge in ("", "train")
+            else require_fitting(load_judge(args.judge), model)
         )
         judge = judge.to(model.device)
     results = blend.interpolations(

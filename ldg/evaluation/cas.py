@@ -11,7 +11,7 @@ from ldg.config.run_config import RunConfig
 from ldg.data.dataset import progress
 from ldg.evaluation.class_accuracy import count_predictions, describe_judge, weighted_accuracy
 from ldg.evaluation.context import BATCH, EvaluationContext
-from ldg.evaluation.judge import compose_judge_config, find_judge, load_judge
+from ldg.evaluation.judge import compose_judge_config, load_judge, train_judge
 from ldg.evaluation.measure import Count, Measure, Quantity, Result, Temperature
 from ldg.training.run import make_data, run
 
@@ -20,7 +20,7 @@ class Cas(Measure):
     """Accuracy on real test images of a classifier trained only on generated ones, by frequency of the classes.
 
     The training set holds one generated image for each image of the train and val splits, of the same class. The
-    reference is a classifier trained as long on the real images.
+    reference is a classifier trained as long on the real images of this machine, not the judge that comes with ldg.
 
     Args:
         epochs: of the classifier's training; None: as many as the judge's
@@ -51,7 +51,7 @@ class Cas(Measure):
             placed = RunConfig.from_dict(replace_folder(config, config["folder"], str(place)))
             run(placed, data.with_training_images(images))
             student = load_judge(place).to(context.device)
-        teacher = find_judge(data, data_config(context.model), self.epochs, context.device).to(context.device)
+        teacher = train_judge(data, data_config(context.model), self.epochs, context.device).to(context.device)
         of_student = count_predictions(student, real.split(BATCH), labels, "classifying test images")
         of_teacher = count_predictions(teacher, real.split(BATCH), labels, "classifying test images")
         frequencies = of_teacher.sum(1)

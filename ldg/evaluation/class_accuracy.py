@@ -7,7 +7,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from ldg.data.dataset import progress
-from ldg.evaluation.context import BATCH, EvaluationContext
+from ldg.evaluation.context import EvaluationContext
 from ldg.evaluation.measure import Count, Measure, Quantity, Result, Temperature, Value
 from ldg.memory import require_memory
 from ldg.models.classifier import Classifier
@@ -30,13 +30,27 @@ def count_predictions(judge: Classifier, batches: Iterable[Tensor], labels: Tens
     Returns:
         int64 (K, K): how many images of one class (rows) were classified as another (columns).
     """
-    classes, predictions = judge.num_classes, []
+    predictions = []
     with progress(len(labels), what) as bar:
         for batch in batches:
             predictions.append(judge(batch.to(judge.device)).argmax(1).cpu())
             bar.update(len(batch))
+    return confusion_matrix(torch.cat(predictions), labels, judge.num_classes)
+
+
+def confusion_matrix(predictions: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Count which class is taken for which, by torchmetrics.
+
+    Args:
+        predictions: (N,)
+        labels: (N,)
+        classes: K
+
+    Returns:
+        int64 (K, K), true classes in rows.
+    """
     # torchmetrics counts no fewer than two classes
-    return multiclass_confusion_matrix(torch.cat(predictions), labels, max(2, classes))[:classes, :classes]
+    return multiclass_confusion_matrix(predictions, labels, max(2, classes))[:classes, :classes]
 
 
 def weighted_accuracy(confusion: Tensor, frequencies: Tensor | None = None) -> tuple[float, float]:
@@ -110,9 +124,11 @@ class ClassAccuracy(Measure):
     def __call__(self, context: EvaluationContext) -> Result:
         """As :meth:`Measure.__call__`."""
         context.require_labels()
-        images, labels = context.images("test")
+        _, labels = context.images("test")
         judge, classes = context.judge, context.model.classes
-        real = count_predictions(judge, images.split(BATCH), labels, "classifying test images")
+        with torch.inference_mode():
+            predictions = judge.head(context.test_features.to(context.device)).argmax(1).cpu()
+        real = confusion_matrix(predictions, labels, judge.num_classes)
         require_memory(
             LABELS * len(classes) * self.per_class,
             f"class_accuracy.per_class={self.per_class}",
@@ -132,6 +148,7 @@ class ClassAccuracy(Measure):
             values["class_accuracy_merged"] = self._accuracy("class_accuracy_merged", *merged)
         setting = f"{self.per_class} images per class, temperature {self.temperature:g}; judge: {describe_judge(judge)}"
         detail = {
+            "judge": describe_judge(judge),
             "classes": list(classes),
             "per_class": (generated.diag() / generated.sum(1).clamp(min=1)).tolist(),
             "per_class_real": (real.diag() / real.sum(1).clamp(min=1)).tolist(),
@@ -145,6 +162,5 @@ class ClassAccuracy(Measure):
 
 
 def describe_judge(judge: Classifier) -> str:
-    """Name and size of a judge, for the setting of a measure."""
-    name = judge.config.get("name", type(judge).__name__)
-    return f"{name} ({len(judge.classes)} classes, {judge.head.in_features} features)"
+    """Name, hash and size of a judge, for the setting of a measure."""
+    return f"{judge.title} ({len(judge.classes)} classes, {judge.head.in_features} features)"

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from ldg.models.classifier import Classifier
 from ldg.models.vae import VAE
 
 BATCH = 500
+T = TypeVar("T")
 
 
 class Skipped(Exception):
@@ -26,7 +27,8 @@ class EvaluationContext:
     """A trained model and what its measures need; data and judge are made when a measure first uses them.
 
     All noise comes from ``seed`` and is drawn on the CPU, separately for each purpose, so that no result depends on
-    which other measures ran, nor, up to rounding, on the device.
+    which other measures ran, nor, up to rounding, on the device. What several measures need is computed once. On a CPU
+    model and judge keep their maps channels last, which is faster there.
 
     Args:
         model: on the device that everything is computed on
@@ -44,12 +46,32 @@ class EvaluationContext:
         judge: Classifier | None = None,
         find_judge: Callable[[ImageSplits, dict[str, Any]], Classifier] | None = None,
     ) -> None:
-        self.model = model.eval()
-        self.seed = seed
         self.device = model.device
+        self.model = self._prepare(model)
+        self.seed = seed
         self._data = data
         self._judge = judge
         self._find_judge = find_judge
+        self._results: dict[str, Any] = {}
+
+    def _prepare(self, model: T) -> T:
+        """A network in eval mode on this device, in the layout that is fastest there."""
+        layout = torch.channels_last if self.device.type == "cpu" else torch.preserve_format
+        return model.to(self.device, memory_format=layout).eval()  # type: ignore[attr-defined]
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """What several measures need, computed for the first of them.
+
+        Args:
+            name: of the result, which with the context determines it
+            compute: returns it
+
+        Returns:
+            The result.
+        """
+        if name not in self._results:
+            self._results[name] = compute()
+        return self._results[name]
 
     @cached_property
     def data(self) -> ImageSplits:
@@ -75,10 +97,10 @@ class EvaluationContext:
             Skipped: if there is none.
         """
         if self._judge is not None:
-            return self._judge.to(self.device).eval()
+            return self._prepare(self._judge)
         if self._find_judge is None:
             raise Skipped("needs a judge")
-        return self._find_judge(self.data, checkpoint.data_config(self.model)).to(self.device).eval()
+        return self._prepare(self._find_judge(self.data, checkpoint.data_config(self.model)))
 
     @property
     def is_conditional(self) -> bool:
@@ -148,13 +170,14 @@ class EvaluationContext:
             yield self.model.sample(batch, temperature, generator).cpu()
 
     @torch.no_grad()
-    def features(self, batches: Iterable[Tensor], total: int, what: str) -> Tensor:
-        """The judge's features of images.
+    def features(self, batches: Iterable[Tensor], total: int, what: str, extract: Callable[[Tensor], Tensor]) -> Tensor:
+        """Features of images.
 
         Args:
             batches: of images (B, C, H, W)
             total: number of all images
             what: text of the progress bar
+            extract: turns a batch into features (B, F)
 
         Returns:
             Features (N, F) on the CPU.
@@ -162,7 +185,7 @@ class EvaluationContext:
         features = []
         with progress(total, what) as bar:
             for batch in batches:
-                features.append(self.judge.features(batch.to(self.device)).cpu())
+                features.append(extract(batch.to(self.device)).cpu())
                 bar.update(len(batch))
         return torch.cat(features)
 
@@ -170,7 +193,7 @@ class EvaluationContext:
     def test_features(self) -> Tensor:
         """The judge's features of all test images, (N, F) on the CPU."""
         images, _ = self.images("test")
-        return self.features(images.split(BATCH), len(images), "features of test images")
+        return self.features(images.split(BATCH), len(images), "features of test images", self.judge.features)
 
 
 def batches(

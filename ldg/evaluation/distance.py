@@ -1,8 +1,8 @@
-"""Distances between generated and real images, in the features of the judge."""
+"""Distances between generated and real images, in the features of a classifier."""
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from ldg.evaluation.class_accuracy import describe_judge
 from ldg.evaluation.context import BATCH, EvaluationContext, Skipped
+from ldg.evaluation.features import TorchvisionFeatures
 from ldg.evaluation.measure import Count, Measure, Quantity, Result, Temperature, mean_and_error
 
 CHUNK = 1000  # rows of a distance matrix at a time
@@ -93,6 +94,7 @@ class Distance(Measure):
         rounds: sets of generated images
         neighbours: k of precision and recall
         temperature: factor of the prior's standard deviation
+        features: what compares images: the ``judge``, or a network of torchvision for pictures that are none of its
     """
 
     quantities = (
@@ -102,14 +104,21 @@ class Distance(Measure):
         Quantity("recall", "recall", "", "higher", "bar"),
     )
 
-    def __init__(self, rounds: Count = 3, neighbours: Count = 3, temperature: Temperature = 1.0) -> None:
+    def __init__(
+        self,
+        rounds: Count = 3,
+        neighbours: Count = 3,
+        temperature: Temperature = 1.0,
+        features: Literal["judge", "resnet18", "resnet50", "inception_v3"] = "judge",
+    ) -> None:
         self.rounds = rounds
         self.neighbours = neighbours
         self.temperature = temperature
+        self.features = features
 
     def __call__(self, context: EvaluationContext) -> Result:
         """As :meth:`Measure.__call__`."""
-        _, labels = context.images("test")
+        images, labels = context.images("test")
         train_images, _ = context.images("train", len(labels))
         # the sizes must agree: these distances depend on them
         size = min(len(labels), len(train_images))
@@ -117,8 +126,14 @@ class Distance(Measure):
             raise Skipped(
                 f"needs more than {self.neighbours} test and training images (distance.neighbours), has {size}"
             )
-        real = context.test_features
-        train = context.features(train_images.split(BATCH), len(train_images), "features of training images")
+        extract: Callable[[Tensor], Tensor]
+        if self.features == "judge":
+            extract, title, real = context.judge.features, describe_judge(context.judge), context.test_features
+        else:
+            extract = TorchvisionFeatures(self.features, context.device)
+            title = extract.title
+            real = context.features(images.split(BATCH), len(images), "features of test images", extract)
+        train = context.features(train_images.split(BATCH), len(train_images), "features of training images", extract)
         distances: dict[str, Callable[[Tensor], float]] = {
             "fid": lambda other: frechet_distance(real[:size], other[:size]),
             "kid": lambda other: kernel_distance(real[:size], other[:size], context.seed),
@@ -128,7 +143,8 @@ class Distance(Measure):
         by_round: dict[str, list[float]] = {name: [] for name in distances}
         for number in range(self.rounds):
             samples = context.sample(labels, f"distance {number}", self.temperature)
-            generated = context.features(samples, len(real), f"features of generated images, round {number + 1}")
+            what = f"features of generated images, round {number + 1}"
+            generated = context.features(samples, len(real), what, extract)
             for name, distance in distances.items():
                 by_round[name].append(distance(generated))
         values = {
@@ -141,6 +157,6 @@ class Distance(Measure):
         }
         setting = (
             f"{self.rounds} x {size:,} generated and {size:,} test images, temperature {self.temperature:g}, "
-            f"{self.neighbours} neighbours; features of {describe_judge(context.judge)}"
+            f"{self.neighbours} neighbours; features of {title}"
         )
-        return Result(setting, values)
+        return Result(setting, values, {"features": title})

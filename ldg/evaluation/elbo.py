@@ -63,6 +63,22 @@ def elbo(
     return log_likelihood, kl
 
 
+def elbo_of_test_images(context: EvaluationContext, samples: int = 1) -> tuple[Tensor, Tensor]:
+    """The two parts of the ELBO of all test images, computed once.
+
+    Args:
+        context: of the model
+        samples: draws of z per image
+
+    Returns:
+        As :func:`elbo`.
+    """
+    images, labels = context.images("test")
+    return context.once(
+        f"elbo of {samples}", lambda: elbo(context.model, images, labels, samples, context.generator("elbo"))
+    )
+
+
 class Elbo(Measure):
     """ELBO, expected log-likelihood and KL; bits per dimension where the likelihood is discrete.
 
@@ -87,7 +103,7 @@ class Elbo(Measure):
         """As :meth:`Measure.__call__`."""
         model = context.model
         images, labels = context.images("test")
-        log_likelihood, kl = elbo(model, images, labels, self.samples, context.generator("elbo"))
+        log_likelihood, kl = elbo_of_test_images(context, self.samples)
         values = {
             "elbo": self.mean("elbo", log_likelihood - kl),
             "log_likelihood": self.mean("log_likelihood", log_likelihood),

@@ -1,4 +1,4 @@
-"""The judge: a classifier of real images, trained once for each data set and machine."""
+"""The judge: a classifier of real images, one that comes with ldg or one trained once on this machine."""
 
 import hashlib
 import json
@@ -6,13 +6,13 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from filelock import FileLock
 from omegaconf import OmegaConf, open_dict
 
-from ldg.checkpoint import load_any
+from ldg.checkpoint import SHIPPED, data_config, find, load_any
 from ldg.config.compose import HOME, compose_config, replace_folder, resolve_config
 from ldg.config.run_config import RunConfig
 from ldg.data.dataset import cache_folder
@@ -25,6 +25,56 @@ from ldg.training.run import run
 # what of a data config decides which images there are
 IMAGES = ("dataset", "image_shape", "num_classes")
 PLACES = ("root", "cache", "download")
+DIGITS = 12  # of the hash by which a scorecard names its judge
+
+
+def find_judge(
+    data: ImageSplits,
+    config: dict[str, Any],
+    device: torch.device | None = None,
+    choice: Literal["train"] | None = None,
+) -> Classifier:
+    """The judge of a data set: the one that comes with ldg, or else one trained on this machine.
+
+    Args:
+        data: the data set's images
+        config: the run's ``data`` config
+        device: of the training of a judge; None: an accelerator if there is one
+        choice: ``train``: the one of this machine, whatever comes with ldg
+
+    Returns:
+        The judge in eval mode, on the CPU.
+
+    Raises:
+        UserError: as :func:`train_judge`.
+    """
+    shipped = None if choice else find_shipped_judge(data, config)
+    return shipped or train_judge(data, config, device=device)
+
+
+def find_shipped_judge(data: ImageSplits, config: dict[str, Any]) -> Classifier | None:
+    """The judge of a data set that comes with ldg.
+
+    Args:
+        data: the data set's images
+        config: the run's ``data`` config
+
+    Returns:
+        The judge in eval mode, on the CPU; None if there is none of this kind of data set with these classes, in this
+        order, and images of this size.
+    """
+    file = SHIPPED.with_name(f"judge_{_name(config)}.safetensors")
+    if not file.exists():
+        return None
+    judge = load_judge(file)
+    of_judge = data_config(judge)["dataset"]["_target_"], judge.classes, judge.image_shape
+    wanted = config["dataset"]["_target_"], tuple(data.classes), tuple(data.image_shape)
+    return judge if of_judge == wanted else None
+
+
+def _name(data: dict[str, Any]) -> str:
+    """The data set's file, which names experiment and weights of its judge."""
+    return data["dataset"]["_target_"].split(".")[-2]
 
 
 def compose_judge_config(
@@ -43,7 +93,7 @@ def compose_judge_config(
     Returns:
         The config as plain Python.
     """
-    name = data["dataset"]["_target_"].split(".")[-2]
+    name = _name(data)
     experiment = HOME / "experiments" / "experiment" / f"judge_{name}.yaml"
     config = compose_config([f"experiment={experiment.stem if experiment.exists() else 'judge'}", "logger=csv"])
     with open_dict(config):
@@ -59,7 +109,7 @@ def compose_judge_config(
     return resolve_config(config)
 
 
-def find_judge(
+def train_judge(
     data: ImageSplits, config: dict[str, Any], epochs: int | None = None, device: torch.device | None = None
 ) -> Classifier:
     """The judge of a data set from the cache folder, where it is trained first if it is missing.
@@ -144,12 +194,15 @@ def load_judge(path: str | Path) -> Classifier:
         path: of the file or folder
 
     Returns:
-        The judge in eval mode, on the CPU.
+        The judge in eval mode, on the CPU; its title is its name and the first 12 digits of its file's SHA-256.
 
     Raises:
         UserError: as :func:`ldg.checkpoint.read`, or if the model is not a judge.
     """
-    model = load_any(path)
+    file = find(path)
+    model = load_any(file)
     if not isinstance(model, Classifier):
         raise UserError(f"{path} generates images; a judge classifies them: train one with experiment=judge")
+    name = file.stem if file.suffix == ".safetensors" else model.config.get("name", type(model).__name__)
+    model.title = f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()[:DIGITS]}"
     return model

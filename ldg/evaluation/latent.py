@@ -32,9 +32,9 @@ def encode_images(
     Returns:
         q(z | x, c) with mean and log variance (N, D), and z (N, D), on the CPU.
     """
-    inferences = [model(x, c, generator) for x, c in batches(model, images, labels, "posteriors")]
-    mean, log_var = (torch.cat([getattr(i.posterior, part).cpu() for i in inferences]) for part in ("mean", "log_var"))
-    return Posterior(mean, log_var), torch.cat([i.z.cpu() for i in inferences])
+    draws = [model.draw(x, c, generator) for x, c in batches(model, images, labels, "posteriors")]
+    mean, log_var = (torch.cat(parts).cpu() for parts in zip(*(posterior for posterior, _ in draws), strict=True))
+    return Posterior(mean, log_var), torch.cat([z for _, z in draws]).cpu()
 
 
 def active_units(posterior: Posterior, threshold: float = 0.01) -> int:

@@ -4,40 +4,52 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from ldg.evaluation.context import EvaluationContext, Skipped, batches
-from ldg.evaluation.elbo import elbo
-from ldg.evaluation.measure import Count, Measure, Quantity, Result, mean_and_error
+from ldg.evaluation.elbo import elbo, elbo_of_test_images
+from ldg.evaluation.measure import Count, Measure, Quantity, Result, mean_and_error, standard_error
 from ldg.models.vae import VAE
 
-BATCH = 250
+# images at once: the feature maps of more do not fit the caches of a CPU, and the error is looked at after each batch
+BATCH = 125
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # of NumPy's legacy generator
 
 
 @torch.inference_mode()
 def marginal(
-    model: VAE, images: Tensor, labels: Tensor, samples: int = 500, generator: torch.Generator | None = None
-) -> Tensor:
-    """A lower bound on log p(x | c) by importance sampling (Burda et al. 2016, eq. 8).
+    model: VAE,
+    images: Tensor,
+    labels: Tensor,
+    samples: int = 500,
+    generator: torch.Generator | None = None,
+    error: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """A lower bound on log p(x | c) by importance sampling (Burda et al. 2016, eq. 8), and the ELBO by the same draws.
 
-    Memory is that of one batch of 250 images and 5000 importance weights for each, whatever ``samples``.
+    Memory is that of one batch of 125 images and 5000 importance weights for each, whatever ``samples``.
 
     Args:
         model: in eval mode
-        images: (N, C, H, W)
+        images: (N, C, H, W), in random order if there is an ``error``
         labels: (N,)
         samples: draws of z per image
         generator: of the noise
+        error: stop after the batch by which the standard error of the mean difference of the two is so small, in nats
+            (Chow & Robbins 1965); None: take all images
 
     Returns:
-        Nats per image, (N,), on the CPU.
+        Bound and ELBO of the first M images, nats per image, (M,) each, on the CPU.
     """
-    what = f"importance sampling, {samples} draws"
-    return torch.cat(
-        [model.log_likelihood(x, c, samples, generator).cpu() for x, c in batches(model, images, labels, what, BATCH)]
-    )
+    bounds, elbos = torch.empty(0), torch.empty(0)
+    for x, c in batches(model, images, labels, f"importance sampling, {samples} draws", BATCH):
+        bound, mean = model.bounds(x, c, samples, generator)
+        bounds, elbos = torch.cat([bounds, bound.cpu()]), torch.cat([elbos, mean.cpu()])
+        reached = standard_error(bounds - elbos)
+        if error is not None and reached is not None and reached <= error:
+            break
+    return bounds, elbos
 
 
 def binarize(images: Tensor, seed: int) -> Tensor:
@@ -59,11 +71,13 @@ class Marginal(Measure):
 
     The bound of some test images is extrapolated to all. What it gains over the ELBO varies far less between images
     than the ELBO itself, so the mean over all test images is estimated as their mean ELBO plus the mean gain of some (a
-    difference estimator: Cochran 1977, section 7.9). The standard error counts both.
+    difference estimator: Cochran 1977, section 7.9). The gain is that over the ELBO by the same draws, whose noise so
+    cancels. The standard error counts both parts.
 
     Args:
-        samples: draws of z per image; tables in papers use 5000
-        images: how many test images, chosen at random; None: all
+        samples: draws of z per image, which the bound depends on; tables in papers use 5000
+        images: at most so many test images, chosen at random; None: all
+        error: standard error of the mean gain in nats, at which no more images are taken; None: take all ``images``
         binarize_seed: binarise all images statically with NumPy's legacy generator, as Tomczak & Welling (2018, VAE
             with a VampPrior) do with 777; for a likelihood that binarises
     """
@@ -71,32 +85,40 @@ class Marginal(Measure):
     quantities = (Quantity("marginal", "marginal log-likelihood", "nats", "higher", "headline"),)
 
     def __init__(
-        self, samples: Count = 500, images: PositiveInt | None = 1000, binarize_seed: Seed | None = None
+        self,
+        samples: Count = 500,
+        images: PositiveInt | None = 1000,
+        error: PositiveFloat | None = 0.1,
+        binarize_seed: Seed | None = None,
     ) -> None:
         self.samples = samples
         self.images = images
+        self.error = error
         self.binarize_seed = binarize_seed
 
     def __call__(self, context: EvaluationContext) -> Result:
         """As :meth:`Measure.__call__`."""
         model = context.model
-        all_images, all_labels = context.images("test")
+        images, labels = context.images("test")
         target = model.likelihood.description
         if self.binarize_seed is not None:
             if getattr(model.likelihood, "binarize", "none") == "none":
                 raise Skipped("binarize_seed needs a likelihood that binarises: likelihood.binarize=dynamic")
-            all_images = binarize(all_images, self.binarize_seed)
+            images = binarize(images, self.binarize_seed)
             target = f"Bernoulli, statically binarised, numpy seed {self.binarize_seed}"
         chosen = context.choose("test", self.images)
-        images, labels = all_images[chosen], all_labels[chosen]
-        bound = marginal(model, images, labels, self.samples, context.generator("marginal"))
-        setting = f"{self.samples} draws per image, {len(images):,} of {len(all_images):,} test images; {target}"
-        if len(images) == len(all_images):
+        chosen = chosen[torch.randperm(len(chosen), generator=context.generator("order"))]
+        noise = context.generator("marginal")
+        bound, lower = marginal(model, images[chosen], labels[chosen], self.samples, noise, self.error)
+        setting = f"{self.samples} draws per image, {len(bound):,} of {len(images):,} test images; {target}"
+        if len(bound) == len(images):
             return Result(setting, {"marginal": self.mean("marginal", bound)})
-        log_likelihood, kl = elbo(model, all_images, all_labels, 1, context.generator("elbo"))
+        if self.binarize_seed is None:
+            log_likelihood, kl = elbo_of_test_images(context)
+        else:
+            log_likelihood, kl = elbo(model, images, labels, 1, context.generator("elbo"))
         base, base_error = mean_and_error(log_likelihood - kl)
-        log_likelihood, kl = elbo(model, images, labels, 1, context.generator("gain"))
-        gain, gain_error = mean_and_error(bound - (log_likelihood - kl))
+        gain, gain_error = mean_and_error(bound - lower)
         error = None
         if base_error is not None and gain_error is not None:
             error = (base_error**2 + gain_error**2) ** 0.5

@@ -96,6 +96,7 @@ def picture_of(card: Scorecard) -> ScorecardPicture:
         accuracy.detail if accuracy else None,
         latent.detail["kl_per_dim"] if latent else None,
         table.format_number(latent.values["active_units"].value) if latent else "",
+        list(dict.fromkeys(card.classifiers)),
     )
 
 

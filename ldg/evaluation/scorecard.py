@@ -5,12 +5,13 @@ import json
 import math
 import os
 import platform
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -65,6 +66,12 @@ class Scorecard:
     def problems(self) -> list[str]:
         """Names of the values that are NaN or infinite."""
         return [name for name, value in self.values.items() if not value.is_finite]
+
+    @property
+    def classifiers(self) -> list[str]:
+        """What has recognised or compared images, with its hash if it is a judge."""
+        details = [result.detail for result in self.results.values()]
+        return [detail[key] for detail in details for key in ("judge", "features") if key in detail]
 
     def setting(self, name: str) -> str:
         """How the value of this name was measured."""
@@ -123,6 +130,8 @@ def _check_details(card: Scorecard) -> None:
         shapes = {"per_class": (count,), "per_class_real": (count,), "confusion": (count, count)}
         if any(np.array(detail[key], float).shape != shape for key, shape in shapes.items()):
             raise ValueError
+    if not all(isinstance(name, str) for name in card.classifiers):
+        raise ValueError
     latent = card.results.get("latent")
     if latent and (np.array(latent.detail["kl_per_dim"], float).ndim != 1 or "active_units" not in latent.values):
         raise ValueError
@@ -161,7 +170,7 @@ def evaluate_checkpoint(
     path: str | Path,
     measures: dict[str, Measure],
     seed: int = 0,
-    judge: Classifier | None = None,
+    judge: Classifier | Literal["train"] | None = None,
     report: Callable[[str], None] = lambda line: None,
     device: str = "cpu",
 ) -> tuple[Scorecard, EvaluationContext]:
@@ -171,8 +180,9 @@ def evaluate_checkpoint(
         path: checkpoint file or run folder
         measures: by name
         seed: of all noise, 0 to 2**63 - 2
-        judge: a classifier of real images; None: the data set's, trained if it is missing
-        report: called with a line after each measure
+        judge: a classifier of real images; ``train``: the one trained on this machine; None: the data set's that comes
+            with ldg, or else as ``train``
+        report: called with a line before each measure
         device: that everything is computed on
 
     Returns:
@@ -183,9 +193,11 @@ def evaluate_checkpoint(
     """
     file = checkpoint.find(path)
     model = checkpoint.load(file, device)
-    if judge is not None:
-        require_fitting(judge, model)
-    context = EvaluationContext(model, seed, judge=judge, find_judge=partial(find_judge, device=model.device))
+    chosen, choice = (None, judge) if isinstance(judge, str) else (judge, None)
+    if chosen is not None:
+        require_fitting(chosen, model)
+    find = partial(find_judge, device=model.device, choice=choice)
+    context = EvaluationContext(model, seed, judge=chosen, find_judge=find)
     torch.manual_seed(seed)  # of what draws without a generator
     description = {
         "data": str(model.config.get("data", {}).get("dataset", {}).get("_target_", "")).rpartition(".")[2],
@@ -202,11 +214,11 @@ def evaluate_checkpoint(
         "torch": torch.__version__,
         "machine": machine if context.device.type == "cpu" else f"{machine}, {context.device}",
     }
-    for name, measure in measures.items():
-        start = datetime.datetime.now()
+    start = time.monotonic()
+    for number, (name, measure) in enumerate(measures.items(), 1):
+        report(f"{name} ({number} of {len(measures)}, after {time.monotonic() - start:.0f} s)")
         try:
             card.results[name] = measure(context)
-            report(f"{name} ({(datetime.datetime.now() - start).total_seconds():.0f} s)")
         except Skipped as reason:
             card.skipped[name] = str(reason)
             report(f"{name} skipped: {reason}")

@@ -1,6 +1,6 @@
 """A scorecard as one picture: what the model reaches beside what real images reach, and samples."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,7 @@ class ScorecardPicture:
         class_accuracy: ``classes``, and by class ``per_class``, ``per_class_real`` and ``confusion``; None: no panels
         kl_per_dim: nats of each latent dimension; None: no panel. In lists from a file, None stands for NaN.
         active_units: how many of these are active, as text
+        classifiers: what has recognised or compared images
     """
 
     run: str
@@ -56,6 +57,7 @@ class ScorecardPicture:
     class_accuracy: dict[str, Any] | None = None
     kl_per_dim: list[float] | None = None
     active_units: str = ""
+    classifiers: Sequence[str] = ()
 
     def draw(self, sample: Callable[[Tensor], Iterable[Tensor]], model: VAE) -> tuple[Figure, str]:
         """Draw the picture.
@@ -87,6 +89,8 @@ class ScorecardPicture:
         names = [model.classes[index] for index in classes] if model.conditioning != "none" else []
         _draw_samples(figure.add_subplot(cells[line, column:]), samples, len(labels), names)
         figure.suptitle(f"{self.run}\n{'    '.join(self.headline)}", fontsize=12)
+        if self.classifiers:
+            figure.supxlabel(f"recognised and compared by {'; '.join(self.classifiers)}", fontsize=9)
         return figure, self.run
 
     def _draw_bars(self, axes: Axes) -> None:

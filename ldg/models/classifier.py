@@ -72,6 +72,7 @@ class Classifier(nn.Module):
     Attributes:
         classes: Names of the labels, set by the data set or the checkpoint.
         config: The resolved config of the run, set by the checkpoint.
+        title: Its name and which one it is, set by what loads a judge.
     """
 
     metric_names = ("accuracy",)
@@ -94,6 +95,7 @@ class Classifier(nn.Module):
         self.smoothing = smoothing
         self.classes: tuple[str, ...] = ()
         self.config: dict[str, Any] = {}
+        self.title = type(self).__name__
         layers: list[nn.Module] = []
         width = image_shape[0]
         for following in channels:

@@ -189,6 +189,24 @@ class VAE(nn.Module):
         inference = self._infer_targets(self.likelihood.target(x, generator), labels, parameters, generator)
         return Loss(self.objective(inference, epoch), inference)
 
+    def draw(
+        self, x: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> tuple[Posterior, Tensor]:
+        """Infer a batch as :meth:`forward` does, but without decoding where the network allows it.
+
+        Args:
+            x: Images (B, C, H, W), uint8 or float in [0, 1].
+            labels: As in :meth:`forward`.
+            generator: Source of randomness; None: torch's global one.
+
+        Returns:
+            The posterior and a draw of z (B, D) from it.
+        """
+        x = self.target(x, generator)
+        encoder_c, c = self._conditions(labels)
+        noise = draw_noise(len(x), self.latent_dim, x.device, generator)
+        return self.network.infer(self.network.encode(x, encoder_c), c, noise)[:2]
+
     def encode(self, x: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Posterior:
         """Compute q(z | x, c); of a hierarchical network, along the means of the levels above.
 
@@ -284,6 +302,41 @@ class VAE(nn.Module):
         return self.decode_noise(temperature * noise, labels.to(self.device))
 
     @torch.no_grad()
+    def bounds(
+        self,
+        x: Tensor,
+        labels: Tensor | None = None,
+        num_samples: int = 100,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Estimate log p(x | c) from below in two ways, with the same draws of z.
+
+        Args:
+            x: Images (B, C, H, W), uint8 or float in [0, 1].
+            labels: As in :meth:`forward`.
+            num_samples: Draws of z for each image.
+            generator: Source of randomness; None: torch's global one.
+
+        Returns:
+            The importance-weighted bound (Burda et al. 2016, eq. 8) and the ELBO, nats (B,) each: the logarithm of the
+            mean of the importance weights, and the mean of their logarithms.
+        """
+        x = self.target(x, generator)
+        encoder_c, c = self._conditions(labels)
+        features = self.network.encode(x, encoder_c)
+        log_weights: list[Tensor] = []
+        total = torch.zeros(len(x), dtype=torch.float64)  # on the CPU: not every accelerator has float64
+        for _ in range(num_samples):
+            if len(log_weights) == MOST_WEIGHTS:
+                log_weights = [torch.logsumexp(torch.stack(log_weights), 0)]
+            noise = draw_noise(len(x), self.latent_dim, x.device, generator)
+            posterior, z, params = self._infer_and_decode(features, c, noise)
+            log_p = self.likelihood.log_prob(params, x) + self.prior.log_prob(z, c)
+            log_weights.append(log_p - posterior.log_prob(z))
+            total += log_weights[-1].cpu()
+        bound = torch.logsumexp(torch.stack(log_weights), 0) - math.log(num_samples)
+        return bound, (total / num_samples).to(bound)
+
     def log_likelihood(
         self,
         x: Tensor,
@@ -291,7 +344,7 @@ class VAE(nn.Module):
         num_samples: int = 100,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Estimate log p(x | c) from below by importance sampling (Burda et al. 2016, eq. 8).
+        """The importance-weighted bound of :meth:`bounds`.
 
         Args:
             x: Images (B, C, H, W), uint8 or float in [0, 1].
@@ -302,18 +355,7 @@ class VAE(nn.Module):
         Returns:
             Nats (B,).
         """
-        x = self.target(x, generator)
-        encoder_c, c = self._conditions(labels)
-        features = self.network.encode(x, encoder_c)
-        log_weights: list[Tensor] = []
-        for _ in range(num_samples):
-            if len(log_weights) == MOST_WEIGHTS:
-                log_weights = [torch.logsumexp(torch.stack(log_weights), 0)]
-            noise = draw_noise(len(x), self.latent_dim, x.device, generator)
-            posterior, z, params = self._infer_and_decode(features, c, noise)
-            log_p = self.likelihood.log_prob(params, x) + self.prior.log_prob(z, c)
-            log_weights.append(log_p - posterior.log_prob(z))
-        return torch.logsumexp(torch.stack(log_weights), 0) - math.log(num_samples)
+        return self.bounds(x, labels, num_samples, generator)[0]
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile encoder and decoder in place, so that the names in a checkpoint stay the same."""

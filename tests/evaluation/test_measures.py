@@ -27,6 +27,7 @@ from ldg.evaluation.reconstruction import reconstruction
 from ldg.evaluation.scorecard import build_measures
 from ldg.evaluation.speed import Speed, median_and_error
 from ldg.models.classifier import Classifier
+from ldg.models.hierarchical import HierarchicalNetwork
 from ldg.models.likelihoods import Bernoulli, Gaussian
 from ldg.models.posterior import Posterior
 from ldg.models.priors import Flow
@@ -89,9 +90,17 @@ def test_marginal_likelihood_of_a_linear_gaussian_model_tends_to_the_closed_form
     model.network.variance = 0.2  # a poor posterior, so that the bounds differ
     generator = torch.Generator().manual_seed(0)
     lower = torch.stack([torch.sub(*elbo(model, x, labels, 200, generator)) for _ in range(5)]).mean(0)
-    bounds = [marginal(model, x, labels, k, generator) for k in (5, 5000)]
-    assert (lower < bounds[1]).all() and (exact - lower).min() > 0.1
-    torch.testing.assert_close(bounds[1], exact, rtol=0, atol=0.05)
+    bound, lower_too = marginal(model, x, labels, 5000, generator)
+    assert (lower < bound).all() and (exact - lower).min() > 0.1
+    torch.testing.assert_close(bound, exact, rtol=0, atol=0.05)
+    torch.testing.assert_close(lower_too, lower, rtol=0, atol=0.15)
+
+
+@pytest.mark.parametrize(("error", "taken"), [(None, 40), (1e-9, 40), (100.0, 10)])
+def test_the_marginal_takes_images_until_the_error_is_small_enough(error, taken, monkeypatch, data):
+    monkeypatch.setattr("ldg.evaluation.marginal.BATCH", 10)
+    result = Marginal(2, 40, error)(EvaluationContext(made(latent_dim=2), data=data))
+    assert f"{taken} of {len(data.test)} test images" in result.setting
 
 
 def test_the_elbo_of_many_draws_holds_one_of_them(monkeypatch):
@@ -390,12 +399,31 @@ def test_a_progress_bar_does_not_outlive_what_breaks(data, judge, monkeypatch):
     monkeypatch.setattr(Classifier, "features", broken)
     monkeypatch.setattr(Classifier, "forward", broken)
     for call in (
-        lambda: EvaluationContext(made(), data=data, judge=judge).features([images], 2, "features"),
+        lambda: EvaluationContext(made(), data=data).features([images], 2, "features", judge.features),
         lambda: count_predictions(judge, [images], labels, "classifying"),
     ):
         with pytest.raises(RuntimeError):
             call()
     assert [bar.__exit__.call_count for bar in bars] == [1, 1, 1]
+
+
+def test_what_two_measures_need_is_computed_once(data, judge, monkeypatch):
+    encoded = []
+    model = made(latent_dim=2)
+    encode = model.network.encode
+    monkeypatch.setattr(model.network, "encode", lambda x, c: (encoded.append(len(x)), encode(x, c))[1])
+    context = EvaluationContext(model, data=data, judge=judge)
+    results = [measure(context) for measure in (Marginal(2, 20), Elbo(), Marginal(2, 20))]
+    assert sum(encoded) == len(data.test) + 2 * 20 and results[0] == results[2]
+
+
+def test_a_draw_is_that_of_the_whole_inference(data):
+    for network in ({}, {"network": partial(HierarchicalNetwork, channels=[4, 4], blocks=1, latent_channels=[1, 0])}):
+        model = made(latent_dim=2, **network).eval()
+        images, labels = data.test[torch.arange(8)]
+        whole = model(images, labels, torch.Generator().manual_seed(1))
+        posterior, z = model.draw(images, labels, torch.Generator().manual_seed(1))
+        assert torch.equal(z, whole.z) and torch.equal(posterior.mean, whole.posterior.mean)
 
 
 def test_features_are_computed_once(data, judge, monkeypatch):
@@ -419,7 +447,7 @@ def measure_by_name(data, judge, monkeypatch):
 
     monkeypatch.setattr(cas, "run", keep)
     monkeypatch.setattr(cas, "load_judge", lambda path: judge)
-    monkeypatch.setattr(cas, "find_judge", lambda *_: judge)
+    monkeypatch.setattr(cas, "train_judge", lambda *_: judge)
     config = configured(*TINY, "likelihood.binarize=dynamic")
     model = make_module(config, data.classes).model
     model.config = config.to_dict()

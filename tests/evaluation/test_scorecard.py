@@ -16,7 +16,7 @@ from ldg.data.dataset import cache_folder
 from ldg.errors import UserError
 from ldg.evaluation import report, scorecard, table
 from ldg.evaluation.context import EvaluationContext
-from ldg.evaluation.judge import compose_judge_config, find_judge, load_judge, require_fitting
+from ldg.evaluation.judge import compose_judge_config, load_judge, require_fitting, train_judge
 from ldg.evaluation.measure import Result, Value, list_quantities
 from ldg.models.classifier import Classifier
 from tests.fuzz.mutations import mutations
@@ -34,7 +34,7 @@ def measured(folder):
     """The scorecard of a tiny run with every measure, what was measured, and the lines that were reported."""
     lines = []
     measures = scorecard.build_measures(compose_measures(FEW))
-    card, context = scorecard.evaluate_checkpoint(folder, measures, report=lines.append)
+    card, context = scorecard.evaluate_checkpoint(folder, measures, judge="train", report=lines.append)
     return card, context, lines
 
 
@@ -82,7 +82,7 @@ def test_the_judge_is_trained_once(folder, measured, monkeypatch):
     monkeypatch.setattr("ldg.evaluation.judge.run", lambda *_: pytest.fail("it is trained again"))
     model = load(folder)
     for device in (None, torch.device("cuda:1")):
-        assert find_judge(load_data(model), data_config(model), device=device).classes == model.classes
+        assert train_judge(load_data(model), data_config(model), device=device).classes == model.classes
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_a_damaged_judge_says_how_to_have_a_new_one(folder, measured, tmp_path):
     with pytest.raises(
         UserError, match=rf"unusable, remove {cache}/judges/judge_strokes-\w+ and it is trained again: "
     ):
-        find_judge(load_data(model), config | {"cache": str(cache)})
+        train_judge(load_data(model), config | {"cache": str(cache)})
 
 
 def test_a_context_can_be_made_by_hand(folder):
