@@ -13,7 +13,7 @@ import os
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # a path that does not exist is an error before torch is impo
     from ldg.models.classifier import Classifier
     from ldg.models.vae import VAE
 
+LEGIBLE = 0.75  # of what a judge recognises of real images: the least that is written with unasked
 SHIPPED = Path(__file__).parent / "weights" / "handwriting.safetensors"  # writes before anything is trained
 
 # what a config inside a checkpoint may name besides ldg's own classes
@@ -106,17 +107,32 @@ def find(path: str | Path) -> Path:
     return path
 
 
-def newest_run(outputs: str | Path = "outputs") -> Path:
-    """Find the newest finished run of a VAE that has kept a checkpoint.
+def newest_run(outputs: str | Path = "outputs", note: Callable[[str], None] = lambda line: None) -> Path:
+    """Find the newest finished run of a VAE that has kept a checkpoint and writes legibly.
+
+    A run is passed over if a judge recognises less than 75 % as many of its characters as of real ones.
 
     Args:
         outputs: The folder of all runs.
+        note: Called with a line that names the newest run if it is passed over, and why.
 
     Returns:
         The run's folder; the weights that come with ldg if there is none.
     """
     finished = sorted(Path(outputs).glob("**/summary.json"), key=_age)
-    return next((file.parent for file in finished if _can_write(file)), SHIPPED)
+    runs = [(file.parent, about) for file in finished if (about := _about(file)) is not None]
+    chosen = next((run for run, about in runs if _legible(about)), SHIPPED)
+    if runs and chosen != runs[0][0]:
+        run, about = runs[0]
+        generated, real = (f"{about['legibility'][key]:.0%}" for key in ("generated", "real"))
+        note(f"{run}: a judge recognises {generated} of its characters, and {real} of real ones; --checkpoint takes it")
+    return chosen
+
+
+def _legible(about: dict[str, Any]) -> bool:
+    """Whether a run writes, or nothing is known of it."""
+    shares = about.get("legibility")
+    return shares is None or shares["generated"] >= LEGIBLE * shares["real"]
 
 
 def _age(file: Path) -> float:
@@ -126,13 +142,14 @@ def _age(file: Path) -> float:
         return float("inf")
 
 
-def _can_write(summary: Path) -> bool:
-    """Whether a summary is a run's of a VAE, not a judge's nor another program's, and its checkpoint is still there."""
+def _about(summary: Path) -> dict[str, Any] | None:
+    """A summary, if it is a run's of a VAE, not a judge's nor another program's, and its checkpoint is still there."""
     try:
-        about = json.loads(summary.read_text(encoding="utf-8"))
-        return about["example"] is not None and find(summary.parent).is_file()
-    except (OSError, ValueError, LookupError, TypeError, RecursionError, UserError):
-        return False
+        about: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))
+        _legible(about)
+        return about if about["example"] is not None and find(summary.parent).is_file() else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, UserError):
+        return None
 
 
 def read(path: str | Path) -> dict[str, Any]:

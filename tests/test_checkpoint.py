@@ -245,6 +245,23 @@ def test_the_newest_run_is_the_one_that_finished_last_and_can_draw(tmp_path):
     assert newest_run(tmp_path) == tmp_path / "b" / "20250101"
 
 
+def test_a_run_that_cannot_be_read_is_passed_over(tmp_path):
+    lines = []
+    for age, generated in ((1, 0.3), (2, 0.69), (3, 0.7)):
+        folder = tmp_path / f"{generated}"
+        (folder / "checkpoints").mkdir(parents=True)
+        (folder / "checkpoints" / "best.ckpt").touch()
+        summary = {"example": '"Hi"', "legibility": {"generated": generated, "real": 0.93}}
+        (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+        os.utime(folder / "summary.json", (time.time() - age, time.time() - age))
+    assert newest_run(tmp_path, lines.append) == tmp_path / "0.7"
+    assert lines == [
+        f"{tmp_path / '0.3'}: a judge recognises 30% of its characters, and 93% of real ones; --checkpoint takes it"
+    ]
+    shutil.rmtree(tmp_path / "0.7")
+    assert newest_run(tmp_path) == checkpoint.SHIPPED
+
+
 def test_an_export_reads_its_checkpoint_once(run, tmp_path):
     with mock.patch("torch.load", side_effect=torch.load) as load:
         export(run, tmp_path / "small.safetensors")

@@ -48,7 +48,8 @@ def _make_parser() -> Parser:
     add(
         "--checkpoint",
         metavar="PATH",
-        help=".ckpt file or run folder (default: the newest finished run in outputs/, else the weights of ldg)",
+        help=".ckpt file or run folder (default: the newest finished run in outputs/ of which a judge recognises "
+        "three quarters as many characters as of real ones, else the weights of ldg)",
     )
     add_device(parser)
     add(
@@ -304,7 +305,9 @@ def main(arguments: list[str]) -> None:
     path = _choose_path(args)
     from ldg import checkpoint
 
-    source = checkpoint.newest_run() if args.checkpoint is None else args.checkpoint
+    source = args.checkpoint
+    if source is None:
+        source = checkpoint.newest_run(note=lambda line: print(line, file=sys.stderr))
     checkpoint.find(source)  # an error before torch is imported
     device = choose_device(args.device)
     try:

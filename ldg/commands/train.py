@@ -80,6 +80,7 @@ def train_and_evaluate(config: RunConfig, **options: Any) -> dict[str, Any]:
     Returns:
         The run's summary.
     """
+    from ldg.evaluation.legibility import measure_legibility
     from ldg.training.run import run
 
     afterwards = None
@@ -90,7 +91,7 @@ def train_and_evaluate(config: RunConfig, **options: Any) -> dict[str, Any]:
         measures = build_measures(compose_measures([]))
         device = _trained_on(config.trainer)
         afterwards = after_training(measures, config.seed, lambda line: print(f"  {line}", file=sys.stderr), device)
-    return run(config, afterwards=afterwards, **options)
+    return run(config, afterwards=afterwards, legibility=measure_legibility, **options)
 
 
 def _trained_on(trainer: dict[str, Any]) -> str:

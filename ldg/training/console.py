@@ -61,6 +61,9 @@ def report(summary: dict[str, Any], folder: Path) -> str:
         if name != "loss":  # its weights may change with the epoch
             digits = 4 if name == "accuracy" else 2
             lines.append(f"{name:<16}" + "".join(f"{'' if v is None else f'{v:.{digits}f}':>10}" for v in values))
+    if shares := summary["legibility"]:
+        text = f"{shares['generated']:.0%} of its characters, and {shares['real']:.0%} of real ones"
+        lines.append(f"\na judge recognises {text}")
     lines.append(f"\npictures, curves, checkpoints:  {folder}")
     if summary["example"] and _can_write(folder):
         write = command("generate.py")

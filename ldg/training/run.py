@@ -26,6 +26,7 @@ def run(
     config: RunConfig,
     data: ImageDataModule | None = None,
     afterwards: Callable[..., None] | None = None,
+    legibility: Callable[..., tuple[float, float] | None] | None = None,
     callbacks: Sequence[pl.Callback] = (),
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -38,6 +39,8 @@ def run(
         config: of the run
         data: takes the place of the data that the config names
         afterwards: called with the folder and the loggers at the end, while the loggers are still open
+        legibility: takes the model, the data and their config; the shares of generated and of real characters that are
+            recognised, for the summary, or None
         callbacks: those that stand behind the config's
         progress: whether there is a progress bar, or a line an epoch where the output is not a terminal
 
@@ -65,6 +68,8 @@ def run(
                 trainer.test(module, data, verbose=False, weights_only=True)
             summary = summarise(config, trainer, module)
             if trainer.is_global_zero:
+                shares = legibility(module.model, data, config.data) if legibility else None
+                summary["legibility"] = shares and dict(zip(("generated", "real"), shares, strict=True))
                 if (folder.path / "metrics.csv").exists():
                     draw_curves(folder.path)
                 folder.write_summary(summary)
