@@ -15,10 +15,7 @@ from ldg.data.dataset import Dataset, Split, progress
 SIZE = 28
 POINTS = 128  # per glyph, divided among its strokes by length: about one per pixel for the longest glyph
 CHUNK = 992
-PRINT, SCRIPT = "futural", "scripts"  # the other single-stroke fonts repeat these two; the rest draw strokes twice
-# script forms that are legible without context (its Q looks like 2, its r like n, its b like h)
-SCRIPT_FORMS = "CELacdeghikltuy"
-SCRIPT_SHARE = 0.3
+FONT = "futural"  # print; of script, which is the other single-stroke font, a few letters are legible without context
 LETTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 MARKS = ".,;:!?'\"-()/+=&@#%*"
 # Marks keep their size and height on the line, by which a full stop, a hyphen and an apostrophe differ; letters and
@@ -33,9 +30,10 @@ FITTED = {
     **{"(": (0.85, 0.85, 0), ")": (0.85, 0.85, 0), "/": (0.8, 0.8, 0), "+": (0.85, 0.85, 1), "=": (0.8, 0.8, 1)},
     **{"#": (1.3, 0.85, -1), "*": (1.1, 1.1, -4)},
 }
-PEN, PENS = 2.4, (1.5, 3.2)  # width on average, least and most, in pixels of the frame
+PEN, PENS = 2.4, (1.7, 3.2)  # width on average, least and most, in pixels of the frame
 SLANT = 0.12  # on average, to the right for each unit upwards
-FINE = dict.fromkeys("#*@", 0.75)  # relative width of the pen, or the paper between their lines would not show
+# relative width of the pen, or the paper between their lines would not show
+FINE = {**dict.fromkeys("#*@", 0.75), **dict.fromkeys("+=%", 0.85)}
 DOT = 10  # strokes up to this length, in font units, are dots
 ROUNDING = (0.7, 1.3, 2.0)  # how far the pen cuts corners, in font units
 
@@ -98,7 +96,7 @@ def draw_characters(
     """
     rng = np.random.default_rng(seed)
     points, strokes, relative = choose_forms(labels, rng)
-    width = np.clip(rng.lognormal(np.log(PEN), 0.2, len(labels)) * relative, *PENS)
+    width = np.clip(rng.lognormal(np.log(PEN), 0.18, len(labels)) * relative, *PENS)
     slants = sample_normal(rng, len(labels), scale=0.15, loc=SLANT)
     points = move_strokes(points, strokes, rng)
     points = warp(points, rng)
@@ -116,26 +114,20 @@ def read_forms() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read all forms of all characters from the fonts.
 
     Returns:
-        Points (class, script, rounding, POINTS, 2) in font units, around a glyph's centre, of marks around the middle
-        of a capital's height; the number of each point's stroke (class, script, rounding, POINTS); and the relative
-        width of the pen (class,).
+        Points (class, rounding, POINTS, 2) in font units, around a glyph's centre, of marks around the middle of a
+        capital's height; the number of each point's stroke (class, rounding, POINTS); and the relative width of the pen
+        (class,).
     """
     from HersheyFonts import HersheyFonts
 
-    fonts = {}
-    for name in (PRINT, SCRIPT):
-        font = HersheyFonts()
-        font.load_default_font(name)
-        fonts[name] = font.all_glyphs
-    drawn = []
-    for character in Strokes.classes:
-        # a handwritten 1 is as often a bare line
-        script = ("l", PRINT) if character == "1" else (character, SCRIPT if character in SCRIPT_FORMS else PRINT)
-        for glyph in (fonts[PRINT][character], fonts[script[1]][script[0]]):
-            # the fonts' apostrophe is a comma
-            lines = fonts[PRINT]['"'].strokes[:1] if character == "'" else glyph.strokes
-            drawn += [place(*resample(lines, rounding), character) for rounding in ROUNDING]
-    shape = (len(Strokes.classes), 2, len(ROUNDING), POINTS)
+    font = HersheyFonts()
+    font.load_default_font(FONT)
+    lines = {character: font.all_glyphs[character].strokes for character in Strokes.classes}
+    lines["'"] = lines['"'][:1]  # the font's apostrophe is a comma
+    drawn = [
+        place(*resample(strokes, rounding), character) for character, strokes in lines.items() for rounding in ROUNDING
+    ]
+    shape = (len(Strokes.classes), len(ROUNDING), POINTS)
     points = np.stack([points for points, _ in drawn]).reshape(*shape, 2)
     strokes = np.stack([stroke for _, stroke in drawn]).reshape(shape)
     # small letters are enlarged, pen included, to fill the frame; a broad line would hide the narrow bars of f and t
@@ -205,7 +197,7 @@ def smooth(line: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def choose_forms(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Choose print or script and the rounding of each character at random.
+    """Choose the rounding of each character at random.
 
     Args:
         labels: indices into ``Strokes.classes``, (n,)
@@ -216,9 +208,8 @@ def choose_forms(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
         pen (n,).
     """
     points, strokes, pen = read_forms()
-    script = (rng.random(len(labels)) < SCRIPT_SHARE).astype(int)
     rounding = rng.integers(len(ROUNDING), size=len(labels))
-    return points[labels, script, rounding], strokes[labels, script, rounding], pen[labels]
+    return points[labels, rounding], strokes[labels, rounding], pen[labels]
 
 
 def sample_normal(rng: np.random.Generator, *shape: int, scale: float = 1.0, loc: float = 0.0) -> np.ndarray:

@@ -17,7 +17,7 @@ LayoutName = Literal["baseline", "tiles"]
 TEMPERATURE = 0.6
 CAPITAL = 20  # pixels of scale 1: what EMNIST scales a character to
 SAMPLE_PADDING = 4
-MARKS_SEED = 19  # of a set of marks that looks even, chosen by eye
+MARKS_SEED = 15  # of a set of marks that looks even, chosen by eye
 BATCH = 1000  # images decoded at once
 
 
