@@ -1,6 +1,6 @@
 """Checkpoints: weights, the resolved config and the class names in one file, read without running anybody's code.
 
-A run writes ``.ckpt`` files with all that resuming needs; ``python -m ldg.export RUN FILE.safetensors`` keeps what
+A run writes ``.ckpt`` files with all that resuming needs; ``ldg export RUN FILE.safetensors`` keeps what
 writing and measuring need, in half precision.
 """
 
@@ -42,8 +42,8 @@ _MAX_PIXELS = 2**24  # of an image: a network may draw any size with few weights
 def build(config: Any, **arguments: Any) -> Any:
     """Make the object of a constructor call, nested calls first.
 
-    Unlike Hydra's instantiate it makes only objects of ``ldg.models`` and ``ldg.data``, so that a config from somebody
-    else's checkpoint cannot name anything harmful.
+    Unlike Hydra's instantiate it makes only objects of ``ldg.models`` and ``ldg.data``, and of classes of the user's
+    that derive from one of theirs, so that a config from somebody else's checkpoint cannot name anything harmful.
 
     Args:
         config: ``{"_target_": "ldg.models.vae.VAE", ...}``; with ``_partial_: true`` the result is a function that
@@ -72,7 +72,13 @@ def build(config: Any, **arguments: Any) -> Any:
 def _trusted(path: Any) -> type:
     module, _, name = str(path).rpartition(".")
     if not f"{module}.".startswith(_TRUSTED_ROOTS):
-        raise UserError(f"the config names {path!r} as a target; only classes of ldg.models and ldg.data may be built")
+        from ldg.config.signatures import extends_ldg
+
+        if not extends_ldg(str(path)):
+            built = (
+                "classes of ldg.models and ldg.data may be built, and those of a module at hand that derive from one"
+            )
+            raise UserError(f"the config names {path!r} as a target; only {built}")
     try:
         target = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
@@ -181,9 +187,9 @@ def read(path: str | Path) -> dict[str, Any]:
     except Exception as error:
         if foreign := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise UserError(f"{file} holds {foreign[1]}, which no checkpoint of ldg has; it was not opened") from None
-        raise UserError(f"{file} is damaged or no checkpoint; give one that train.py has written") from None
+        raise UserError(f"{file} is damaged or no checkpoint; give one that ldg has written") from None
     if not isinstance(content, dict) or not isinstance(content.get("ldg"), dict):
-        raise UserError(f"{file} was not written by ldg; give a checkpoint that train.py has written")
+        raise UserError(f"{file} was not written by ldg; give one of its checkpoints")
     version = content["ldg"].get("version")
     if type(version) is not int or not 1 <= version <= FORMAT:
         newer = type(version) is int and version > FORMAT

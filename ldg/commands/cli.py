@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from ldg.config.home import command
 from ldg.config.secrets import mask
 from ldg.errors import Interrupted, UserError, explain, suggestion
 from ldg.streams import leave_dead_outputs
@@ -23,14 +24,14 @@ class Parser(argparse.ArgumentParser):
     Options cannot be abbreviated, and the description keeps its line breaks.
 
     Args:
-        prog: the command as users type it
-        description: what stands above the list of options in ``--help``
+        name: of the command, as ``ldg --help`` lists it
+        description: what stands above the list of options in ``--help``, with examples that begin with ``ldg NAME``
     """
 
-    def __init__(self, prog: str, description: str | None) -> None:
+    def __init__(self, name: str, description: str | None) -> None:
         super().__init__(
-            prog=prog,
-            description=description,
+            prog=command(name),
+            description=spell(description or "", name),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
@@ -45,12 +46,24 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UserError: for the first argument that is wrong.
         """
+        if "COMP_LINE" in os.environ and args and args[0] == "-sc":
+            raise SystemExit(0)  # a shell asks for completions, as it asks train.py; nothing is to be done
         known, unknown = self.parse_known_intermixed_args(args, namespace)
         if unknown:
             options = re.findall(r"--[\w-]+", self.format_usage())
             hint = suggestion(unknown[0], options).removeprefix(", ") or "a text with spaces needs quotes; see --help"
             raise UserError(f"unknown argument {unknown[0]!r}: {hint}")
         return known
+
+
+def spell(text: str, name: str) -> str:
+    """Write a command in a text as its user types it.
+
+    Args:
+        text: in which it is written ``ldg NAME``
+        name: of the command
+    """
+    return text.replace(f"ldg {name}", command(name))
 
 
 def number(kind: type[int] | type[float], low: float, high: float = float("inf")) -> Callable[[str], float]:
@@ -119,7 +132,8 @@ def start(main: Callable[[list[str]], int | None]) -> NoReturn:
     """Carry out a command with the arguments of this process, and end the process.
 
     Ctrl-C ends it at once unless ``main`` handles the signal: an exception in the middle of torch's import can abort
-    the process, and what has been written is whole.
+    the process, and what has been written is whole. A config may name classes of modules in the working directory,
+    which stands behind all packages.
 
     Args:
         main: takes the command line without the program's name; returns an exit status, or None for success
@@ -128,4 +142,5 @@ def start(main: Callable[[list[str]], int | None]) -> NoReturn:
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED + signal.SIGINT))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without × or β, or a name's letters, shows ?
+    sys.path.append("")
     sys.exit(exit_status(lambda: main(sys.argv[1:])))

@@ -1,8 +1,8 @@
 """A saved W&B workspace for ldg's runs: curves, scorecards, pictures, and each run's choices against its ELBO.
 
-python -m ldg.dashboard                              a view of the project ldg
-python -m ldg.dashboard --entity TEAM --project NAME a view of another project
-python -m ldg.dashboard --save dashboard.json        the view as a file, which needs no account
+ldg dashboard                              a view of the project ldg
+ldg dashboard --entity TEAM --project NAME a view of another project
+ldg dashboard --save dashboard.json        the view as a file, which needs no account
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         UserError: if it can be saved neither in W&B nor as a file.
     """
-    parser = Parser("python -m ldg.dashboard", __doc__)
+    parser = Parser("dashboard", __doc__)
     parser.add_argument("--entity", help="user or team (default: that of the account)")
     parser.add_argument("--project", default="ldg", help="name of the project (default: ldg)")
     parser.add_argument("--save", type=Path, metavar="FILE.json", help="write the view to a file as well")

@@ -1,10 +1,10 @@
 """Measure models on the test split of their data.
 
-python evaluate.py outputs/NAME/ID                          a run folder or .ckpt; writes scorecard.{json,md,png} there
-python evaluate.py ldg/weights/handwriting.safetensors      exported weights; writes to outputs/handwriting
-python evaluate.py outputs/NAME/ID outputs/NAME2/ID2        several runs: a column each, the best in each row marked
-python evaluate.py outputs/NAME/ID --only elbo,class_accuracy                     a quick look
-python evaluate.py outputs/NAME/ID marginal.samples=5000 marginal.error=0.05      the settings of configs/measure
+ldg evaluate outputs/NAME/ID                          a run folder or .ckpt; writes scorecard.{json,md,png} there
+ldg evaluate handwriting.safetensors                  exported weights; writes to outputs/handwriting
+ldg evaluate outputs/NAME/ID outputs/NAME2/ID2        several runs: a column each, the best in each row marked
+ldg evaluate outputs/NAME/ID --only elbo,class_accuracy                     a quick look
+ldg evaluate outputs/NAME/ID marginal.samples=5000 marginal.error=0.05      settings of measures
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from ldg import checkpoint
 from ldg.commands.cli import Parser, number, print_error
 from ldg.commands.device import add_device, choose_device
-from ldg.config.compose import compose_measures
+from ldg.config.home import list_measures
 from ldg.config.renamed import new_key
 from ldg.errors import Interrupted, UserError, suggestion
 from ldg.files import look
@@ -39,8 +39,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     Raises:
         UserError: for the first thing that is wrong.
     """
-    measures = list(compose_measures([]))
-    parser = Parser("evaluate.py", __doc__)
+    listed, further = list_measures()
+    measures = [*listed, *further]
+    parser = Parser("evaluate", __doc__)
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="run folders, .ckpt or .safetensors files; MEASURE.KEY=VALUE settings")
     add("--only", metavar="A,B", help=f"some of the measures: {', '.join(measures)}")
@@ -106,6 +107,8 @@ def main(arguments: list[str]) -> int:
         Interrupted: if a signal stops the training of a judge.
     """
     args = parse_arguments(arguments)
+    from ldg.config.compose import compose_measures  # loads Hydra
+
     config = compose_measures(args.settings)
     files = [checkpoint.find(run) for run in args.runs]
     device = choose_device(args.device)

@@ -1,6 +1,6 @@
 """Export what writing and measuring need of a run, in half precision.
 
-python -m ldg.export outputs/NAME/ID model.safetensors
+ldg export outputs/NAME/ID model.safetensors
 """
 
 import json
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         UserError: If it cannot be exported.
     """
-    parser = Parser("python -m ldg.export", __doc__)
+    parser = Parser("export", __doc__)
     parser.add_argument("run", metavar="RUN", help="checkpoint file or run folder")
     parser.add_argument("file", metavar="FILE.safetensors", help="the file to write")
     args = parser.parse_args(arguments)

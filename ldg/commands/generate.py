@@ -1,12 +1,12 @@
 r"""Write a text with a trained model.
 
-python generate.py "Hello, World!"                          hello-world.png, by the newest finished run
-python generate.py "Hello\nthere" -s note --seed 3          two lines, note.png, another handwriting style
-python generate.py Hello --rows 5 --columns 3               a sheet of 15 renderings
-python generate.py Hello --to World                         hello-to-world.gif, a morph
-python generate.py --interpolate 3 14                       between two test images of the model's data set
-python generate.py "Sneaker, Bag+Pullover" --mix 0.3        where classes are words; + blends two, by label and by code
-python generate.py "Chihuahua+pug" --steps 7 --judge        from one class to the other, and what a judge recognises
+ldg write "Hello, World!"                          hello-world.png, by the newest finished run
+ldg write "Hello\nthere" -s note --seed 3          two lines, note.png, another handwriting style
+ldg write Hello --rows 5 --columns 3               a sheet of 15 renderings
+ldg write Hello --to World                         hello-to-world.gif, a morph
+ldg write --interpolate 3 14                       between two test images of the model's data set
+ldg write "Sneaker, Bag+Pullover" --mix 0.3        where classes are words; + blends two, by label and by code
+ldg write "Chihuahua+pug" --steps 7 --judge        from one class to the other, and what a judge recognises
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ldg.commands.cli import Parser, number
 from ldg.commands.device import add_device, choose_device
+from ldg.config.home import command
 from ldg.errors import UserError
 from ldg.generation import picture
 from ldg.memory import TooLarge
@@ -42,7 +43,7 @@ EXCLUDES = {
 
 
 def _make_parser() -> Parser:
-    parser = Parser("generate.py", __doc__)
+    parser = Parser("write", __doc__)
     add = parser.add_argument
     add("text", nargs="?", metavar="TEXT", help=r"what to write; \n starts a line; or class names: 'Sneaker, Bag'")
     add(
@@ -111,7 +112,7 @@ def _make_parser() -> Parser:
         nargs="?",
         const="",
         metavar="train|PATH",
-        help="plot a judge's probabilities of a and b in each step: evaluate.py's judge, or another",
+        help="plot a judge's probabilities of a and b in each step: that of a scorecard, or another",
     )
     return parser
 
@@ -140,7 +141,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         if args.steps is not None and args.interpolate is None:
             raise UserError("--steps goes with --interpolate, or with a blend: 'a+b'")
     if args.text is None and args.interpolate is None and args.rows is None and args.columns is None:
-        raise UserError('nothing to write: give a text, as in: python generate.py "Hello World"')
+        raise UserError(f'nothing to write: give a text, as in: {command("write")} "Hello World"')
     unused = [option for option in WRITING if getattr(args, option) is not None]
     if args.text is None and unused:
         raise UserError(f"--{unused[0]} goes with a text")

@@ -1,7 +1,7 @@
 """Write the report of a sweep, also while it runs.
 
-python -m ldg.sweeps outputs/sweeps/NAME            writes report.html and report.md in the sweep's folder
-python -m ldg.sweeps outputs/sweeps/NAME --online   also with the study that lies in a database elsewhere
+ldg sweeps outputs/sweeps/NAME            writes report.html and report.md in the sweep's folder
+ldg sweeps outputs/sweeps/NAME --online   also with the study that lies in a database elsewhere
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         UserError: for a wrong command line, or a folder that holds no sweep or cannot be written to.
     """
-    parser = Parser("python -m ldg.sweeps", __doc__)
+    parser = Parser("sweeps", __doc__)
     parser.add_argument("folder", type=Path, help="a sweep's folder, outputs/sweeps/NAME")
     parser.add_argument("--online", action="store_true", help="contact the database that the sweep's file names")
     options = parser.parse_args(arguments)

@@ -1,33 +1,54 @@
-"""Train a conditional VAE: one run, the rest of one, or a sweep of many."""
+"""Train a conditional VAE: one run, the rest of one, or a sweep of many.
 
+ldg train                                              the default data (no download): minutes
+ldg train data=emnist model=vanilla_cvae               another data set and architecture
+ldg train model=beta_vae model/kl=cyclical model.kl.beta=4
+ldg train --config-dir mine experiment=my_thing        choices of your own: mine/experiment/my_thing.yaml
+ldg train -m conditioning=both,decoder,none seed=1,2   six runs, one after the other
+ldg train -m sweep=latent_beta launcher=joblib         a named sweep, several runs at once
+ldg train -m ... --dry-run                             print the runs of a sweep; --retry: failed ones again
+ldg train ckpt_path=outputs/NAME/ID trainer.max_epochs=20   resume a run
+ldg train --cfg job data=fashion_mnist                 print the config and do nothing
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
 import re
 import sys
+import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-
-from ldg.commands.cli import exit_status
+from ldg.commands.cli import exit_status, spell
 from ldg.commands.device import choose_device
-from ldg.config.compose import HOME, compose_measures, resolve_config
-from ldg.config.renamed import replace_choices
-from ldg.config.run_config import RunConfig
+from ldg.config.home import HOME, command, list_groups
 from ldg.errors import Interrupted, UserError
-from ldg.sweeps.command_line import check_command_line, keep_secrets, prepare_arguments
+from ldg.files import look
+
+if TYPE_CHECKING:  # Hydra and pydantic take longer than --help
+    from omegaconf import DictConfig
+
+    from ldg.config.run_config import RunConfig
+
+INNER = ("base", "hydra", "measure", "wandb")  # groups that are not chosen from
 
 
-@hydra.main(config_path=str(HOME / "configs"), config_name="train", version_base="1.3")
 def train(composed: DictConfig) -> None:
     """Carry out one job of Hydra's; ends the process if it does not succeed."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     if status := exit_status(lambda: _train_in_sweep(composed) if is_sweep else _train_one(composed)):
         sys.exit(status)
 
 
 def _train_in_sweep(composed: DictConfig) -> None:
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
     from ldg.sweeps.job import run_job
     from ldg.training.slurm import requeue
 
@@ -41,8 +62,11 @@ def _train_in_sweep(composed: DictConfig) -> None:
 
 def _train_one(composed: DictConfig) -> None:
     # torch and Lightning load from here on, after the config was accepted
+    from hydra.core.hydra_config import HydraConfig
     from pytorch_lightning.utilities import rank_zero_only
 
+    from ldg.config.compose import resolve_config
+    from ldg.config.run_config import RunConfig
     from ldg.training.console import diverged, report, resume_command
     from ldg.training.slurm import continue_job, requeue, use_cores
 
@@ -85,6 +109,7 @@ def train_and_evaluate(config: RunConfig, **options: Any) -> dict[str, Any]:
 
     afterwards = None
     if config.evaluate:
+        from ldg.config.compose import compose_measures
         from ldg.evaluation.report import after_training
         from ldg.evaluation.scorecard import build_measures
 
@@ -112,6 +137,52 @@ def main(arguments: list[str]) -> None:
     Raises:
         UserError: for the first thing that is wrong with the command line.
     """
+    if {"-h", "--help"} & set(arguments):
+        return print(_describe(arguments))
+    if {"-sc", "--shell-completion"} & set(arguments) and "COMP_LINE" in os.environ:
+        arguments = [*arguments, *_options_to_complete()]
+    import hydra
+
+    from ldg.config.renamed import replace_choices
+    from ldg.sweeps.command_line import check_command_line, keep_secrets, prepare_arguments
+
     sys.argv[1:] = keep_secrets(prepare_arguments(replace_choices(arguments)))
     check_command_line(sys.argv[1:])
-    train()
+    hydra.main(config_path=str(HOME / "configs"), config_name="train", version_base="1.3")(train)()
+
+
+def _split_config_dir(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The user's folder of choices that a command line names, and the other arguments."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd", nargs="?")
+    options, others = parser.parse_known_args(arguments)
+    return options.config_dir, others
+
+
+def _options_to_complete() -> list[str]:
+    """Leave the overrides and -m in the line that a shell has Hydra complete; the options that say what they mean."""
+    sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  (the line is not finished, and may be wrong)
+    mine, words = _split_config_dir(os.environ["COMP_LINE"].split(" "))
+    os.environ["COMP_LINE"] = " ".join(word for word in words if word == "--multirun" or not word.startswith("--"))
+    return [f"--config-dir={mine}"] if mine else []
+
+
+def _describe(arguments: list[str]) -> str:
+    """The text of ``--help``: what there is to choose from, in the user's folder too."""
+    mine, _ = _split_config_dir(arguments)
+    if mine and look(mine) != "folder":
+        raise UserError(f"--config-dir={mine}: there is no such folder")
+    groups = list_groups(HOME / "configs", HOME / "experiments", *([Path(mine)] if mine else []))
+    names = [name for name in groups if name.split("/")[0] not in INNER]
+    title, _, examples = spell(__doc__ or "", "train").partition("\n")
+    lines = [textwrap.fill(f"{name}: {', '.join(groups[name])}", 100, subsequent_indent="  ") for name in names]
+    return f"""\
+usage: {command("train")} [GROUP=CHOICE | KEY=VALUE ...]
+
+{title}
+{examples}
+Groups and their choices (sweep goes with -m):
+
+{chr(10).join(lines)}
+
+Every key of the config can be set: {command("train")} model.latent_dim=16 trainer.max_epochs=3"""

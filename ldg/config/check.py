@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
 from ldg.config import renamed
+from ldg.config.home import command, show_folder
 from ldg.config.run_config import RunConfig
 from ldg.config.secrets import check_secrets
 from ldg.config.signatures import Constructed, read_signature
@@ -104,18 +105,18 @@ def check_config(config: dict[str, Any]) -> None:
     known = get_type_hints(RunConfig, include_extras=True)
     for key in config:
         if key not in known:
-            raise UserError(f"{key}: no such key{suggestion(key, known)}; see python train.py --cfg job")
+            raise UserError(f"{key}: no such key{suggestion(key, known)}; see {command('train')} --cfg job")
     for field in fields(RunConfig):
         if field.name in config:
             _check_value(field.name, config[field.name], known[field.name])
         elif field.default is MISSING:
-            raise UserError(f"{field.name}: a run needs it; see python train.py --cfg job")
+            raise UserError(f"{field.name}: a run needs it; see {command('train')} --cfg job")
     check_secrets(config)
     # the model has a copy of the likelihood: its key is the one that users know
     check_calls({"likelihood": config["likelihood"], **config})
     for group in ("data", "model", "likelihood", "optimizer", "trainer"):
         if "_target_" not in config[group]:
-            raise UserError(f"{group}: should be a constructor call, with _target_; see configs/{group}")
+            raise UserError(f"{group}: should be a constructor call, with _target_; see {show_folder(group)}")
     for key, value in (config.get("launcher") or {}).items():
         _check_value(f"launcher.{key}", value, LAUNCHER.get(key, Any))
     for group in ("logger", "callbacks"):
@@ -199,13 +200,23 @@ def _check_call(node: dict[str, Any], path: str) -> None:
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
             raise UserError(f"{path}{key}: {short} has no such argument{suggestion(key, known)}; {takes}")
         if not (isinstance(value, dict) and "_target_" in value):
-            annotation = known[key].annotation
-            if not str(target).startswith("ldg."):
-                annotation = BOUNDS.get(f"{short}.{key}") or BOUNDS.get(key) or annotation
-            _check_value(f"{path}{key}", value, annotation)
+            _check_value(f"{path}{key}", value, bound(str(target), key, known[key].annotation))
     missing = [key for key, parameter in known.items() if parameter.required and key not in arguments]
     if missing and not node.get("_partial_"):
         raise UserError(f"{path}{missing[0]}: {short} needs it; give {path}{missing[0]}=...")
+
+
+def bound(target: str, key: str, annotation: Any) -> Any:
+    """What an argument takes, where a library's annotation does not say it.
+
+    Args:
+        target: the dotted path of the class
+        key: of the argument
+        annotation: of the argument
+    """
+    if target.startswith("ldg."):
+        return annotation
+    return BOUNDS.get(f"{target.rpartition('.')[2]}.{key}") or BOUNDS.get(key) or annotation
 
 
 def _check_value(key: str, value: Any, annotation: Any) -> None:

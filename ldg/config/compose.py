@@ -26,13 +26,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ldg.config import renamed
 from ldg.config.check import check_calls
+from ldg.config.home import HOME, command, list_measures, show_folder
 from ldg.config.overrides import explain_override, parse_overrides
 from ldg.config.secrets import keep_references
+from ldg.config.signatures import extends_ldg
 from ldg.config.sources import FileConfigSource
 from ldg.errors import UserError, suggestion
 from ldg.files import look, shorten
-
-HOME = Path(__file__).resolve().parents[2]  # the folder that holds configs/ and experiments/
 
 # what composing raises: Hydra's own exceptions, those of what is below it, and a warning that is treated as an error
 COMPOSER_ERRORS = (
@@ -44,12 +44,6 @@ COMPOSER_ERRORS = (
     RecursionError,
     UserWarning,
 )
-# where the keys of a config can be seen
-WHERE = {
-    "train": "see python train.py --cfg job",
-    "hydra": "see python train.py --cfg hydra",
-    "evaluate": "see configs/measure",
-}
 
 
 def prepare_hydra() -> None:
@@ -73,9 +67,10 @@ def prepare_hydra() -> None:
 def _num_classes(dataset: DictConfig) -> int:
     """The number of classes of a data set; 0 if it cannot be constructed, so that the check names the argument."""
     arguments: Any = OmegaConf.to_container(dataset, resolve=True)
-    module, _, name = str(arguments.pop("_target_", "")).rpartition(".")
-    if not f"{module}.".startswith("ldg.data."):
+    target = str(arguments.pop("_target_", ""))
+    if not extends_ldg(target):
         return 0
+    module, _, name = target.rpartition(".")
     try:
         return len(getattr(importlib.import_module(module), name)(**arguments).classes)
     except UserError:
@@ -212,14 +207,16 @@ def _unknown_key(key: str, overrides: list[str], sources: Sources) -> str:
     known = list(_keys(OmegaConf.to_container(config, resolve=False)))
     if not key.startswith("hydra."):
         known = [name for name in known if not name.startswith("hydra")]
-    where = WHERE.get("hydra" if key.startswith("hydra.") else sources.config_name, WHERE["train"])
+    where = f"{command('train')} --cfg {'hydra' if key.startswith('hydra.') else 'job'}"
+    if sources.config_name == "evaluate":
+        where = show_folder("measure")
     parent, _, leaf = key.rpartition(".")
     elsewhere = [name for name in known if name.endswith(f".{leaf}")]
     hint = _other_choices(key, groups)
     if not hint and elsewhere and (not parent or len(elsewhere) == 1):
         hint = f", did you mean {elsewhere[0]}?"
     hint = hint or _similar(key, known)
-    return f"{key}: no such key{hint}; {where}"
+    return f"{key}: no such key{hint}; see {where}"
 
 
 def _similar(key: str, known: list[str]) -> str:
@@ -301,10 +298,7 @@ def compose_measures(overrides: list[str]) -> dict[str, Any]:
     Raises:
         UserError: for the first thing that is wrong with ``overrides``.
     """
-    listed = yaml.safe_load((HOME / "configs" / "evaluate.yaml").read_text(encoding="utf-8"))["defaults"]
-    names = {choice for entry in listed if isinstance(entry, dict) for choice in entry.values()}
-    further = sorted({file.stem for file in (HOME / "configs" / "measure").glob("*.yaml")} - names)
-    appended = [f"+measure@{name}={name}" for name in further]
+    appended = [f"+measure@{name}={name}" for name in list_measures()[1]]
     config = resolve_config(compose_config([*appended, *overrides], Sources("evaluate")))
     check_calls(config)
     return config

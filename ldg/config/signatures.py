@@ -156,6 +156,31 @@ def read_signature(target: str) -> Signature | None:
     return _signature(node, where, skip=0) if isinstance(node, ast.FunctionDef) else None
 
 
+def extends_ldg(target: str) -> bool:
+    """Whether a class of a module outside of ldg derives from one of ldg's models or data sets.
+
+    It is told from the source text, and nothing is imported: what is not written for ldg is never run because a
+    checkpoint names it.
+
+    Args:
+        target: its dotted path, ``mydata.Mine``
+    """
+    module, _, name = target.rpartition(".")
+    if not all(part.isidentifier() for part in target.split(".")):
+        return False
+    if f"{module}.".startswith(("ldg.models.", "ldg.data.")):
+        return True
+    try:
+        definition = _find(module, name)
+        if definition is None or definition[0] != module or not isinstance(definition[1], ast.ClassDef):
+            return False
+        bases = [_find(module, base.id) for base in definition[1].bases if isinstance(base, ast.Name)]
+        classes = [(base[0], base[1].name) for base in bases if base and isinstance(base[1], ast.ClassDef)]
+        return any(extends_ldg(".".join(path)) for path in classes)
+    except RecursionError:  # classes that derive from each other
+        return False
+
+
 def _signature(function: ast.FunctionDef, module: str, skip: int) -> Signature:
     arguments = function.args
     positional = [*arguments.posonlyargs, *arguments.args][skip:]

@@ -234,9 +234,7 @@ def check_classes(dataset: Dataset) -> None:
     # where all names are single characters, a text is written with them and has no syntax
     syntax = set() if all(len(each) == 1 for each in classes) else set("+,\n")
     if wrong := [each for each in classes if each != each.strip() or not each or syntax & set(each)]:
-        raise UserError(
-            f"{name}: {wrong[0]!r} is empty, or has a + or , or a space around it, which generate.py splits"
-        )
+        raise UserError(f"{name}: {wrong[0]!r} is empty, or has a + or , or a space around it, where a text is split")
 
 
 def read_code(dataset: type[Dataset]) -> str:

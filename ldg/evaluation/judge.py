@@ -13,7 +13,8 @@ from filelock import FileLock
 from omegaconf import OmegaConf, open_dict
 
 from ldg.checkpoint import SHIPPED, data_config, find, load_any
-from ldg.config.compose import HOME, compose_config, replace_folder, resolve_config
+from ldg.config.compose import compose_config, replace_folder, resolve_config
+from ldg.config.home import HOME
 from ldg.config.run_config import RunConfig
 from ldg.data.dataset import cache_folder
 from ldg.data.splits import ImageSplits

@@ -19,6 +19,7 @@ from hydra.utils import instantiate
 from pydantic import TypeAdapter
 
 from ldg import checkpoint
+from ldg.config.home import command
 from ldg.errors import UserError
 from ldg.evaluation.context import EvaluationContext, Skipped
 from ldg.evaluation.judge import find_judge, require_fitting
@@ -99,7 +100,8 @@ def read_scorecard(path: Path) -> Scorecard:
     try:
         return _from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise UserError(f"{path} is damaged or not of the format {SCHEMA}; make it again with evaluate.py") from None
+        again = f"make it again with {command('evaluate')}"
+        raise UserError(f"{path} is damaged or not of the format {SCHEMA}; {again}") from None
 
 
 def _from_dict(content: dict[str, Any]) -> Scorecard:

@@ -1,4 +1,4 @@
-"""The command line of train.py: one run, or a sweep over all values that it gives."""
+"""The command line of a training: one run, or a sweep over all values that it gives."""
 
 import argparse
 import os
@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Glob
 from ldg.checkpoint import find
 from ldg.config.check import ask_for_processes, check_config
 from ldg.config.compose import Sources, compose_config, prepare_hydra, resolve_config
+from ldg.config.home import command
 from ldg.config.loggers import check_loggers
 from ldg.config.overrides import PATHS, parse_overrides, quote_texts
 from ldg.config.secrets import find_secrets, move_to_environment
@@ -65,7 +66,7 @@ def _parse(arguments: list[str]) -> dict[str, Any]:
     options, unknown = parser.parse_known_intermixed_args([a for a in arguments if a not in FLAGS])
     if unknown:
         known = [*FLAGS, *re.findall(r"--[\w-]+", parser.format_usage())]
-        raise UserError(f"unknown option {unknown[0]!r}{suggestion(unknown[0], known)}; see python train.py --help")
+        raise UserError(f"unknown option {unknown[0]!r}{suggestion(unknown[0], known)}; see {command('train')} --help")
     if flags and not options.multirun:
         flag = next(argument for argument in arguments if argument in FLAGS)
         raise UserError(f"{flag} goes with a sweep; add -m")
@@ -84,7 +85,7 @@ def _parse(arguments: list[str]) -> dict[str, Any]:
 
 
 def _refuse(message: str) -> NoReturn:
-    raise UserError(f"{message}; see python train.py --help")
+    raise UserError(f"{message}; see {command('train')} --help")
 
 
 def _option_folder(option: str, folder: str) -> str:
@@ -127,7 +128,7 @@ def keep_secrets(arguments: list[str]) -> list[str]:
 
 
 def check_command_line(arguments: list[str]) -> None:
-    """Check a command line of train.py before anything is loaded.
+    """Check the command line of a training before anything is loaded.
 
     Args:
         arguments: Hydra's options and the overrides, without the program's name

@@ -18,7 +18,7 @@ import yaml
 from filelock import FileLock, Timeout
 from pydantic import Field, TypeAdapter
 
-from ldg.config.compose import HOME
+from ldg.config.home import HOME, IS_INSTALLED
 from ldg.config.secrets import mask, without_password
 from ldg.errors import UserError, describe_os_error
 from ldg.files import whole, write_text
@@ -294,6 +294,8 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
 
 def _commit() -> str | None:
     """The commit of the code, with + if it was changed since; None outside of a repository."""
+    if IS_INSTALLED:  # what lies around it is another's
+        return None
     git = ["git", "-C", os.fspath(HOME)]
     try:
         commit, changes = (

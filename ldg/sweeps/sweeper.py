@@ -10,6 +10,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from ldg.config.home import command
 from ldg.config.overrides import quote
 from ldg.errors import UserError, one_line
 from ldg.sweeps.ledger import ENDED, Ledger
@@ -49,7 +50,7 @@ def sweep(
         from ldg.sweeps.study import check_study
 
         check_study(plan)
-    ledger = Ledger.open(plan, shlex.join(["python", "train.py", *sys.argv[1:]]))
+    ledger = Ledger.open(plan, f"{command('train')} {shlex.join(sys.argv[1:])}")
     with _no_remains(ledger):
         if plan.study is not None:
             _check_storage(ledger)

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import shlex
 import warnings
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ldg.checkpoint import load_any
-from ldg.config.compose import HOME
+from ldg.config.home import command
 from ldg.config.overrides import quote
 from ldg.errors import UserError
 from ldg.training.resume import find_longer
@@ -66,7 +65,7 @@ def report(summary: dict[str, Any], folder: Path) -> str:
         lines.append(f"\na judge recognises {text}")
     lines.append(f"\npictures, curves, checkpoints:  {folder}")
     if summary["example"] and _can_write(folder):
-        write = command("generate.py")
+        write = command("write")
         lines.append(
             f"write with it:                  {write} {summary['example']} --checkpoint {shlex.quote(str(folder))}"
         )
@@ -97,13 +96,4 @@ def resume_command(path: Path, overrides: Sequence[str] = ()) -> str:
         path: a checkpoint or run folder
         overrides: further ones
     """
-    return " ".join([command("train.py"), shlex.quote(f"ckpt_path={quote(str(path))}"), *overrides])
-
-
-def command(script: str) -> str:
-    """How one starts a script of ldg's in the present folder, as this process was started: with uv or without."""
-    is_here = Path.cwd() == HOME
-    start = (
-        "python" if "UV" not in os.environ else "uv run" if is_here else f"uv run --project {shlex.quote(str(HOME))}"
-    )
-    return f"{start} {script if is_here else shlex.quote(str(HOME / script))}"
+    return " ".join([command("train"), shlex.quote(f"ckpt_path={quote(str(path))}"), *overrides])

@@ -16,6 +16,7 @@ from ldg.config.compose import replace_folder
 from ldg.config.overrides import parse_overrides
 from ldg.config.run_config import RunConfig
 from ldg.config.secrets import is_reference
+from ldg.config.signatures import extends_ldg
 from ldg.errors import UserError
 
 # what a run is: another one is another run
@@ -226,12 +227,13 @@ def _refuse_foreign(node: Any, path: str = "") -> None:
     if "_target_" in node:
         target = str(node["_target_"])
         module, _, name = target.rpartition(".")
-        is_known = target.startswith(("ldg.", "torch.optim.", "pytorch_lightning."))
+        is_mine = extends_ldg(target)
+        is_known = is_mine or target.startswith(("ldg.", "torch.optim.", "pytorch_lightning."))
         try:
             made = getattr(importlib.import_module(module), name) if is_known else None
         except (ImportError, AttributeError, ValueError):
             made = None
-        if not (isinstance(made, type) and f"{made.__module__}.".startswith(_TRUSTED_ROOTS)):
+        if not (isinstance(made, type) and (is_mine or f"{made.__module__}.".startswith(_TRUSTED_ROOTS))):
             raise UserError(
                 f"the checkpoint's config names {target!r} as a target, which ldg does not make from a file; "
                 "leave out a logger with logger=csv, a callback with callbacks=default"

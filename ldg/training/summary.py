@@ -52,7 +52,7 @@ def summarise(config: RunConfig, trainer: pl.Trainer, module: TrainingModule) ->
 
     Returns:
         name, number of epochs and steps, seconds of training (of a resumed run since its very start), number of
-        parameters, path of the best checkpoint in the run's folder, id of the W&B run, the arguments of generate.py
+        parameters, path of the best checkpoint in the run's folder, id of the W&B run, the arguments of ``ldg write``
         that show what the model draws, and the metrics by split and name.
     """
     timer = next(c for c in trainer.callbacks if isinstance(c, Timer))  # type: ignore[attr-defined]
@@ -73,7 +73,7 @@ def summarise(config: RunConfig, trainer: pl.Trainer, module: TrainingModule) ->
 
 
 def _example(model: VAE) -> str:
-    """Arguments of generate.py that this model can carry out."""
+    """Arguments of ``ldg write`` that this model can carry out."""
     if model.conditioning == "none":
         return "--rows 4 --columns 8"
     if is_written(model.classes):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ldg.config.home import command
 from ldg.config.secrets import reveal, without_password
 from ldg.errors import one_line
 from ldg.sweeps.ledger import Ledger
@@ -26,7 +27,7 @@ def draw_study(results: Results, is_online: bool = False) -> list[Panel]:
         return []
     if results.sweep.storage and not is_online:
         where = without_password(results.sweep.storage)
-        return [Panel("Optuna", None, f"The study is in {where}; python -m ldg.sweeps FOLDER --online reads it.")]
+        return [Panel("Optuna", None, f"The study is in {where}; {command('sweeps')} FOLDER --online reads it.")]
     with _quiet_plots() as plots:
         try:
             study = _load_study(results)
