@@ -76,7 +76,7 @@ def _trusted(path: Any) -> type:
 
         if not extends_ldg(str(path)):
             built = (
-                "classes of ldg.models and ldg.data may be built, and those of a module at hand that derive from one"
+                "classes of ldg.models and ldg.data may be built, and those of the user's that derive from one"
             )
             raise UserError(f"the config names {path!r} as a target; only {built}")
     try:
