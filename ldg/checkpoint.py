@@ -75,9 +75,7 @@ def _trusted(path: Any) -> type:
         from ldg.config.signatures import extends_ldg
 
         if not extends_ldg(str(path)):
-            built = (
-                "classes of ldg.models and ldg.data may be built, and those of the user's that derive from one"
-            )
+            built = "classes of ldg.models and ldg.data may be built, and those of the user's that derive from one"
             raise UserError(f"the config names {path!r} as a target; only {built}")
     try:
         target = getattr(importlib.import_module(module), name)

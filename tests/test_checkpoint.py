@@ -124,6 +124,25 @@ def test_a_target_outside_the_list_is_refused_by_name(target, place, changed, tm
     assert not (tmp_path / "taken").exists()
 
 
+def test_classes_of_the_users_are_built_if_they_derive_from_ldgs(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_base.py").write_text("from ldg.models.likelihoods import Bernoulli as B\nclass Base(B): pass\n")
+    (tmp_path / "mine_good.py").write_text(
+        "from mine_base import Base\nclass Mine(Base): pass\nclass Circle(Ring): pass\nclass Ring(Circle): pass\n"
+    )
+    (tmp_path / "mine_bad.py").write_text(
+        "from mine_good import Mine\nopen('taken', 'w')\nclass Other: pass\ndef Bernoulli(): pass\n"
+    )
+    assert type(build({"_target_": "mine_good.Mine", "binarize": "dynamic"})).__name__ == "Mine"
+    for name in ("mine_bad.Other", "mine_bad.Mine", "mine_bad.Bernoulli", "mine_good.Circle", "mine_good.Base", "mine"):
+        with pytest.raises(UserError, match=f"{name!r} as a target; only classes of ldg"):
+            build({"_target_": name})
+    with pytest.raises(UserError, match="only classes of ldg"):
+        build({"_target_": f"mine_good.{tmp_path}/mine_good.Mine"})
+    assert not (tmp_path / "taken").exists()
+
+
 def test_files_that_are_none(run, tmp_path):
     whole = (run / "checkpoints" / "best.ckpt").read_bytes()
     contents = {
@@ -136,7 +155,7 @@ def test_files_that_are_none(run, tmp_path):
     for name, data in contents.items():
         path = tmp_path / f"{name}.ckpt"
         path.write_bytes(data)
-        assert complaint(path) == f"{path} is damaged or no checkpoint; give one that train.py has written"
+        assert complaint(path) == f"{path} is damaged or no checkpoint; give one that ldg has written"
 
 
 def test_a_damaged_weight_is_noticed(run, tmp_path):

@@ -1,4 +1,4 @@
-"""A saved W&B workspace for ldg's runs: curves, scorecards, pictures, and each run's choices against its ELBO.
+"""Save a view of ldg's runs in W&B: curves, scorecards, pictures, and choices against the ELBO.
 
 ldg dashboard                              a view of the project ldg
 ldg dashboard --entity TEAM --project NAME a view of another project

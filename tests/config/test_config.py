@@ -473,4 +473,4 @@ def test_help_lists_the_groups_and_commands_worth_copying(tmp_path):
     for group, choices in GROUPS.items():
         line = next(line for line in done.stdout.splitlines() if line.startswith(f"{group}:"))
         assert all(choice in line for choice in choices), line
-    assert sum(line.strip().startswith("python train.py ") for line in done.stdout.splitlines()) >= 5
+    assert sum(line.startswith(f"python {HOME}/train.py ") for line in done.stdout.splitlines()) >= 5

@@ -170,16 +170,11 @@ def test_the_command_works_in_a_shell_for_a_path_of_any_characters(place):
     assert OmegaConf.create({"ckpt_path": value}).ckpt_path == place
 
 
-def test_the_command_is_one_of_this_folder_and_of_uv(tmp_path, monkeypatch):
-    monkeypatch.delenv("UV", raising=False)
+def test_the_command_is_one_of_this_folder(monkeypatch):
     monkeypatch.chdir(HOME)
     assert resume_command("outputs/a/b", ["trainer.max_epochs=2"]) == (
         "python train.py ckpt_path=outputs/a/b trainer.max_epochs=2"
     )
-    monkeypatch.setenv("UV", "/bin/uv")
-    assert resume_command("a") == "uv run train.py ckpt_path=a"
-    monkeypatch.chdir(tmp_path)
-    assert resume_command("a b") == f"uv run --project {HOME} {HOME}/train.py 'ckpt_path=a b'"
 
 
 @pytest.fixture(scope="module")
