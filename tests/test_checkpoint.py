@@ -128,9 +128,7 @@ def test_classes_of_the_users_are_built_if_they_derive_from_ldgs(tmp_path, monke
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine_base.py").write_text("from ldg.models.likelihoods import Bernoulli as B\nclass Base(B): pass\n")
-    (tmp_path / "mine_good.py").write_text(
-        "from mine_base import Base\nclass Mine(Base): pass\n"
-    )
+    (tmp_path / "mine_good.py").write_text("from mine_base import Base\nclass Mine(Base): pass\n")
     (tmp_path / "mine_round.py").write_text("class Circle(Ring): pass\nclass Ring(Circle): pass\n")
     (tmp_path / "mine_bad.py").write_text(
         "from mine_good import Mine\nopen('taken', 'w')\nclass Other: pass\ndef Bernoulli(): pass\n"

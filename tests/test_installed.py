@@ -13,46 +13,10 @@ import pytest
 
 from ldg.__main__ import COMMANDS
 from tests.conftest import HOME, program
+from tests.test_readme import blocks, commands
 
 SHORT = ["logger=csv", "trainer=cpu", "callbacks.gallery=null", "trainer.max_epochs=1", "trainer.limit_train_batches=2"]
-MODULE = '''
-import numpy as np
-
-from ldg.data.dataset import Dataset
-
-
-class Mine(Dataset):
-    """Two shapes."""
-
-    classes = ("circle", "square")
-
-    def __init__(self, count: int = 40) -> None:
-        self.count = count
-
-    def sources(self, split, root, download):
-        return []
-
-    def read(self, split, sources):
-        images = np.random.default_rng(0).integers(0, 256, (self.count, 1, 28, 28), dtype=np.uint8)
-        yield images, np.arange(self.count) % 2
-'''
-CONFIGS = {
-    "data/mine.yaml": """
-defaults:
-  - fashion_mnist
-  - _self_
-dataset:
-  _target_: mydata.Mine
-  count: 60
-num_classes: ${num_classes:${.dataset}}
-""",
-    "experiment/my_thing.yaml": """# @package _global_
-defaults:
-  - override /data: mine
-  - override /model: vanilla_cvae
-name: my_thing
-""",
-}
+PAGE = HOME / "docs" / "install.md"
 
 
 @pytest.fixture(scope="session")
@@ -76,12 +40,14 @@ def bin(tmp_path_factory):
 
 @pytest.fixture
 def here(tmp_path):
-    """A user's folder, with a data set in a module and two YAML files."""
-    (tmp_path / "mydata.py").write_text(MODULE)
-    for name, text in CONFIGS.items():
-        file = tmp_path / "mine" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+    """A user's folder, with the data set and the YAML files of the page."""
+    for kind in ("python", "yaml"):
+        for block in blocks(PAGE, kind):
+            first, _, content = block.partition("\n")
+            if first.endswith((".py", ".yaml")):
+                file = tmp_path / first.removeprefix("# ")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(content)
     return tmp_path
 
 
@@ -221,7 +187,11 @@ def test_it_trains_writes_and_evaluates(bin, here):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    printed = ldg("train", "--config-dir", "mine", "experiment=my_thing", *SHORT)
+    first, *lines = commands(PAGE, "ldg")
+    printed = ldg(*first, *SHORT)
+    for line in lines:
+        ldg(*line)
+    assert (here / "ldg.schema.json").exists()
     (run,) = here.glob("outputs/my_thing/*")
     again = re.search(r"^resume: +ldg (.*)", printed, re.M)
     then = re.search(r"^write with it: +ldg (.*)", printed, re.M)
