@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,7 @@ def bin(tmp_path_factory):
     carry_out(uv, "pip", "install", "-q", "--no-deps", "--no-compile", "--python", str(python), str(wheel))
     (packages,) = base.glob("venv/lib/*/site-packages")
     # a folder in a .pth file is searched, but its own .pth files, which name the checkout, are not read
-    (packages / "others.pth").write_text("\n".join({sysconfig.get_path(kind) for kind in ("purelib", "platlib")}))
+    (packages / "others.pth").write_text("\n".join(path for path in sys.path if path.endswith("-packages")))
     return python.parent
 
 
