@@ -100,8 +100,6 @@ def test_what_comes_with_it_is_found(bin, here):
     folders = ("configs", "experiments/experiment", "experiments/sweep")
     shipped = {file.relative_to(HOME) for folder in folders for file in (HOME / folder).rglob("*.yaml")}
     assert {file.relative_to(package) for file in package.rglob("*.yaml")} == shipped
-    done = start([bin / "ldg", "train", "experiment=handwriting", "--cfg", "job"], here)
-    assert done.returncode == 0 and "name: handwriting" in done.stdout
     done = start([bin / "ldg", "train", "--config-dir", "mine", "experiment=my_thing", "--cfg", "job"], here)
     assert done.returncode == 0 and "_target_: mydata.Mine" in done.stdout
     done = start([bin / "ldg", "train", "--config-dir", "mine", "--help"], here)
