@@ -64,8 +64,10 @@ def prepare_hydra() -> None:
         )
 
 
-def _num_classes(dataset: DictConfig) -> int:
+def _num_classes(dataset: Any) -> int:
     """The number of classes of a data set; 0 if it cannot be constructed, so that the check names the argument."""
+    if not isinstance(dataset, DictConfig):
+        return 0
     arguments: Any = OmegaConf.to_container(dataset, resolve=True)
     target = str(arguments.pop("_target_", ""))
     if not extends_ldg(target):
