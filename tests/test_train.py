@@ -33,7 +33,7 @@ def test_the_console_shows_progress_a_table_and_what_to_type_next(workplace):
     folder, (status, out, err) = workplace
     assert status == 0
     shown = [line.split("  ")[0] for line in err.splitlines()]
-    assert shown == ["epoch 1/2 begins: 9 batches", "epoch 1/2", "epoch 2/2"]  # and not a warning
+    assert shown == ["epoch 1/2 begins: 6 batches", "epoch 1/2", "epoch 2/2"]  # and not a warning
     (run,) = folder.glob("outputs/strokes-vanilla_cvae-both-bernoulli/*")
     run = run.relative_to(folder)
     metrics = json.loads((folder / run / "summary.json").read_text())["metrics"]
@@ -66,7 +66,7 @@ def test_the_commands_it_names_work(workplace):
     status, out, err = call(folder, *further[1:], "logger=csv")
     assert status == 0, err
     assert [line.split("  ")[0] for line in err.splitlines()] == [
-        "epoch 3/4 begins: 9 batches",
+        "epoch 3/4 begins: 6 batches",
         "epoch 3/4",
         "epoch 4/4",
     ]
