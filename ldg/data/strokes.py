@@ -30,10 +30,10 @@ FITTED = {
     **{"(": (0.85, 0.85, 0), ")": (0.85, 0.85, 0), "/": (0.8, 0.8, 0), "+": (0.85, 0.85, 1), "=": (0.8, 0.8, 1)},
     **{"#": (1.3, 0.85, -1), "*": (1.1, 1.1, -4)},
 }
-PEN, PENS = 2.4, (1.7, 3.2)  # width on average, least and most, in pixels of the frame
+PEN, PENS = 2.8, (2.1, 3.4)  # width on average, least and most, in pixels of the frame
 SLANT = 0.12  # on average, to the right for each unit upwards
 # relative width of the pen, or the paper between their lines would not show
-FINE = {**dict.fromkeys("#*@", 0.75), **dict.fromkeys("+=%", 0.85)}
+FINE = {**dict.fromkeys("#*@", 0.75), **dict.fromkeys("+=%", 0.8)}
 DOT = 10  # strokes up to this length, in font units, are dots
 ROUNDING = (0.7, 1.3, 2.0)  # how far the pen cuts corners, in font units
 
@@ -96,7 +96,7 @@ def draw_characters(
     """
     rng = np.random.default_rng(seed)
     points, strokes, relative = choose_forms(labels, rng)
-    width = np.clip(rng.lognormal(np.log(PEN), 0.18, len(labels)) * relative, *PENS)
+    width = np.clip(rng.lognormal(np.log(PEN), 0.15, len(labels)), *PENS) * relative
     slants = sample_normal(rng, len(labels), scale=0.15, loc=SLANT)
     points = move_strokes(points, strokes, rng)
     points = warp(points, rng)
@@ -105,7 +105,7 @@ def draw_characters(
     scale = np.where(is_mark, CAPITAL / UNITS, 22 / np.ptp(points, axis=1).max(1))
     # a long line in the frame needs a finer pen, or loops fill with ink
     length = measure_steps(points, strokes).sum(1) * scale
-    width = np.minimum(width if pen is None else pen * relative, 0.4 + 130 / length)
+    width = np.minimum(width if pen is None else pen * relative, 0.5 + 150 / length)
     return draw_lines(fit_to_frame(points, width, is_mark, rng), strokes, width, rng)[:, None]
 
 
