@@ -112,6 +112,7 @@ def check_config(config: dict[str, Any]) -> None:
         elif field.default is MISSING:
             raise UserError(f"{field.name}: a run needs it; see {command('train')} --cfg job")
     check_secrets(config)
+    _check_data_keys(config["data"])
     # the model has a copy of the likelihood: its key is the one that users know
     check_calls({"likelihood": config["likelihood"], **config})
     for group in ("data", "model", "likelihood", "optimizer", "trainer"):
@@ -133,6 +134,21 @@ def check_config(config: dict[str, Any]) -> None:
         raise UserError(
             f"trainer.devices={devices}: ddp is for several devices; give trainer.devices=2 or trainer=auto"
         )
+
+
+def _check_data_keys(data: dict[str, Any]) -> None:
+    """Check the keys of a data set's file that its arguments refer to, under the names that users know."""
+    signature, dataset = read_signature(str(data.get("_target_"))), data.get("dataset")
+    if signature is None or not signature.open or not isinstance(dataset, dict):
+        return
+    calls = [dataset, *(value for value in dataset.values() if isinstance(value, dict))]
+    signatures = [read_signature(str(call.get("_target_"))) for call in calls]
+    arguments = {name: each for called in signatures if called for name, each in called.parameters.items()}
+    for key, value in data.items():
+        if not key.startswith("_") and key not in signature.parameters:
+            if key not in arguments:
+                raise UserError(f"data.{key}: no such key{suggestion(key, [*signature.parameters, *arguments])}")
+            _check_value(f"data.{key}", value, arguments[key].annotation)
 
 
 def ask_for_processes(trainer: dict[str, Any]) -> str | None:

@@ -71,7 +71,7 @@ def guard_download(folder: Path, wanted: list[str], what: str) -> Iterator[None]
         print(f"downloading {what} into {folder}", file=sys.stderr)
         with FileLock(folder / ".download.lock"):
             yield
-    except (*DAMAGE, http.client.HTTPException) as error:
+    except (*DAMAGE, http.client.HTTPException, RuntimeError) as error:  # the last is of torchvision
         reason = one_line(getattr(error, "reason", None) or error)
         raise UserError(
             f"cannot download {what} ({reason}); put {', '.join(wanted)} into {folder}, "
