@@ -115,6 +115,11 @@ def check_config(config: dict[str, Any]) -> None:
     _check_data_keys(config["data"])
     # the model has a copy of the likelihood: its key is the one that users know
     check_calls({"likelihood": config["likelihood"], **config})
+    if config["data"].get("num_classes") == 1 and config["conditioning"] != "none":
+        raise UserError(
+            f"conditioning={config['conditioning']}: the data have one class, so that labels say nothing; "
+            "set conditioning=none"
+        )
     for group in ("data", "model", "likelihood", "optimizer", "trainer"):
         if "_target_" not in config[group]:
             raise UserError(f"{group}: should be a constructor call, with _target_; see {show_folder(group)}")

@@ -77,8 +77,6 @@ def _image_shape(dataset: DictConfig, root: str = "data", cache: str | None = No
 
 def _inspect(dataset: DictConfig, root: str, cache: str | None) -> Any:
     """A data set that has looked into its files; None if an argument is wrong, which the check of the config names."""
-    from ldg.data.dataset import cache_folder, expand
-
     call = OmegaConf.to_container(dataset, resolve=True)
     try:
         check_calls(call)
@@ -86,7 +84,7 @@ def _inspect(dataset: DictConfig, root: str, cache: str | None) -> Any:
         return None
     try:
         built = _construct(call)
-        built.inspect(expand(root), cache_folder(cache))
+        built.inspect(root, cache)
         return built
     except UserError:
         raise

@@ -58,7 +58,7 @@ class Csv(UserDataset):
         shapes = {read_layout(file).shape for split in files.values() for file in split}
         if len(shapes) > 1:
             raise UserError(f"{place}: its files have images of several shapes, {sorted(shapes)}")
-        return Found(name_labels(read_values(files["train"]), self.names, place), *shapes, tuple(files))
+        return Found(name_labels(read_values(files["train"]), self.names, place), shapes.pop(), tuple(files))
 
     def read_labels(self, split: Split, place: Path) -> np.ndarray:
         """As :meth:`UserDataset.read_labels`."""
@@ -86,7 +86,9 @@ class Csv(UserDataset):
                             images = pixels.reshape(len(chosen), height, width, channels).transpose(0, 3, 1, 2)
                         except (ValueError, OverflowError) as error:
                             reason = one_line(error)[:200]
-                            raise UserError(f"{file}: pixels should be whole numbers from 0 to 255 ({reason})") from error
+                            raise UserError(
+                                f"{file}: pixels should be whole numbers from 0 to 255 ({reason})"
+                            ) from error
                         yield images, labels[inside]
 
 
@@ -105,7 +107,9 @@ def list_tables(place: Path) -> dict[Split, list[Path]]:
     files = list_splits(place, ".csv")
     if without := next((file for file in files["train"] if read_layout(file).label is None), None):
         raise UserError(f"{without} has no labels: a line should be a label and the pixels of a square image")
-    return {split: kept for split, each in files.items() if (kept := [f for f in each if read_layout(f).label is not None])}
+    return {
+        split: kept for split, each in files.items() if (kept := [f for f in each if read_layout(f).label is not None])
+    }
 
 
 def read_layout(file: Path) -> Layout:

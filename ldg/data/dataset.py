@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -83,12 +84,12 @@ class Dataset(ABC):
         super().__init_subclass__()
         cls.code = read_code(cls)
 
-    def inspect(self, root: Path, cache: Path) -> None:
+    def inspect(self, root: str, cache: str | None) -> None:
         """Find classes, shape of the images and the like where only the files know them; most data sets do not need to.
 
         Args:
             root: folder of the data sets' files
-            cache: folder where what is found may be kept
+            cache: folder where what is found may be kept; None: the user's cache folder
 
         Raises:
             UserError: if the files are missing or unusable.
@@ -191,7 +192,7 @@ class Dataset(ABC):
             UserError: if files are missing or damaged, the images do not fit into memory, or the cache cannot be
                 written.
         """
-        self.inspect(expand(root), cache_folder(cache))
+        self.inspect(root, cache)
         name = type(self).__name__
         try:
             sources = self.sources(split, expand(root), download)
@@ -265,7 +266,8 @@ class Dataset(ABC):
         every: list[np.ndarray] = []
         bad: list[Unreadable] = []
         shape: tuple[int, ...] = ()
-        known = self.labels(split, sources)
+        with self._one_line(sources):
+            known = self.labels(split, sources)
         if known is None and limit is not None:
             chunks = self._read_chunks(split, sources, None)
             known = np.concatenate([chunk[1] for chunk in chunks if not isinstance(chunk, Unreadable)])
@@ -311,17 +313,22 @@ class Dataset(ABC):
             raise UserError(f"{what}, more than data.max_bad={self.max_bad}: {first}; {names} lists them")
         print(f"{what} and are left out; {names} lists them", file=sys.stderr)
 
-    def _read_chunks(
-        self, split: Split, sources: list[Path], rows: np.ndarray | None
-    ) -> Iterator[Chunk | Unreadable]:
-        """What ``read`` yields, checked; files that cannot be read become one line."""
+    def _read_chunks(self, split: Split, sources: list[Path], rows: np.ndarray | None) -> Iterator[Chunk | Unreadable]:
+        """What ``read`` yields, checked."""
         name = f"{type(self).__name__}.read"
-        try:
+        with self._one_line(sources):
             chunks = self.read(split, sources) if rows is None else self.read_rows(split, sources, rows)
             if not isinstance(chunks, Iterable):
                 raise UserError(f"{name} returns {type(chunks).__name__}; it should yield images and labels")
             for chunk in chunks:
                 yield chunk if isinstance(chunk, Unreadable) else self._check_chunk(chunk)
+
+    @contextmanager
+    def _one_line(self, sources: list[Path]) -> Iterator[None]:
+        """Raise UserError where files cannot be read."""
+        name = f"{type(self).__name__}.read"
+        try:
+            yield
         except DAMAGE as error:
             if isinstance(error, OSError) and error.filename:
                 raise UserError(f"{name}: cannot read {explain_unreadable(error)}") from error

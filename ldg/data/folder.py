@@ -1,8 +1,6 @@
 """Folders of pictures, in torchvision's layout: a folder for each class, with or without ``train`` and ``test`` above."""
 
-import sys
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -88,9 +86,11 @@ def list_pictures(place: Path) -> dict[Split, list[Item]]:
     if not pictures:
         formats = "PNG, JPEG, WebP, BMP, GIF, TIFF"
         raise UserError(f"{place} holds no pictures ({formats}){describe_files(files)}")
-    # the one folder that an archive was unpacked to
-    while {len(parts) > 2 and parts[0].lower() not in SPLITS and parts[0] for parts, _ in pictures} == {pictures[0][0][0]}:
+    # the one folder that an archive was unpacked to, with folders in it
+    top = pictures[0][0][0]
+    while top.lower() not in SPLITS and all(len(parts) > 2 and parts[0] == top for parts, _ in pictures):
         pictures = [(parts[1:], file) for parts, file in pictures]
+        top = pictures[0][0][0]
     tops = {parts[0].lower() for parts, _ in pictures if len(parts) > 1}
     if "train" not in {SPLITS.get(top) for top in tops}:
         return {"train": _name_items([(parts[:-1], file) for parts, file in pictures], place)}
@@ -112,4 +112,10 @@ def _name_items(pictures: list[tuple[tuple[str, ...], Path]], place: Path) -> li
     if not folders:
         return [Item(name_classes([place.name])[0], file) for _, file in pictures]
     names = dict(zip(folders, name_classes(folders), strict=True))
+    folder_of = {name: folder for folder, name in names.items()}
+    if same := next((folder for folder, name in names.items() if folder_of[name] != folder), None):
+        raise UserError(
+            f"{place}: the folders {same!r} and {folder_of[names[same]]!r} are both class {names[same]!r}, since texts "
+            "cannot spell + and ,; rename one"
+        )
     return [Item(names[folders[0]], file) for folders, file in pictures if folders]

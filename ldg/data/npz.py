@@ -53,7 +53,9 @@ class Npz(UserDataset):
         for split, (images, _) in layout.items():
             with open_array(place, images) as (_, shape, dtype):
                 if dtype != np.uint8 or len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,)):
-                    raise UserError(f"{place}: {images} is {dtype} {shape}; it should be uint8 (N, H, W) or (N, H, W, 3)")
+                    raise UserError(
+                        f"{place}: {images} is {dtype} {shape}; it should be uint8 (N, H, W) or (N, H, W, 3)"
+                    )
                 shapes[split] = shape[1:]
         if len(set(shapes.values())) > 1:
             raise UserError(f"{place}: the images of its splits have several shapes, {shapes}")

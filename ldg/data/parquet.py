@@ -66,7 +66,9 @@ class Parquet(UserDataset):
         """As :meth:`UserDataset.read_labels`."""
         files = list_splits(place, ".parquet")
         values, train = self._values(files[split]), self._values(files["train"])
-        has_names = self.names or "names" in read_features(files["train"][0]).get(self._columns(files["train"][0])[1], {})
+        has_names = self.names or "names" in read_features(files["train"][0]).get(
+            self._columns(files["train"][0])[1], {}
+        )
         if has_names and values.dtype.kind in "iu":
             return values.astype(np.int64)
         return find_numbers(values, train, f"{place}: {split}")
@@ -85,7 +87,7 @@ class Parquet(UserDataset):
         from pyarrow import types  # `opened` says if it is missing
 
         features = read_features(file)
-        found = []
+        found: list[str] = []
         for what, given, usual, kind, is_possible in (
             ("image", self.image_column, IMAGES, "Image", lambda t: types.is_struct(t) or types.is_binary(t)),
             ("label", self.label_column, LABELS, "ClassLabel", lambda t: types.is_integer(t) or types.is_string(t)),
@@ -114,7 +116,9 @@ class Parquet(UserDataset):
                 row = 0
                 for batch in opened_file.iter_batches(CHUNK, columns=[column]):
                     for value in batch.column(0).to_pylist():
-                        content, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, "")
+                        content, path = (
+                            (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, "")
+                        )
                         where = file.parent / path if path and content is None else content or b""
                         yield f"{file}, row {row}{f' ({path})' if path else ''}", where
                         row += 1

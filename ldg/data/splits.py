@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils import data
 
-from ldg.data.dataset import Arrays, Dataset, Split, cache_folder, check_classes, expand
+from ldg.data.dataset import Arrays, Dataset, Split, check_classes
 from ldg.data.strata import spread, stratified
 from ldg.errors import UserError
 
@@ -86,7 +86,7 @@ class ImageSplits:
         val_seed: int = 0,
         limit: int | None = None,
     ) -> None:
-        dataset.inspect(expand(root), cache_folder(cache))
+        dataset.inspect(root, cache)
         check_classes(dataset)
         if num_classes != len(dataset.classes):
             name = type(dataset).__name__

@@ -19,8 +19,8 @@ from ldg.errors import UserError, one_line
 
 TEST_FRACTION = 0.1  # of each character of Omniglot, whose other half has other characters
 KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-CIFAR10 = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
-STL10 = tuple("airplane bird car cat deer dog horse monkey ship truck".split())
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+STL10 = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
 CIFAR100 = """
 apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
 caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish
@@ -122,7 +122,7 @@ ABOUT = {
     "MNIST": About(tuple(string.digits), (1, 28, 28), "MNIST/raw"),
     "KMNIST": About(KANA, (1, 28, 28), "KMNIST/raw"),
     "QMNIST": About(tuple(string.digits), (1, 28, 28), "QMNIST/raw"),
-    "USPS": About(tuple(string.digits), (1, 16, 16), "usps{split}.bz2", splits={"train": True, "test": False}),
+    "USPS": About(tuple(string.digits), (1, 16, 16), "usps{split}.bz2"),
     "SVHN": About(tuple(string.digits), (3, 32, 32), "{split}_32x32.mat", "split", NAMED),
     "CIFAR10": About(CIFAR10, (3, 32, 32), "cifar-10-batches-py"),
     "CIFAR100": About(tuple(name.replace("_", " ") for name in CIFAR100.split()), (3, 32, 32), "cifar-100-python"),
@@ -179,19 +179,22 @@ class Torchvision(Dataset):
         """As :meth:`Dataset.sources`: the file, or the folder that torchvision unpacks files to."""
         part = {"train": "", "test": ".t"} if self.name == "USPS" else {"train": "train", "test": "test"}
         place = root / ABOUT[self.name].files.format(split=part.get(split))
+        top = place.relative_to(root).parts[0]
         try:
             self.open(split, root, download=False)
         except (RuntimeError, *DAMAGE) as error:
             is_missing = isinstance(error, FileNotFoundError) or "download=True" in str(error)
             if not is_missing:
                 reason = one_line(error)[:200]
-                raise UserError(f"{place}: torchvision cannot read {self.name} ({reason}); put fresh files there") from error
+                raise UserError(
+                    f"{place}: torchvision cannot read {self.name} ({reason}); put fresh files there"
+                ) from error
             if not download:
                 raise UserError(
                     f"missing {place}, the files of torchvision's {self.name}; put them there, or set data.root "
-                    f"(or LDG_DATA) to the folder that holds {ABOUT[self.name].files.partition('/')[0]}"
+                    f"(or LDG_DATA) to the folder that holds {top}"
                 ) from error
-            with guard_download(root, [f"torchvision's files of {self.name}"], self.name):
+            with guard_download(root, [f"torchvision's files of {self.name}"], top):
                 self.open(split, root, download=True)
         return [place]
 

@@ -14,7 +14,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ldg.data.dataset import Chunk, Dataset, Split, Unreadable, describe_link, explain_unreadable, list_files
+from ldg.data.dataset import (
+    Chunk,
+    Dataset,
+    Split,
+    Unreadable,
+    cache_folder,
+    describe_link,
+    expand,
+    explain_unreadable,
+    list_files,
+)
 from ldg.data.pictures import Shape
 from ldg.data.strata import stratified
 from ldg.errors import UserError
@@ -100,14 +110,14 @@ class UserDataset(Dataset):
             As :meth:`Dataset.read`.
         """
 
-    def inspect(self, root: Path, cache: Path) -> None:
+    def inspect(self, root: str, cache: str | None) -> None:
         """As :meth:`Dataset.inspect`; what is found is kept in a file beside the arrays."""
         if self.splits:
             return
         name = type(self).__name__
-        (place,) = self.sources("train", root, download=False)
+        (place,) = self.sources("train", expand(root), download=False)
         try:
-            file = cache / f"{name.lower()}-{self.key([place])}.json"
+            file = cache_folder(cache) / f"{name.lower()}-{self.key([place])}.json"
             try:
                 self._take(Found(**json.loads(file.read_text(encoding="utf-8"))))
             except (OSError, ValueError, TypeError):

@@ -20,6 +20,7 @@ from ldg.config.signatures import read_signature
 from ldg.errors import UserError
 from ldg.sweeps.command_line import check_command_line, prepare_arguments
 from tests.conftest import HOME
+from tests.data import made
 
 FOLDERS = [folder for folder in (HOME / "configs").iterdir() if any(folder.glob("*.yaml"))]
 GROUPS = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in FOLDERS}
@@ -32,7 +33,8 @@ CHOICES += [f"experiment={name}" for name in EXPERIMENTS]
 
 
 def test_the_groups_are_there():
-    assert GROUPS["data"] == ["emnist", "fashion_mnist", "stanford_dogs", "strokes"]
+    files = ["csv", "folder", "npz", "parquet"]
+    assert GROUPS["data"] == sorted([*files, "emnist", "fashion_mnist", "stanford_dogs", "strokes", "torchvision"])
     assert GROUPS["model"] == ["beta_vae", "conv_cvae", "hierarchical_cvae", "judge", "reference", "vanilla_cvae"]
     assert GROUPS["conditioning"] == ["both", "decoder", "none"]
     assert GROUPS["likelihood"] == ["bernoulli", "continuous_bernoulli", "discretized_logistic", "gaussian"]
@@ -59,8 +61,9 @@ def bind(node):
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_every_yaml_fits_its_targets(choice):
-    config = resolve_config(compose_config([choice]))
+def test_every_yaml_fits_its_targets(choice, tmp_path):
+    more = made.user_data(choice.removeprefix("data="), tmp_path) if choice.startswith("data=") else []
+    config = resolve_config(compose_config([choice, *more]))
     check_config(config)
     assert bind(config) >= 10
 
@@ -96,7 +99,7 @@ def test_a_signature_read_from_text_is_the_real_one(target):
     [
         (["model.latent_dm=3"], "model.latent_dm: no such key, did you mean model.latent_dim?"),
         (["modl=conv_cvae"], "modl: no such key, did you mean model?"),
-        (["data=emnst"], "data=emnst: no such choice, did you mean emnist?; data is one of emnist, "),
+        (["data=emnst"], "data=emnst: no such choice, did you mean emnist?; data is one of csv, emnist, "),
         (["model/kl=line"], "model/kl=line: no such choice, did you mean linear?"),
         (["model.latent_dim=-3"], "model.latent_dim=-3: should be greater than 0"),
         (["model.latent_dim=abc"], 'model.latent_dim="abc": should be a valid integer'),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ldg.data.sampling import BatchIndexSampler
-from ldg.data.strata import choose_part, spread, stratified
+from ldg.data.strata import spread, stratified
 
 
 def passed(sampler: BatchIndexSampler, epoch: int = 0) -> list[list[int]]:
