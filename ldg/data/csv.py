@@ -1,4 +1,4 @@
-"""Tables of pixels in .csv files, as Kaggle has them: a line is an image, its label and the grey levels of its pixels."""
+"""Tables of pixels in .csv files, as Kaggle has them: a line is the label and the pixels of an image."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Folders of pictures, in torchvision's layout: a folder for each class, with or without ``train`` and ``test`` above."""
+"""Folders of pictures, in torchvision's layout: one for each class, with or without ``train`` and ``test`` above."""
 
 from collections.abc import Iterator
 from pathlib import Path

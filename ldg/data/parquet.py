@@ -88,12 +88,18 @@ class Parquet(UserDataset):
 
         features = read_features(file)
         found: list[str] = []
-        for what, given, usual, kind, is_possible in (
-            ("image", self.image_column, IMAGES, "Image", lambda t: types.is_struct(t) or types.is_binary(t)),
-            ("label", self.label_column, LABELS, "ClassLabel", lambda t: types.is_integer(t) or types.is_string(t)),
+        for what, given, usual, feature, kinds in (
+            ("image", self.image_column, IMAGES, "Image", (types.is_struct, types.is_binary, types.is_large_binary)),
+            (
+                "label",
+                self.label_column,
+                LABELS,
+                "ClassLabel",
+                (types.is_integer, types.is_string, types.is_large_string),
+            ),
         ):
-            fitting = [field.name for field in schema if is_possible(field.type)]
-            described = [name for name in fitting if features.get(name, {}).get("_type") == kind]
+            fitting = [field.name for field in schema if any(is_kind(field.type) for is_kind in kinds)]
+            described = [name for name in fitting if features.get(name, {}).get("_type") == feature]
             usually = [name for name in fitting if name in usual]
             choices = [given] if given else next((names for names in (described, usually, fitting) if names), [])
             if len(choices) != 1 or choices[0] not in schema.names:
@@ -116,9 +122,8 @@ class Parquet(UserDataset):
                 row = 0
                 for batch in opened_file.iter_batches(CHUNK, columns=[column]):
                     for value in batch.column(0).to_pylist():
-                        content, path = (
-                            (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, "")
-                        )
+                        item = value if isinstance(value, dict) else {"bytes": value}
+                        content, path = item.get("bytes"), item.get("path")
                         where = file.parent / path if path and content is None else content or b""
                         yield f"{file}, row {row}{f' ({path})' if path else ''}", where
                         row += 1

@@ -94,8 +94,10 @@ class EvaluationContext:
         """The classifier of this data set's images, on the model's device.
 
         Raises:
-            Skipped: if there is none.
+            Skipped: if there is none, or a single class.
         """
+        if self.model.num_classes == 1:
+            raise Skipped("needs two classes: a judge tells classes apart")
         if self._judge is not None:
             return self._prepare(self._judge)
         if self._find_judge is None:
