@@ -52,9 +52,13 @@ class Csv(UserDataset):
         super().__init__(path, test_fraction)
         self.names = classes
 
+    def list_files(self, place: Path) -> dict[Split, list[Path]]:
+        """As :meth:`UserDataset.list_files`: the files."""
+        return list_tables(place)
+
     def find(self, place: Path) -> Found:
         """As :meth:`UserDataset.find`."""
-        files = list_tables(place)
+        files = self.listed(place)
         shapes = {read_layout(file).shape for split in files.values() for file in split}
         if len(shapes) > 1:
             raise UserError(f"{place}: its files have images of several shapes, {sorted(shapes)}")
@@ -62,7 +66,7 @@ class Csv(UserDataset):
 
     def read_labels(self, split: Split, place: Path) -> np.ndarray:
         """As :meth:`UserDataset.read_labels`."""
-        files = list_tables(place)
+        files = self.listed(place)
         return find_numbers(read_values(files[split]), read_values(files["train"]), f"{place}: {split}")
 
     def read_images(self, split: Split, place: Path, rows: np.ndarray) -> Iterator[Chunk]:
@@ -70,7 +74,7 @@ class Csv(UserDataset):
         labels, start = self.read_labels(split, place), 0
         channels, height, width = self.image_shape
         with progress(len(labels), f"reading {split} tables") as bar:
-            for file in list_tables(place)[split]:
+            for file in self.listed(place)[split]:
                 layout = read_layout(file)
                 with file.open(encoding="utf-8-sig") as lines:
                     remaining = islice(lines, int(layout.has_header), None)

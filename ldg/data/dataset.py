@@ -229,7 +229,8 @@ class Dataset(ABC):
             UserError: if an attribute of the data set cannot be written as JSON.
             OSError: if a folder cannot be read.
         """
-        identity = {"version": self.version, "code": self.code, **vars(self), **what, "files": fingerprint(sources)}
+        arguments = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        identity = {"version": self.version, "code": self.code, **arguments, **what, "files": fingerprint(sources)}
         try:
             text = json.dumps(identity, sort_keys=True, default=_arguments)
         except (TypeError, ValueError) as error:

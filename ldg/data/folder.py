@@ -45,9 +45,13 @@ class Folder(UserDataset):
         super().__init__(path, test_fraction)
         self.pictures, self.max_bad = pictures, pictures.max_bad
 
+    def list_files(self, place: Path) -> dict[Split, list[Item]]:
+        """As :meth:`UserDataset.list_files`: the pictures."""
+        return list_pictures(place)
+
     def find(self, place: Path) -> Found:
         """As :meth:`UserDataset.find`."""
-        listed = list_pictures(place)
+        listed = self.listed(place)
         classes = sorted({item.name for item in listed["train"]})
         for split, items in listed.items():
             if foreign := {item.name for item in items}.difference(classes):
@@ -58,11 +62,11 @@ class Folder(UserDataset):
     def read_labels(self, split: Split, place: Path) -> np.ndarray:
         """As :meth:`UserDataset.read_labels`."""
         numbers = {name: number for number, name in enumerate(self.classes)}
-        return np.array([numbers[item.name] for item in list_pictures(place)[split]], np.int64)
+        return np.array([numbers[item.name] for item in self.listed(place)[split]], np.int64)
 
     def read_images(self, split: Split, place: Path, rows: np.ndarray) -> Iterator[Chunk | Unreadable]:
         """As :meth:`UserDataset.read_images`."""
-        items, labels = list_pictures(place)[split], self.read_labels(split, place)
+        items, labels = self.listed(place)[split], self.read_labels(split, place)
         chosen = ((str(items[row].path), items[row].path, labels[row]) for row in rows.tolist())
         return self.pictures.read(chosen, self.image_shape, len(rows), f"decoding {split} pictures")
 

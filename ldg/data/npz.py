@@ -3,7 +3,6 @@
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, cast
 
@@ -44,11 +43,15 @@ class Npz(UserDataset):
         super().__init__(path, test_fraction)
         self.names = classes
 
-    def find(self, place: Path) -> Found:
-        """As :meth:`UserDataset.find`."""
+    def list_files(self, place: Path) -> dict[Split, tuple[str, str]]:
+        """As :meth:`UserDataset.list_files`: the names of the arrays."""
         if place.is_dir():
             raise UserError(f"data.path: {place} is a folder{describe_files(place.iterdir())}; name a .npz file")
-        layout = find_layout(place)
+        return find_layout(place)
+
+    def find(self, place: Path) -> Found:
+        """As :meth:`UserDataset.find`."""
+        layout = self.listed(place)
         shapes = {}
         for split, (images, _) in layout.items():
             with open_array(place, images) as (_, shape, dtype):
@@ -70,7 +73,7 @@ class Npz(UserDataset):
     def read_images(self, split: Split, place: Path, rows: np.ndarray) -> Iterator[Chunk]:
         """As :meth:`UserDataset.read_images`."""
         labels = self.read_labels(split, place)
-        with open_array(place, find_layout(place)[split][0]) as (file, shape, _), progress(shape[0], "reading") as bar:
+        with open_array(place, self.listed(place)[split][0]) as (file, shape, _), progress(shape[0], "reading") as bar:
             size = int(np.prod(shape[1:]))
             most = max(1, CHUNK // size)
             for start in range(0, shape[0], most):
@@ -82,7 +85,7 @@ class Npz(UserDataset):
                 bar.update(count)
 
     def _values(self, split: Split, place: Path) -> np.ndarray:
-        images, name = find_layout(place)[split]
+        images, name = self.listed(place)[split]
         with open_array(place, images) as (_, shape, _):
             count = shape[0]
         with np.load(place) as arrays:
@@ -92,12 +95,6 @@ class Npz(UserDataset):
                 f"{place}: {name} is {labels.dtype} {labels.shape}; {count} images need one label each, ({count},)"
             )
         return labels.reshape(-1)
-
-
-@lru_cache
-def _list_arrays(place: Path, modified: int) -> tuple[str, ...]:
-    with zipfile.ZipFile(place) as archive:
-        return tuple(name.removesuffix(".npy") for name in archive.namelist())
 
 
 def find_layout(place: Path) -> dict[Split, tuple[str, str]]:
@@ -113,7 +110,8 @@ def find_layout(place: Path) -> dict[Split, tuple[str, str]]:
         UserError: if it is no .npz file, or has no training images with labels.
     """
     try:
-        names = _list_arrays(place, place.stat().st_mtime_ns)
+        with zipfile.ZipFile(place) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
     except (zipfile.BadZipFile, EOFError, ValueError) as error:
         raise UserError(f"{place} is damaged or no .npz file ({one_line(error)})") from error
     for layout in LAYOUTS:

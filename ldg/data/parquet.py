@@ -46,37 +46,39 @@ class Parquet(UserDataset):
         self.pictures, self.max_bad = pictures, pictures.max_bad
         self.image_column, self.label_column, self.names = image_column, label_column, classes
 
+    def list_files(self, place: Path) -> dict[Split, list[Path]]:
+        """As :meth:`UserDataset.list_files`: the shards."""
+        return list_splits(place, ".parquet")
+
     def find(self, place: Path) -> Found:
         """As :meth:`UserDataset.find`."""
-        files = list_splits(place, ".parquet")
+        files = self.listed(place)
         for file in (file for split in files.values() for file in split):
             self._columns(file)
         # the hidden labels of a competition's test images are all -1
         labelled = [split for split in files if split == "train" or not (self._values(files[split]) == -1).all()]
-        train = files["train"]
-        names = self.names or read_features(train[0]).get(self._columns(train[0])[1], {}).get("names")
-        values = self._values(train)
-        is_numbered = names is not None and values.dtype.kind in "iu"
-        classes = name_classes(names) if is_numbered else name_labels(values, self.names, place)
+        described, values = self._described(files["train"]), self._values(files["train"])
+        if described and self.names and len(self.names) != len(described):
+            raise UserError(
+                f"data.classes: {len(self.names)} names, but {place} has {len(described)} classes; name each"
+            )
+        classes = name_classes(self.names or described) if described else name_labels(values, self.names, place)
         every = ((name, picture) for split in labelled for name, picture in self._pictures(files[split]))
         total = sum(len(self._values(files[split])) for split in labelled)
         return Found(classes, self.pictures.find_shape(every, total), tuple(labelled))
 
     def read_labels(self, split: Split, place: Path) -> np.ndarray:
         """As :meth:`UserDataset.read_labels`."""
-        files = list_splits(place, ".parquet")
-        values, train = self._values(files[split]), self._values(files["train"])
-        has_names = self.names or "names" in read_features(files["train"][0]).get(
-            self._columns(files["train"][0])[1], {}
-        )
-        if has_names and values.dtype.kind in "iu":
+        files = self.listed(place)
+        values = self._values(files[split])
+        if self._described(files["train"]):
             return values.astype(np.int64)
-        return find_numbers(values, train, f"{place}: {split}")
+        return find_numbers(values, self._values(files["train"]), f"{place}: {split}")
 
     def read_images(self, split: Split, place: Path, rows: np.ndarray) -> Iterator[Chunk | Unreadable]:
         """As :meth:`UserDataset.read_images`."""
         labels, chosen = self.read_labels(split, place), set(rows.tolist())
-        every = enumerate(self._pictures(list_splits(place, ".parquet")[split]))
+        every = enumerate(self._pictures(self.listed(place)[split]))
         items = ((name, picture, labels[row]) for row, (name, picture) in every if row in chosen)
         return self.pictures.read(items, self.image_shape, len(rows), f"decoding {split} pictures")
 
@@ -88,15 +90,11 @@ class Parquet(UserDataset):
 
         features = read_features(file)
         found: list[str] = []
+        images = types.is_struct, types.is_binary, types.is_large_binary
+        labels = types.is_integer, types.is_string, types.is_large_string
         for what, given, usual, feature, kinds in (
-            ("image", self.image_column, IMAGES, "Image", (types.is_struct, types.is_binary, types.is_large_binary)),
-            (
-                "label",
-                self.label_column,
-                LABELS,
-                "ClassLabel",
-                (types.is_integer, types.is_string, types.is_large_string),
-            ),
+            ("image", self.image_column, IMAGES, "Image", images),
+            ("label", self.label_column, LABELS, "ClassLabel", labels),
         ):
             fitting = [field.name for field in schema if any(is_kind(field.type) for is_kind in kinds)]
             described = [name for name in fitting if features.get(name, {}).get("_type") == feature]
@@ -109,6 +107,11 @@ class Parquet(UserDataset):
                 raise UserError(f"{columns}, {wrong}{which}; name one with data.{what}_column=...")
             found += choices
         return found[0], found[1]
+
+    def _described(self, files: list[Path]) -> list[str] | None:
+        """The names of classes in Hugging Face's description, for labels that are their numbers."""
+        names = read_features(files[0]).get(self._columns(files[0])[1], {}).get("names")
+        return names if self._values(files).dtype.kind in "iu" else None
 
     def _values(self, files: list[Path]) -> np.ndarray:
         parts = [_read_column(file, self._columns(file)[1], file.stat().st_mtime_ns) for file in files]

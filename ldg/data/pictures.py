@@ -146,7 +146,7 @@ class Pictures:
         from PIL import Image, ImageOps
 
         channels, height, width = shape
-        picture = ImageOps.exif_transpose(picture)
+        ImageOps.exif_transpose(picture, in_place=True)
         mode = "L" if channels == 1 else "RGB"
         picture = flatten(picture, self.background).convert(mode)
         if picture.size != (width, height):

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,6 +70,31 @@ class UserDataset(Dataset):
 
     def __init__(self, path: str | None, test_fraction: float) -> None:
         self.path, self.test_fraction = path, test_fraction
+        self._listed: dict[Path, Any] = {}  # what `list_files` gave since the beginning of `inspect` or `load`
+
+    @abstractmethod
+    def list_files(self, place: Path) -> Any:
+        """List the files of each split.
+
+        Args:
+            place: file or folder at the path
+
+        Returns:
+            What the other methods read.
+
+        Raises:
+            UserError: if there is none.
+        """
+
+    def listed(self, place: Path) -> Any:
+        """What ``list_files`` gives, which is called once while data are inspected or loaded.
+
+        Args:
+            place: file or folder at the path
+        """
+        if place not in self._listed:
+            self._listed[place] = self.list_files(place)
+        return self._listed[place]
 
     @abstractmethod
     def find(self, place: Path) -> Found:
@@ -112,6 +137,7 @@ class UserDataset(Dataset):
 
     def inspect(self, root: str, cache: str | None) -> None:
         """As :meth:`Dataset.inspect`; what is found is kept in a file beside the arrays."""
+        self._listed.clear()
         if self.splits:
             return
         name = type(self).__name__
