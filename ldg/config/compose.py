@@ -53,8 +53,9 @@ def prepare_hydra() -> None:
         if os.environ.get(name) == "":
             del os.environ[name]  # set to nothing is not set
     FileConfigSource.register()
-    OmegaConf.register_new_resolver("num_classes", _num_classes, replace=True)
-    OmegaConf.register_new_resolver("image_shape", _image_shape, replace=True)
+    # cached in the config, since each of many references would look into the files again
+    OmegaConf.register_new_resolver("num_classes", _num_classes, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("image_shape", _image_shape, replace=True, use_cache=True)
     if not OmegaConf.has_resolver("run_id"):
         # seconds to sort by, and a random part: two runs started in the same second never share a folder.
         # The processes of a DDP run are given the first one's.

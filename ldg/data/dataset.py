@@ -544,8 +544,10 @@ def fingerprint(paths: list[Path]) -> list[tuple[str, int, int]]:
     for path in paths:
         start = len(str(path)) - len(path.name)
         for file in [path] if path.is_file() else list_files(path):
-            # a link to nothing counts as well: reading it is an error only if it is needed
-            info = file.stat() if file.exists() else file.lstat()
+            try:
+                info = file.stat()
+            except OSError:  # a link to nothing counts as well: reading it is an error only if it is needed
+                info = file.lstat()
             found.append((str(file)[start:], info.st_size, info.st_mtime_ns))
     return found
 

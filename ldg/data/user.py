@@ -178,9 +178,10 @@ class UserDataset(Dataset):
                 f"to test on: add images, or leave the class out"
             )
         total = ", ".join(f"{each.sum():,} {split}" for split, each in counts.items())
-        carved = "" if "test" in counts else f"; {self.test_fraction:.0%} of each class become the test split"
+        carved = "" if "test" in counts else f"; {self.test_fraction:.0%} of each class are the test split"
         shape = "x".join(map(str, self.image_shape))
-        print(f"{place}: {total} images of {len(self.classes):,} classes, as {shape}{carved}", file=sys.stderr)
+        classes = f"{len(self.classes):,} classes" if len(self.classes) > 1 else "1 class"
+        print(f"{place}: {total} images of {classes}, as {shape}{carved}", file=sys.stderr)
 
     def sources(self, split: Split, root: Path, download: bool) -> list[Path]:
         """As :meth:`Dataset.sources`: the file or folder."""

@@ -96,12 +96,12 @@ class EvaluationContext:
         Raises:
             Skipped: if there is none, or a single class.
         """
-        if self.model.num_classes == 1:
-            raise Skipped("needs two classes: a judge tells classes apart")
         if self._judge is not None:
             return self._prepare(self._judge)
         if self._find_judge is None:
             raise Skipped("needs a judge")
+        if self.model.num_classes == 1:
+            raise Skipped("needs a judge, which tells classes apart: there is one")
         return self._prepare(self._find_judge(self.data, checkpoint.data_config(self.model)))
 
     @property

@@ -43,7 +43,7 @@ def test_a_folder_for_each_class(tmp_path, capsys):
     assert counts(data) == [32, 4, 4] and data.test.labels.bincount().tolist() == [2, 2]
     assert data.test.images[data.test.labels == 1].float().mean((0, 2, 3)).argmax() == 0  # dogs were drawn first, red
     said = capsys.readouterr().err
-    assert "40 train images of 2 classes, as 3x16x20; 10% of each class become the test split" in said
+    assert "40 train images of 2 classes, as 3x16x20; 10% of each class are the test split" in said
     opened(tmp_path / "photos", tmp_path)
     assert not capsys.readouterr().err  # found once
 
