@@ -17,8 +17,9 @@ def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarr
     """
     rng = np.random.default_rng(seed)
     chosen = [np.empty(0, dtype=np.int64)]
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
+    by_class = np.argsort(labels, kind="stable")
+    _, first = np.unique(labels[by_class], return_index=True)
+    for members in map(rng.permutation, np.split(by_class, first[1:]) if len(labels) else []):
         if len(members) > 1:
             chosen.append(members[: min(max(1, round(fraction * len(members))), len(members) - 1)])
     small = np.sort(np.concatenate(chosen))
