@@ -78,6 +78,8 @@ def _image_shape(dataset: DictConfig, root: str = "data", cache: str | None = No
 
 def _inspect(dataset: DictConfig, root: str, cache: str | None) -> Any:
     """A data set that has looked into its files; None if an argument is wrong, which the check of the config names."""
+    if not isinstance(dataset, DictConfig):
+        return None
     call = OmegaConf.to_container(dataset, resolve=True)
     try:
         check_calls(call)

@@ -114,14 +114,14 @@ def find_packed(folder: Path, mat: str) -> Path | None:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a ZIP archive to its end.
+    """Whether a file is a ZIP archive to its end, where its list of files stands.
 
     Args:
         path: of a file, which may be missing
     """
     try:
-        zipfile.ZipFile(path).close()
-        return True
+        with zipfile.ZipFile(path) as packed:
+            return bool(packed.namelist())
     except DAMAGE:
         return False
 
