@@ -96,13 +96,14 @@ def _inspect(dataset: DictConfig, root: str, cache: str | None) -> Any:
 
 
 def _construct(node: Any) -> Any:
-    """The object of a constructor call of ``ldg.data``, nested calls first; what is none as it is."""
+    """The object of a constructor call of a data set, nested calls first; what is none as it is."""
     if not isinstance(node, dict):
         return node
     arguments = {key: _construct(value) for key, value in node.items()}
-    module, _, name = str(arguments.pop("_target_", "")).rpartition(".")
-    if not f"{module}.".startswith("ldg.data."):
-        raise ValueError(f"{name} is no data set of ldg")
+    target = str(arguments.pop("_target_", ""))
+    if not extends_ldg(target):
+        raise ValueError(f"{target} is no data set of ldg")
+    module, _, name = target.rpartition(".")
     return getattr(importlib.import_module(module), name)(**arguments)
 
 
