@@ -130,6 +130,7 @@ _INSTALLED_BY = {
     "tensorboardX": '"ldg[tensorboard]"',
     "wandb_workspaces": '"ldg[dashboard]"',
     "pythae": '"ldg[benchmark]"',
+    "pyarrow": '"ldg[parquet]"',
     "psycopg": '"ldg[postgresql]"',
     "MySQLdb": "mysqlclient (or pip install pymysql, and write mysql+pymysql://)",
 }

@@ -1,4 +1,4 @@
-"""How much memory is free, and the refusal of what would need more than half of it."""
+"""How much memory is free, and the refusal of what would need too large a part of it."""
 
 import os
 from collections.abc import Iterator
@@ -14,21 +14,23 @@ class TooLarge(UserError):
     """What would not fit into memory, or into the format of a file."""
 
 
-def require_memory(size: float, what: str, remedy: str) -> None:
-    """Refuse what needs more than half of the memory that is free.
+def require_memory(size: float, what: str, remedy: str, share: float = 0.5) -> None:
+    """Refuse what needs too large a part of the memory that is free.
 
     Args:
         size: bytes that are needed at once
         what: they are needed for
         remedy: what the user can make smaller
+        share: of the free memory that it may need; what is mapped from a file may need all of it
 
     Raises:
-        TooLarge: that names all three.
+        TooLarge: that names the first three.
     """
     free = free_memory()
-    if size > free / 2:
+    if size > free * share:
+        part = "half of " * (share == 0.5)
         raise TooLarge(
-            f"{what} would take about {size / 1e9:,.1f} GB of memory, more than half of the {free / 1e9:,.1f} GB "
+            f"{what} would take about {size / 1e9:,.1f} GB of memory, more than {part}the {free / 1e9:,.1f} GB "
             f"that are free: {remedy}"
         )
 

@@ -24,6 +24,13 @@ DATA = {
         "pug, Shih-Tzu+pug",
     ),
 }
+# files of a user's; what models and conditionings do with them is what they do with those above
+FILES = {
+    "folder": (["data.image_size=16"], "cat, dog+owl"),
+    "npz": ([], "01 2"),
+    "csv": ([], "012"),
+    "parquet": (["data.resize=pad"], "cat, dog+owl"),
+}
 SMALL = {
     "vanilla_cvae": ["model.network.hidden=[8]"],
     "conv_cvae": ["model.network.channels=[4,4]", "model.network.hidden=8"],
@@ -76,11 +83,14 @@ def combinations():
         for place, conditioning in enumerate(conditionings):
             if data == "strokes" or model == "conv_cvae" or place == (row + column) % 3:
                 yield data, model, conditioning
+    for data in FILES:
+        yield data, "conv_cvae", "both"
 
 
 @pytest.mark.parametrize(("data", "model", "conditioning"), combinations())
 def test_trains_draws_saves_loads_generates(data, model, conditioning, root, tmp_path):
-    options, text = DATA[data]
+    options, text = (DATA | FILES)[data]
+    options = [*options, *made.user_data(data, tmp_path)]
     # the gallery once for each data set with labels and without: it knows nothing of architectures
     has_gallery = model == "conv_cvae" and conditioning != "decoder"
     bare = [o for o in BARE if not has_gallery or "gallery" not in o]

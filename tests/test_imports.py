@@ -23,7 +23,8 @@ FLOORS = [
 COMMANDS = ("__init__", "export", "dashboard")
 FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in packages}
 LIGHT = ("generation", "models", "checkpoint", "migration", "data", "files", "memory", "streams", "errors")
-LIGHTNING_DATA_MODULE = HOME / "ldg" / "data" / "module.py"
+# a LightningDataModule, and what reads torchvision's files where a data set is one of torchvision's
+HEAVY_DATA = [HOME / "ldg" / "data" / name for name in ("module.py", "torchvision.py")]
 HEAVY = {"pytorch_lightning", "lightning", "hydra", "omegaconf", "wandb", "torchvision", "matplotlib"}
 
 FILES = sorted((HOME / "ldg").rglob("*.py"))
@@ -61,7 +62,7 @@ def upward(file, lines):
 
 
 def heavy(file, lines):
-    if package_of_file(file) in LIGHT and file != LIGHTNING_DATA_MODULE:
+    if package_of_file(file) in LIGHT and file not in HEAVY_DATA:
         for line, module in lines:
             if module.split(".")[0] in HEAVY:
                 yield f"{file.relative_to(HOME)}:{line}: imports {module}"

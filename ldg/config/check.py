@@ -112,8 +112,14 @@ def check_config(config: dict[str, Any]) -> None:
         elif field.default is MISSING:
             raise UserError(f"{field.name}: a run needs it; see {command('train')} --cfg job")
     check_secrets(config)
+    _check_data_keys(config["data"])
     # the model has a copy of the likelihood: its key is the one that users know
     check_calls({"likelihood": config["likelihood"], **config})
+    if config["data"].get("num_classes") == 1 and config["conditioning"] != "none":
+        raise UserError(
+            f"conditioning={config['conditioning']}: the data have one class, so that labels say nothing; "
+            "set conditioning=none"
+        )
     for group in ("data", "model", "likelihood", "optimizer", "trainer"):
         if "_target_" not in config[group]:
             raise UserError(f"{group}: should be a constructor call, with _target_; see {show_folder(group)}")
@@ -133,6 +139,21 @@ def check_config(config: dict[str, Any]) -> None:
         raise UserError(
             f"trainer.devices={devices}: ddp is for several devices; give trainer.devices=2 or trainer=auto"
         )
+
+
+def _check_data_keys(data: dict[str, Any]) -> None:
+    """Check the keys of a data set's file that its arguments refer to, under the names that users know."""
+    signature, dataset = read_signature(str(data.get("_target_"))), data.get("dataset")
+    if signature is None or not signature.open or not isinstance(dataset, dict):
+        return
+    calls = [dataset, *(value for value in dataset.values() if isinstance(value, dict))]
+    signatures = [read_signature(str(call.get("_target_"))) for call in calls]
+    arguments = {name: each for called in signatures if called for name, each in called.parameters.items()}
+    for key, value in data.items():
+        if not key.startswith("_") and key not in signature.parameters:
+            if key not in arguments:
+                raise UserError(f"data.{key}: no such key{suggestion(key, [*signature.parameters, *arguments])}")
+            _check_value(f"data.{key}", value, arguments[key].annotation)
 
 
 def ask_for_processes(trainer: dict[str, Any]) -> str | None:

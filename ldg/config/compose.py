@@ -21,7 +21,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ldg.config import renamed
@@ -53,7 +53,9 @@ def prepare_hydra() -> None:
         if os.environ.get(name) == "":
             del os.environ[name]  # set to nothing is not set
     FileConfigSource.register()
-    OmegaConf.register_new_resolver("num_classes", _num_classes, replace=True)
+    # cached in the config, since each of many references would look into the files again
+    OmegaConf.register_new_resolver("num_classes", _num_classes, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("image_shape", _image_shape, replace=True, use_cache=True)
     if not OmegaConf.has_resolver("run_id"):
         # seconds to sort by, and a random part: two runs started in the same second never share a folder.
         # The processes of a DDP run are given the first one's.
@@ -64,21 +66,45 @@ def prepare_hydra() -> None:
         )
 
 
-def _num_classes(dataset: Any) -> int:
+def _num_classes(dataset: DictConfig, root: str = "data", cache: str | None = None) -> int:
     """The number of classes of a data set; 0 if it cannot be constructed, so that the check names the argument."""
+    return len(getattr(_inspect(dataset, root, cache), "classes", ()))
+
+
+def _image_shape(dataset: DictConfig, root: str = "data", cache: str | None = None) -> ListConfig:
+    """(C, H, W) of a data set's images; empty if it cannot be constructed."""
+    return OmegaConf.create(list(getattr(_inspect(dataset, root, cache), "image_shape", ())))
+
+
+def _inspect(dataset: DictConfig, root: str, cache: str | None) -> Any:
+    """A data set that has looked into its files; None if an argument is wrong, which the check of the config names."""
     if not isinstance(dataset, DictConfig):
-        return 0
-    arguments: Any = OmegaConf.to_container(dataset, resolve=True)
-    target = str(arguments.pop("_target_", ""))
-    if not extends_ldg(target):
-        return 0
-    module, _, name = target.rpartition(".")
+        return None
+    call = OmegaConf.to_container(dataset, resolve=True)
     try:
-        return len(getattr(importlib.import_module(module), name)(**arguments).classes)
+        check_calls(call)
+    except UserError:
+        return None
+    try:
+        built = _construct(call)
+        built.inspect(root, cache)
+        return built
     except UserError:
         raise
     except Exception:
-        return 0
+        return None
+
+
+def _construct(node: Any) -> Any:
+    """The object of a constructor call of a data set, nested calls first; what is none as it is."""
+    if not isinstance(node, dict):
+        return node
+    arguments = {key: _construct(value) for key, value in node.items()}
+    target = str(arguments.pop("_target_", ""))
+    if not extends_ldg(target):
+        raise ValueError(f"{target} is no data set of ldg")
+    module, _, name = target.rpartition(".")
+    return getattr(importlib.import_module(module), name)(**arguments)
 
 
 @dataclass(frozen=True)

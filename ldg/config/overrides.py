@@ -15,6 +15,8 @@ from ldg.files import shorten
 
 # arguments whose values are paths, and keys whose values are text: a number or a bracket there is text as well
 PATHS = ("ckpt_path", "outputs", "folder", "root", "cache", "save_dir", "dirpath", "path")
+# those of data, which composing has looked at
+READ_ONLY = ("data.path", "data.dataset.path")
 _WANDB = ("project", "entity", "name", "group", "notes", "id", "job_type")
 TEXTS = ("name", "sweep_name", "run", "callbacks.gallery.text", *(f"logger.wandb.{key}" for key in _WANDB))
 _OVERRIDE = re.compile(r"([+~]*)([\w$./@:-]+)=(.*)", re.DOTALL | re.ASCII)

@@ -172,8 +172,10 @@ def _describe_arguments(place: str, classes: list[str], targets: dict[str, set[s
     """The arguments of several classes, each with what one of them takes."""
     choices: dict[str, list[Schema]] = {"_target_": [], "_partial_": [{"type": "boolean"}], "defaults": [_DEFAULTS]}
     is_open = False
-    for target in classes:
-        is_open |= _signature(target).open and len(classes) == 1
+    # the file of a data set has keys that the arguments of its calls refer to
+    inner = [each for other, calls in targets.items() if other.startswith(f"{place}.dataset") for each in calls]
+    for target in [*classes, *sorted(inner)]:
+        is_open |= _signature(target).open and len(classes) == 1 and not inner
         for key, parameter in _parameters(target).items():
             choice = _describe_value(bound(target, key, parameter.annotation), f"{place}.{key}", targets)
             if choice not in choices.setdefault(key, []):

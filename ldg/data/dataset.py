@@ -4,14 +4,19 @@ import errno
 import hashlib
 import inspect
 import json
+import math
 import os
+import re
 import shutil
 import stat
 import sys
+import unicodedata
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Literal, NamedTuple
@@ -19,11 +24,16 @@ from typing import Any, BinaryIO, ClassVar, Literal, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from ldg.data.strata import choose_part
 from ldg.errors import UserError, describe_os_error
+from ldg.files import write_text
+from ldg.memory import require_memory
 
-Split = Literal["train", "test"]
+Split = Literal["train", "val", "test"]
 # what reading a file raises that is damaged, or is not what its name says
 DAMAGE = (OSError, EOFError, ValueError, OverflowError, MemoryError, zipfile.BadZipFile, zlib.error)
+# what file managers and archivers leave in folders, beside names that begin with a dot
+CLUTTER = ("Thumbs.db", "desktop.ini", "__MACOSX")
 
 
 class Arrays(NamedTuple):
@@ -38,15 +48,35 @@ class Arrays(NamedTuple):
     labels: np.ndarray
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """Stands for an image that cannot be read and is left out.
+
+    Attributes:
+        name: of its file
+        reason: in a few words
+    """
+
+    name: str
+    reason: str
+
+
+Chunk = tuple[np.ndarray, np.ndarray]
+
+
 class Dataset(ABC):
     """A labelled set of images. A subclass keeps its arguments as attributes, names its classes and reads its files.
 
     Attributes:
         classes: the name of each label, in order, without ``+`` and ``,``, which are syntax in generated text
+        has_val: whether it has a ``val`` split of its own
+        max_bad: share of the images that are left out if they cannot be read; more of them are an error
         version: to be increased when code outside of its module changes what the same files and arguments give
     """
 
     classes: tuple[str, ...]
+    has_val: bool = False
+    max_bad: float = 0.0
     version: ClassVar[int] = 1
     code: ClassVar[str]  # the text of the module, as it was imported
 
@@ -54,11 +84,23 @@ class Dataset(ABC):
         super().__init_subclass__()
         cls.code = read_code(cls)
 
+    def inspect(self, root: str, cache: str | None) -> None:
+        """Find classes, shape of the images and the like where only the files know them; most data sets do not need to.
+
+        Args:
+            root: folder of the data sets' files
+            cache: folder where what is found may be kept; None: the user's cache folder
+
+        Raises:
+            UserError: if the files are missing or unusable.
+        """
+        return
+
     def sources(self, split: Split, root: Path, download: bool) -> list[Path]:
         """List the files that a split is read from; none for a data set that needs no files.
 
         Args:
-            split: ``train`` or ``test``
+            split: ``train``, ``test``, or ``val`` if the data set has one
             root: folder of the data sets' files
             download: whether missing files are downloaded into ``root``
 
@@ -70,22 +112,66 @@ class Dataset(ABC):
         """
         return []
 
+    def labels(self, split: Split, sources: list[Path]) -> np.ndarray | None:
+        """The label of each image, in the order of ``read`` and before any image is decoded.
+
+        Args:
+            split: as for ``sources``
+            sources: as ``sources`` returns them
+
+        Returns:
+            Labels (N,); None if only ``read`` knows them.
+
+        Raises:
+            UserError: if a file is damaged.
+        """
+        return None
+
     @abstractmethod
-    def read(self, split: Split, sources: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def read(self, split: Split, sources: list[Path]) -> Iterator[Chunk | Unreadable]:
         """Read the images of a split in chunks.
 
         Args:
-            split: ``train`` or ``test``
+            split: as for ``sources``
             sources: as ``sources`` returns them
 
         Yields:
-            Images uint8 (n, C, H, W), upright, and labels (n,), 0 to ``len(classes)`` - 1.
+            Images uint8 (n, C, H, W), upright, and labels (n,), 0 to ``len(classes)`` - 1; or what stands for an image
+            that cannot be read.
 
         Raises:
             UserError: if a file is damaged.
         """
 
-    def load(self, split: Split, root: str = "data", cache: str | None = None, download: bool = True) -> Arrays:
+    def read_rows(self, split: Split, sources: list[Path], rows: np.ndarray) -> Iterator[Chunk | Unreadable]:
+        """Read some images of a split; a data set of many files does not decode the others.
+
+        Args:
+            split: as for ``sources``
+            sources: as ``sources`` returns them
+            rows: which, by their place in the order of ``read``, ascending
+
+        Yields:
+            As ``read``.
+
+        Raises:
+            UserError: if a file is damaged.
+        """
+        start = 0
+        for chunk in self.read(split, sources):
+            images, labels = self._check_chunk(chunk)
+            inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(labels))] - start
+            yield images[inside], labels[inside]
+            start += len(labels)
+
+    def load(
+        self,
+        split: Split,
+        root: str = "data",
+        cache: str | None = None,
+        download: bool = True,
+        limit: int | None = None,
+    ) -> Arrays:
         """Load the arrays of a split: read from ``root`` the first time, mapped from ``cache`` afterwards.
 
         A cache entry is keyed by the arguments of the data set, the text of the module that defines it, and the names,
@@ -93,17 +179,20 @@ class Dataset(ABC):
         was damaged afterwards is made again.
 
         Args:
-            split: ``train`` or ``test``
+            split: ``train``, ``test``, or ``val`` if the data set has one
             root: folder of the data sets' files
             cache: folder for decoded arrays; None: the user's cache folder
             download: whether missing files are downloaded into ``root``
+            limit: at most so many images, with the same share of every class; None: all
 
         Returns:
             The images and labels.
 
         Raises:
-            UserError: if files are missing or damaged, or the cache cannot be written.
+            UserError: if files are missing or damaged, the images do not fit into memory, or the cache cannot be
+                written.
         """
+        self.inspect(root, cache)
         name = type(self).__name__
         try:
             sources = self.sources(split, expand(root), download)
@@ -112,26 +201,13 @@ class Dataset(ABC):
             if missing := [source for source in sources if not source.exists()]:
                 these = ", ".join(map(describe_link, missing))
                 raise UserError(f"{name}: there is no {these}; put it there, or set data.root")
-            identity = {
-                "version": self.version,
-                "code": self.code,
-                **vars(self),
-                "split": split,
-                "files": fingerprint(sources),
-            }
+            key = self.key(sources, split=split, limit=limit)
         except OSError as error:
             raise UserError(f"{name}: cannot read {explain_unreadable(error)}; check data.root") from error
-        try:
-            text = json.dumps(identity, sort_keys=True)
-        except (TypeError, ValueError) as error:
-            raise UserError(
-                f"{name}: the cache is keyed by its attributes, which should be numbers, texts and lists ({error})"
-            ) from error
-        key = hashlib.sha256(text.encode()).hexdigest()[:16]
         entry = cache_folder(cache) / f"{name.lower()}-{split}-{key}"
         try:
             if not is_intact(entry):
-                self._write(entry, split, sources)
+                self._write(entry, split, sources, limit)
         except OSError as error:
             reason = f"{describe_os_error(error)}; set data.cache to a folder with room that you may write to"
             raise UserError(f"data.cache: cannot write {entry}: {reason}") from error
@@ -139,7 +215,32 @@ class Dataset(ABC):
         shape = (len(labels), *json.loads((entry / "shape.json").read_text(encoding="utf-8")))
         return Arrays(np.memmap(entry / "images.bin", dtype=np.uint8, mode="c", shape=shape), labels)
 
-    def _write(self, entry: Path, split: Split, sources: list[Path]) -> None:
+    def key(self, sources: list[Path], **what: Any) -> str:
+        """What an entry of the cache is named after.
+
+        Args:
+            sources: the files that it is made from
+            what: is made from them
+
+        Returns:
+            16 hexadecimal digits, which depend on these, on the arguments and on the text of the module.
+
+        Raises:
+            UserError: if an attribute of the data set cannot be written as JSON.
+            OSError: if a folder cannot be read.
+        """
+        arguments = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        identity = {"version": self.version, "code": self.code, **arguments, **what, "files": fingerprint(sources)}
+        try:
+            text = json.dumps(identity, sort_keys=True, default=_arguments)
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"{type(self).__name__}: the cache is keyed by its attributes, which should be numbers, texts and "
+                f"lists ({error})"
+            ) from error
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _write(self, entry: Path, split: Split, sources: list[Path], limit: int | None) -> None:
         from filelock import FileLock
 
         entry.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +251,8 @@ class Dataset(ABC):
             shutil.rmtree(part, ignore_errors=True)  # what a killed process left
             part.mkdir()
             try:
-                self._write_arrays(part, split, sources)
+                bad = self._write_arrays(part, split, sources, limit)
+                self._report_bad(bad, len(np.load(part / "labels.npy")), split, entry)
                 (part / "checksums.json").write_text(
                     json.dumps(compute_checksums(part, *fingerprint([part]))), encoding="utf-8"
                 )
@@ -160,35 +262,74 @@ class Dataset(ABC):
             finally:
                 shutil.rmtree(part, ignore_errors=True)
 
-    def _write_arrays(self, folder: Path, split: Split, sources: list[Path]) -> None:
+    def _write_arrays(self, folder: Path, split: Split, sources: list[Path], limit: int | None) -> list[Unreadable]:
         name = type(self).__name__
         every: list[np.ndarray] = []
+        bad: list[Unreadable] = []
         shape: tuple[int, ...] = ()
+        with self._one_line(sources):
+            known = self.labels(split, sources)
+        if known is None and limit is not None:
+            chunks = self._read_chunks(split, sources, None)
+            known = np.concatenate([chunk[1] for chunk in chunks if not isinstance(chunk, Unreadable)])
+        rows = choose_part(known, limit) if known is not None and limit is not None and limit < len(known) else None
+        count = 0 if known is None else len(known) if rows is None else len(rows)
         with (folder / "images.bin").open("wb") as file:  # plain writes: pages of a mapped file would count as resident
-            for images, labels in self._read_chunks(split, sources):
+            for chunk in self._read_chunks(split, sources, rows):
+                if isinstance(chunk, Unreadable):
+                    bad.append(chunk)
+                    continue
+                images, labels = chunk
                 if shape and images.shape[1:] != shape:
                     raise UserError(f"{name}.read yields images {images.shape[1:]} after {shape}; one shape is allowed")
-                shape = images.shape[1:]
+                if not shape:
+                    shape = images.shape[1:]
+                    of = f"{count:,} images of {'x'.join(map(str, shape))} ({split})"
+                    require_memory(count * math.prod(shape), of, "take a part with data.limit, or smaller images", 1)
                 file.write(np.ascontiguousarray(images, dtype=np.uint8).data)
                 every.append(labels.astype(np.int64))
         numbers = np.concatenate([*every, np.empty(0, np.int64)])
-        if not len(numbers):
+        if not len(numbers) and not bad:
             raise UserError(f"{name}: the {split} split holds no images{describe_sources(sources)}")
-        if numbers.min() < 0 or numbers.max() >= len(self.classes):
+        if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(self.classes)):
             span, expected = f"{numbers.min()} to {numbers.max()}", f"0 to {len(self.classes) - 1}"
             raise UserError(f"{name}: labels run from {span} instead of {expected}{describe_sources(sources)}")
         np.save(folder / "labels.npy", numbers)
         (folder / "shape.json").write_text(json.dumps(shape), encoding="utf-8")
+        return bad
 
-    def _read_chunks(self, split: Split, sources: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """What ``read`` yields, checked; files that cannot be read become one line."""
+    def _report_bad(self, bad: list[Unreadable], good: int, split: Split, entry: Path) -> None:
+        """Name the images that are left out, in a file beside the entry and in one line.
+
+        Raises:
+            UserError: if they are more than ``max_bad`` of all.
+        """
+        if not bad:
+            return
+        names = entry.with_name(f"{entry.name}.unreadable.txt")
+        write_text(names, "".join(f"{each.name}: {each.reason}\n" for each in bad))
+        what = f"{len(bad):,} of {len(bad) + good:,} {split} images cannot be read"
+        if len(bad) > self.max_bad * (len(bad) + good):
+            first = f"{bad[0].name} ({bad[0].reason})"
+            raise UserError(f"{what}, more than data.max_bad={self.max_bad}: {first}; {names} lists them")
+        print(f"{what} and are left out; {names} lists them", file=sys.stderr)
+
+    def _read_chunks(self, split: Split, sources: list[Path], rows: np.ndarray | None) -> Iterator[Chunk | Unreadable]:
+        """What ``read`` yields, checked."""
         name = f"{type(self).__name__}.read"
-        try:
-            chunks = self.read(split, sources)
+        with self._one_line(sources):
+            chunks = self.read(split, sources) if rows is None else self.read_rows(split, sources, rows)
             if not isinstance(chunks, Iterable):
                 raise UserError(f"{name} returns {type(chunks).__name__}; it should yield images and labels")
             for chunk in chunks:
-                yield self._check_chunk(chunk)
+                yield chunk if isinstance(chunk, Unreadable) else self._check_chunk(chunk)
+
+    @contextmanager
+    def _one_line(self, sources: list[Path]) -> Iterator[None]:
+        """Raise UserError where files cannot be read."""
+        name = f"{type(self).__name__}.read"
+        try:
+            yield
         except DAMAGE as error:
             if isinstance(error, OSError) and error.filename:
                 raise UserError(f"{name}: cannot read {explain_unreadable(error)}") from error
@@ -229,12 +370,42 @@ def check_classes(dataset: Dataset) -> None:
     name, classes = f"{type(dataset).__name__}.classes", getattr(dataset, "classes", None)
     if not isinstance(classes, tuple | list) or not classes or not all(isinstance(each, str) for each in classes):
         raise UserError(f"{name}: {classes!r}; it should be a tuple with the name of each label")
-    if repeated := [each for number, each in enumerate(classes) if each in classes[:number]]:
-        raise UserError(f"{name}: {repeated[0]!r} stands there twice; each label needs a name of its own")
+    is_written = all(len(each) == 1 for each in classes)
+    spelt: dict[str, str] = {}
+    for each in classes:
+        key = each if is_written else plain_name(each)
+        if key not in spelt:
+            spelt[key] = each
+        elif spelt[key] == each:
+            raise UserError(f"{name}: {each!r} stands there twice; each label needs a name of its own")
+        else:
+            raise UserError(
+                f"{name}: {spelt[key]!r} and {each!r} differ only in case or punctuation, which texts that name "
+                "classes leave out; rename one"
+            )
     # where all names are single characters, a text is written with them and has no syntax
-    syntax = set() if all(len(each) == 1 for each in classes) else set("+,\n")
+    syntax = set() if is_written else set("+,\n")
     if wrong := [each for each in classes if each != each.strip() or not each or syntax & set(each)]:
         raise UserError(f"{name}: {wrong[0]!r} is empty, or has a + or , or a space around it, where a text is split")
+
+
+def _arguments(value: Any) -> dict[str, Any]:
+    """The arguments of an argument that is an object of ldg's."""
+    if type(value).__module__.startswith("ldg.data."):
+        return vars(value)
+    raise TypeError(f"{type(value).__name__} is none of these")
+
+
+def plain_name(name: str) -> str:
+    """A class's name as texts may spell it: in small letters, and with a space for what is no letter or digit.
+
+    Args:
+        name: of a class
+
+    Returns:
+        The name; a name without letters and digits as it is.
+    """
+    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name)).strip().casefold() or name
 
 
 def read_code(dataset: type[Dataset]) -> str:
@@ -367,16 +538,22 @@ def fingerprint(paths: list[Path]) -> list[tuple[str, int, int]]:
         paths: files or folders; folders are searched
 
     Returns:
-        Name, size in bytes and time of modification in ns of each file.
+        Path below the folder, size in bytes and time of modification in ns of each file.
     """
-    files = [file for path in paths for file in ([path] if path.is_file() else list_files(path))]
-    # a link to nothing counts as well: reading it is an error only if it is needed
-    about = [(file, file.stat() if file.exists() else file.lstat()) for file in files]
-    return [(file.name, info.st_size, info.st_mtime_ns) for file, info in about]
+    found = []
+    for path in paths:
+        start = len(str(path)) - len(path.name)
+        for file in [path] if path.is_file() else list_files(path):
+            try:
+                info = file.stat()
+            except OSError:  # a link to nothing counts as well: reading it is an error only if it is needed
+                info = file.lstat()
+            found.append((str(file)[start:], info.st_size, info.st_mtime_ns))
+    return found
 
 
 def list_files(folder: Path) -> list[Path]:
-    """List all files in a folder and the folders below it, also in linked ones.
+    """List all files in a folder and the folders below it, also in linked ones, but no hidden ones.
 
     Args:
         folder: where to search
@@ -392,8 +569,18 @@ def list_files(folder: Path) -> list[Path]:
             folders.clear()
         else:
             visited.add(place)
-            files += [Path(parent, name) for name in names]
+            folders[:] = [name for name in folders if not is_hidden(name)]
+            files += [Path(parent, name) for name in names if not is_hidden(name)]
     return sorted(files)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is not shown to users, as ``.DS_Store`` and ``__MACOSX``.
+
+    Args:
+        name: without its folder
+    """
+    return name.startswith(".") or name in CLUTTER
 
 
 def join_paths(paths: list[Path]) -> str:

@@ -5,7 +5,7 @@ import http.client
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import NoReturn
@@ -58,6 +58,8 @@ def raise_missing(path: Path, folder: str) -> NoReturn:
 def guard_download(folder: Path, wanted: list[str], what: str) -> Iterator[None]:
     """Download into a folder in one process at a time, and report failures in one line.
 
+    A failure that leaves nothing to go on from leaves no folder either.
+
     Args:
         folder: where the files belong; it is made if it is missing
         wanted: names of the missing files
@@ -66,16 +68,23 @@ def guard_download(folder: Path, wanted: list[str], what: str) -> Iterator[None]
     Raises:
         UserError: if the download fails; the message names the files and the folder.
     """
+    lock = folder / ".download.lock"
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         print(f"downloading {what} into {folder}", file=sys.stderr)
-        with FileLock(folder / ".download.lock"):
+        with FileLock(lock):
             yield
-    except (*DAMAGE, http.client.HTTPException) as error:
+    except (*DAMAGE, http.client.HTTPException, RuntimeError) as error:  # the last is of torchvision
+        with suppress(OSError):  # there is something in it
+            if made and [*folder.iterdir()] == [lock]:
+                lock.unlink()
+            for each in made:
+                each.rmdir()
         reason = one_line(getattr(error, "reason", None) or error)
         raise UserError(
             f"cannot download {what} ({reason}); put {', '.join(wanted)} into {folder}, "
-            f"or set data.root (or LDG_DATA) to the folder that holds {what}/"
+            f"or set data.root (or LDG_DATA) to the folder that holds {what}"
         ) from error
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ldg.data import idx
-from ldg.data.dataset import Dataset, Split
+from ldg.data.dataset import Chunk, Dataset, Split
 from ldg.data.download import guard_download, raise_missing, resume_download
 
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
@@ -45,26 +45,30 @@ class FashionMNIST(Dataset):
         part = "train" if split == "train" else "t10k"
         wanted = [f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
         if download and not all(idx.find_file(folder, name) for name in wanted):
-            download_files(folder, wanted)
+            download_files(folder)
         return [idx.find_file(folder, name) or raise_missing(folder / f"{name}.gz", "FashionMNIST") for name in wanted]
 
-    def read(self, split: Split, sources: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def labels(self, split: Split, sources: list[Path]) -> np.ndarray:
+        """As :meth:`ldg.data.dataset.Dataset.labels`."""
+        return idx.read_labels(*sources).astype(np.int64)
+
+    def read(self, split: Split, sources: list[Path]) -> Iterator[Chunk]:
         """As :meth:`ldg.data.dataset.Dataset.read`."""
         for images, labels in idx.read_chunks(*sources):
             yield images[:, None], labels
 
 
-def download_files(folder: Path, wanted: list[str]) -> None:
-    """Download missing files.
+def download_files(folder: Path) -> None:
+    """Download the files that are missing.
 
     Args:
-        folder: where the files belong
-        wanted: names of the files, without ``.gz``; those that exist are not downloaded again
+        folder: where they belong
 
     Raises:
         UserError: if the download fails.
     """
-    with guard_download(folder, wanted, "FashionMNIST"):
-        for name in wanted:
-            if not idx.find_file(folder, name):
+    missing = [name for name in PUBLISHED if not idx.find_file(folder, name)]
+    with guard_download(folder, missing, "FashionMNIST"):
+        for name in missing:
+            if not idx.find_file(folder, name):  # another process may have downloaded it meanwhile
                 resume_download(f"{URL}{name}.gz", folder / f"{name}.gz", *PUBLISHED[name])

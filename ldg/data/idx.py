@@ -3,8 +3,10 @@
 import gzip
 import math
 import struct
+import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -17,6 +19,7 @@ from ldg.errors import UserError
 CHUNK = 4096  # images
 LARGEST = 1 << 26  # bytes of an image, and of a chunk
 DEFLATE = 1032  # gzip's format makes data smaller by no larger factor
+File = Path | zipfile.Path  # the latter in an archive
 IMAGES, LABELS = 0x803, 0x801  # magic numbers: unsigned bytes in three dimensions, in one
 
 
@@ -38,7 +41,24 @@ def find_file(folder: Path, name: str) -> Path | None:
     return alike[0] if len(alike) == 1 else expected
 
 
-def read_chunks(images: Path, labels: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def read_labels(images: File, labels: File) -> np.ndarray:
+    """Read the labels of images.
+
+    Args:
+        images: path of the images, of which the header is read
+        labels: path of the labels
+
+    Returns:
+        Labels uint8 (N,).
+
+    Raises:
+        UserError: as for :func:`read_chunks`.
+    """
+    with open_pair(images, labels) as (_, _, numbers):
+        return numbers
+
+
+def read_chunks(images: File, labels: File) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Read a file of images and its file of labels in chunks.
 
     What the headers promise is compared with each other and with the files' sizes before anything else is read.
@@ -54,6 +74,31 @@ def read_chunks(images: Path, labels: Path) -> Iterator[tuple[np.ndarray, np.nda
         UserError: if a file is damaged or no IDX file, or its number of items is not that of its header or of the
             other file.
     """
+    with open_pair(images, labels) as (file, (height, width), numbers):
+        most = max(1, min(CHUNK, LARGEST // max(1, height * width)))
+        with progress(len(numbers), f"reading {images.name}") as bar:
+            for start in range(0, len(numbers), most):
+                n = min(most, len(numbers) - start)
+                chunk = np.frombuffer(read_bytes(file, images, n * height * width), np.uint8).reshape(n, height, width)
+                yield chunk, numbers[start : start + n]
+                bar.update(n)
+        check_end(file, images)
+
+
+@contextmanager
+def open_pair(images: File, labels: File) -> Iterator[tuple[BinaryIO, tuple[int, int], np.ndarray]]:
+    """Open a file of images behind its header, and read its file of labels.
+
+    Args:
+        images: path of the images
+        labels: path of the labels
+
+    Yields:
+        The file of images, height and width of an image, and the labels (N,).
+
+    Raises:
+        UserError: as for :func:`read_chunks`.
+    """
     with open_idx(images) as file, open_idx(labels) as other:
         count, height, width = read_header(file, images, IMAGES, 3)
         (numbered,) = read_header(other, labels, LABELS, 1)
@@ -65,17 +110,10 @@ def read_chunks(images: Path, labels: Path) -> Iterator[tuple[np.ndarray, np.nda
             raise UserError(f"{images} announces images of {height}x{width} pixels; put a fresh copy in its place")
         numbers = np.frombuffer(read_bytes(other, labels, count), np.uint8)
         check_end(other, labels)
-        most = max(1, min(CHUNK, LARGEST // max(1, height * width)))
-        with progress(count, f"reading {images.name}") as bar:
-            for start in range(0, count, most):
-                n = min(most, count - start)
-                chunk = np.frombuffer(read_bytes(file, images, n * height * width), np.uint8).reshape(n, height, width)
-                yield chunk, numbers[start : start + n]
-                bar.update(n)
-        check_end(file, images)
+        yield file, (height, width), numbers
 
 
-def open_idx(path: Path) -> BinaryIO:
+def open_idx(path: File) -> BinaryIO:
     """Open a file, through gzip if its first two bytes say so, whatever its name.
 
     Args:
@@ -84,12 +122,13 @@ def open_idx(path: Path) -> BinaryIO:
     Returns:
         The file, open for reading bytes.
     """
-    with open_regular(path) as file:
-        gzipped = file.read(2) == b"\x1f\x8b"
-    return cast(BinaryIO, gzip.open(path)) if gzipped else path.open("rb")
+    file = open_regular(path) if isinstance(path, Path) else cast(BinaryIO, path.open("rb"))
+    gzipped = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    return cast(BinaryIO, gzip.open(file)) if gzipped else file
 
 
-def read_header(file: BinaryIO, path: Path, magic: int, dimensions: int) -> tuple[int, ...]:
+def read_header(file: BinaryIO, path: File, magic: int, dimensions: int) -> tuple[int, ...]:
     """Read the header of an IDX file.
 
     Args:
@@ -107,7 +146,8 @@ def read_header(file: BinaryIO, path: Path, magic: int, dimensions: int) -> tupl
     number, *shape = struct.unpack(f">{1 + dimensions}I", read_bytes(file, path, 4 * (1 + dimensions)))
     if number != magic:
         raise UserError(f"{path} is not the IDX file its name says: it starts with {number:#x} instead of {magic:#x}")
-    size, promised = path.stat().st_size, 4 * (1 + dimensions) + math.prod(shape)
+    size = path.stat().st_size if isinstance(path, Path) else path.root.getinfo(path.at).file_size
+    promised = 4 * (1 + dimensions) + math.prod(shape)
     gzipped = isinstance(file, gzip.GzipFile)
     if promised > size * (DEFLATE if gzipped else 1):
         announced = f"its header announces {promised} bytes, but it has {size}{' when packed' if gzipped else ''}"
@@ -115,7 +155,7 @@ def read_header(file: BinaryIO, path: Path, magic: int, dimensions: int) -> tupl
     return tuple(shape)
 
 
-def read_bytes(file: BinaryIO, path: Path, count: int) -> bytes:
+def read_bytes(file: BinaryIO, path: File, count: int) -> bytes:
     """Read a number of bytes.
 
     Args:
@@ -135,7 +175,7 @@ def read_bytes(file: BinaryIO, path: Path, count: int) -> bytes:
     return data
 
 
-def check_end(file: BinaryIO, path: Path) -> None:
+def check_end(file: BinaryIO, path: File) -> None:
     """Check that a file ends here; at its end gzip also compares the checksum.
 
     Args:
@@ -149,8 +189,8 @@ def check_end(file: BinaryIO, path: Path) -> None:
         raise UserError(f"{path} goes on after the last item its header announces; put a fresh copy in its place")
 
 
-def _read(file: BinaryIO, path: Path, count: int) -> bytes:
+def _read(file: BinaryIO, path: File, count: int) -> bytes:
     try:
         return file.read(count)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is truncated or damaged ({error}); put a fresh copy in its place") from error

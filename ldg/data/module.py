@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import pytorch_lightning as pl
 import torch
@@ -61,12 +61,14 @@ class ImageDataModule(ImageSplits, pl.LightningDataModule):
         cache: folder for decoded arrays; None: the user's cache folder
         download: whether missing files are downloaded into ``root``
         batch_size: images per batch and process
-        val_fraction: share of the training images in ``val``
+        val_fraction: share of the training images in ``val``, unless the data set has a ``val`` split
         val_seed: chooses these images
+        limit: at most so many images of each split that the data set has, with the same share of every class; None: all
         seed: with the epoch, determines the order of the training images
         shuffle: False: the same order of training images in every epoch
         balance: 0: classes are as frequent as in the data set; 1: all classes equally frequent; in general, training
             images are sampled with replacement, with weights (number of images of their class) ** -balance
+        aliases: keys in ``configs/data`` that the data set's arguments refer to; they have no effect of their own
 
     Raises:
         UserError: as for :class:`ldg.data.splits.ImageSplits`.
@@ -86,11 +88,14 @@ class ImageDataModule(ImageSplits, pl.LightningDataModule):
         seed: NonNegativeInt = 0,
         shuffle: bool = True,
         balance: Annotated[float, Field(ge=0, le=1)] = 0.0,
+        limit: PositiveInt | None = None,
+        **aliases: Any,
     ) -> None:
         pl.LightningDataModule.__init__(self)
-        ImageSplits.__init__(self, dataset, image_shape, num_classes, root, cache, download, val_fraction, val_seed)
+        places = (root, cache, download)
+        ImageSplits.__init__(self, dataset, image_shape, num_classes, *places, val_fraction, val_seed, limit)
         self.batch_size, self.shuffle, self.seed, self.balance = batch_size, shuffle, seed, balance
-        self._on_device: dict[str, Tensor] = {}  # images on a CUDA device: "train" (with val) and "test"
+        self._on_device: dict[str, Tensor] = {}  # images on a CUDA device, by their split
 
     def with_training_images(self, images: Tensor) -> Self:
         """As :meth:`ldg.data.splits.ImageSplits.with_training_images`."""
@@ -118,7 +123,7 @@ class ImageDataModule(ImageSplits, pl.LightningDataModule):
 
     def val_dataloader(self) -> ImageLoader:
         """Batches of ``val``, in the data set's order."""
-        return self._loader(self.val, "train")
+        return self._loader(self.val, "train" if self.val.images is self.train.images else "val")
 
     def test_dataloader(self) -> ImageLoader:
         """Batches of ``test``, in the data set's order."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils import data
 
 from ldg.data.dataset import Arrays, Dataset, Split, check_classes
-from ldg.data.sampling import spread, stratified
+from ldg.data.strata import spread, stratified
 from ldg.errors import UserError
 
 Batch = tuple[Tensor, Tensor]
@@ -55,8 +55,8 @@ class ImageSubset(data.Dataset):
 class ImageSplits:
     """A data set's images in three splits; arrays are loaded when a split is first used.
 
-    ``val`` is a part of the training images, the same share of every class, and depends on ``val_seed`` alone;
-    ``test`` is the test split of the data set.
+    ``val`` is that of the data set if it has one. Otherwise it is a part of the training images, the same share of
+    every class, and depends on ``val_seed`` alone. ``test`` is the test split of the data set.
 
     Args:
         dataset: the data set
@@ -67,6 +67,7 @@ class ImageSplits:
         download: whether missing files are downloaded into ``root``
         val_fraction: share of the training images in ``val``, between 0 and 1
         val_seed: chooses these images
+        limit: at most so many images of each split that the data set has, with the same share of every class; None: all
 
     Raises:
         UserError: if the data set has another number of classes, or unusable names of them. The methods and properties
@@ -83,7 +84,9 @@ class ImageSplits:
         download: bool = True,
         val_fraction: float = 0.1,
         val_seed: int = 0,
+        limit: int | None = None,
     ) -> None:
+        dataset.inspect(root, cache)
         check_classes(dataset)
         if num_classes != len(dataset.classes):
             name = type(dataset).__name__
@@ -95,7 +98,7 @@ class ImageSplits:
         self.image_shape = tuple(image_shape)
         self.num_classes = num_classes
         self.root, self.cache, self.download = root, cache, download
-        self.val_fraction, self.val_seed = val_fraction, val_seed
+        self.val_fraction, self.val_seed, self.limit = val_fraction, val_seed, limit
 
     def prepare_data(self) -> None:
         """Write the cached arrays of the train and test images, unless they are there, and choose those of val."""
@@ -104,7 +107,7 @@ class ImageSplits:
 
     @property
     def train(self) -> ImageSubset:
-        """The images to train on; shares its arrays with ``val``."""
+        """The images to train on; shares its arrays with ``val``, unless the data set has its own."""
         return self._train_and_val[0]
 
     @property
@@ -115,20 +118,19 @@ class ImageSplits:
     @cached_property
     def test(self) -> ImageSubset:
         """The images of the data set's test split."""
-        arrays = self._load("test")
-        every = torch.arange(len(arrays.labels))
-        return ImageSubset(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels), every)
+        return self._whole("test")
 
     @property
     def train_labels(self) -> Tensor:
-        """The labels of train and val together, int64 (N,), in the data set's order."""
+        """The labels of train, with those of a ``val`` that is a part of it, int64 (N,), in the data set's order."""
         return self.train.all_labels
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the images and labels of train and test, independent of the files' paths and times."""
+        """SHA-256 of the images and labels of all splits, independent of the files' paths and times."""
         digest = hashlib.sha256()
-        for arrays in (self._load("train"), self._load("test")):
+        own_val = [self._load("val")] if self.dataset.has_val else []
+        for arrays in (self._load("train"), self._load("test"), *own_val):
             digest.update(arrays.images.data)
             digest.update(arrays.labels.data)
         return digest.hexdigest()
@@ -147,7 +149,7 @@ class ImageSplits:
         return subset[torch.from_numpy(spread(np.asarray(subset.labels), count))]
 
     def with_training_images(self, images: Tensor) -> Self:
-        """Copy these splits with other images in train and val; labels and test are shared.
+        """Copy these splits with other images in train and in a part of them for val; labels and test are shared.
 
         Args:
             images: uint8 (N, C, H, W), in the order of ``train_labels``
@@ -161,16 +163,18 @@ class ImageSplits:
         if images.shape != (expected := self._load("train").images.shape):
             raise ValueError(f"images have shape {tuple(images.shape)} instead of {expected}")
         new = copy.copy(self)
-        new._train_and_val = tuple(  # type: ignore[assignment]
-            ImageSubset(images, part.all_labels, part.indices) for part in self._train_and_val
-        )
+        new._train_and_val = self._divide(images, self.train_labels)
         return new
 
     @cached_property
     def _train_and_val(self) -> tuple[ImageSubset, ImageSubset]:
+        if self.dataset.has_val:
+            return self._whole("train"), self._whole("val")
         arrays = self._load("train")
-        images, labels = torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels)
-        parts = stratified(arrays.labels, self.val_fraction, self.val_seed)
+        return self._divide(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels))
+
+    def _divide(self, images: Tensor, labels: Tensor) -> tuple[ImageSubset, ImageSubset]:
+        parts = stratified(labels.numpy(), self.val_fraction, self.val_seed)
         if not len(parts[1]):
             name = type(self.dataset).__name__
             raise UserError(
@@ -179,8 +183,13 @@ class ImageSplits:
         train, val = (ImageSubset(images, labels, torch.from_numpy(part)) for part in parts)
         return train, val
 
+    def _whole(self, split: Split) -> ImageSubset:
+        arrays = self._load(split)
+        every = torch.arange(len(arrays.labels))
+        return ImageSubset(torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels), every)
+
     def _load(self, split: Split) -> Arrays:
-        arrays = self.dataset.load(split, self.root, self.cache, self.download)
+        arrays = self.dataset.load(split, self.root, self.cache, self.download, self.limit)
         shape = arrays.images.shape[1:]
         if shape != self.image_shape:
             name = type(self.dataset).__name__

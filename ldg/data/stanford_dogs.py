@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import io
 import os
 import random
 import sys
 import tarfile
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,9 +16,10 @@ from xml.etree import ElementTree
 import numpy as np
 from pydantic import Field
 
-from ldg.data.dataset import Dataset, Split, list_files, open_regular, progress
+from ldg.data.dataset import Chunk, Dataset, Split, list_files, open_regular, progress
 from ldg.data.download import guard_download, raise_missing, resume_download
 from ldg.data.mat import read_texts
+from ldg.data.pictures import flatten, open_picture
 from ldg.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -35,9 +34,6 @@ ARCHIVES = {
 }
 CHUNK = 256
 LARGEST_IMAGE, LARGEST_ANNOTATION, LARGEST_LIST = 1 << 26, 1 << 18, 1 << 23  # bytes
-MOST_PIXELS = 89_478_485  # Pillow warns of larger images
-# no others, since Pillow reads some with programs of the system
-FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP")
 # the folders' names without their synset, in the official order of labels (with underscores for spaces)
 FOLDERS = """
 Chihuahua Japanese_spaniel Maltese_dog Pekinese Shih-Tzu Blenheim_spaniel papillon toy_terrier
@@ -93,19 +89,16 @@ class StanfordDogs(Dataset):
             paths = {tar: find_source(folder, tar, other) for tar, other in unpacked.items()}
         return [path or raise_missing(folder / tar, "stanford_dogs") for tar, path in paths.items()]
 
-    def read(self, split: Split, sources: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def labels(self, split: Split, sources: list[Path]) -> np.ndarray:
+        """As :meth:`ldg.data.dataset.Dataset.labels`."""
+        return np.array([label for _, label in self.list_images(split, Archive(sources[-1]))], np.int64)
+
+    def read(self, split: Split, sources: list[Path]) -> Iterator[Chunk]:
         """As :meth:`ldg.data.dataset.Dataset.read`."""
         from PIL import Image
 
-        # too many pixels are an error below, and transparency is dropped
-        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-        warnings.filterwarnings("ignore", message="Palette images with Transparency")
         images, annotations, lists = map(Archive, sources)
-        files = [
-            (name, label) for name in read_list(lists, split) if (label := self.find_label(name, lists)) is not None
-        ]
-        random.Random(0).shuffle(files)  # the lists are sorted by breed
-
+        files = self.list_images(split, lists)
         whole: list[str] = []
 
         def read_dog(name: str) -> np.ndarray:
@@ -127,6 +120,24 @@ class StanfordDogs(Dataset):
         if whole:
             these = f"{', '.join(sorted(whole)[:3])}{' ...' if len(whole) > 3 else ''}"
             print(f"{annotations.path}: the whole image stands for {len(whole)} empty boxes: {these}", file=sys.stderr)
+
+    def list_images(self, split: Split, lists: Archive) -> list[tuple[str, int]]:
+        """List the images of a split.
+
+        Args:
+            split: ``train`` or ``test``
+            lists: has ``<split>_list.mat``
+
+        Returns:
+            Breed folder and file of each image, and its label.
+
+        Raises:
+            UserError: if the list is missing or damaged.
+        """
+        names = read_list(lists, split)
+        files = [(name, label) for name in names if (label := self.find_label(name, lists)) is not None]
+        random.Random(0).shuffle(files)  # the lists are sorted by breed
+        return files
 
     def find_label(self, name: str, lists: Archive) -> int | None:
         """Find the label of an image.
@@ -380,23 +391,10 @@ def read_image(images: Archive, name: str) -> Image.Image:
     Raises:
         UserError: if the image is missing, damaged, too large, or its values have no known range.
     """
-    from PIL import Image, UnidentifiedImageError
-
     data = images.read_file(name, LARGEST_IMAGE)
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise ValueError(
-                    f"{picture.width}x{picture.height} pixels are more than {MOST_PIXELS // 10**6} million"
-                )
-            if picture.mode in ("I", "F"):
-                raise ValueError("its numbers of 32 bits have no known range; save it with 8 or 16 bits")
-            if picture.mode.startswith("I;16"):
-                grey = (np.asarray(picture, np.uint32) + 128) // 257
-                return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-            return picture.convert("RGB")
-    except UnidentifiedImageError:
-        images.raise_damaged(name, ValueError(f"it is none of {', '.join(FORMATS)}"))
+        with open_picture(data) as picture:
+            return flatten(picture).convert("RGB")
     # for a damaged file Pillow raises errors of any type
     except Exception as error:
         images.raise_damaged(name, error)

@@ -94,12 +94,14 @@ class EvaluationContext:
         """The classifier of this data set's images, on the model's device.
 
         Raises:
-            Skipped: if there is none.
+            Skipped: if there is none, or a single class.
         """
         if self._judge is not None:
             return self._prepare(self._judge)
         if self._find_judge is None:
             raise Skipped("needs a judge")
+        if self.model.num_classes == 1:
+            raise Skipped("needs a judge, which tells classes apart: there is one")
         return self._prepare(self._find_judge(self.data, checkpoint.data_config(self.model)))
 
     @property

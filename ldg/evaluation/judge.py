@@ -24,7 +24,7 @@ from ldg.models.vae import VAE
 from ldg.training.run import run
 
 # what of a data config decides which images there are
-IMAGES = ("dataset", "image_shape", "num_classes")
+IMAGES = ("dataset", "image_shape", "num_classes", "limit")
 PLACES = ("root", "cache", "download")
 DIGITS = 12  # of the hash by which a scorecard names its judge
 

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ldg.data.sampling import spread
 from ldg.data.splits import ImageSplits
+from ldg.data.strata import spread
 from ldg.evaluation.judge import find_shipped_judge
 from ldg.generation.alphabet import is_written
 from ldg.models.classifier import Classifier

@@ -14,7 +14,7 @@ from ldg.config.check import ask_for_processes, check_config
 from ldg.config.compose import Sources, compose_config, prepare_hydra, resolve_config
 from ldg.config.home import command
 from ldg.config.loggers import check_loggers
-from ldg.config.overrides import PATHS, parse_overrides, quote_texts
+from ldg.config.overrides import PATHS, READ_ONLY, parse_overrides, quote_texts
 from ldg.config.secrets import find_secrets, move_to_environment
 from ldg.errors import UserError, suggestion
 from ldg.files import look
@@ -213,7 +213,7 @@ def _check_arguments(node: dict[str, Any], path: str = "") -> None:
     for key, value in node.items():
         if isinstance(value, dict):
             _check_arguments(value, f"{path}{key}.")
-        elif key in PATHS and isinstance(value, str):
+        elif key in PATHS and isinstance(value, str) and f"{path}{key}" not in READ_ONLY:
             check_folder(f"{path}{key}", value, is_file=key == "path", is_written=key != "root")
 
 

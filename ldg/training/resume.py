@@ -13,7 +13,7 @@ from typing import Any
 from ldg.checkpoint import find, fit, read
 from ldg.config.check import check_config
 from ldg.config.compose import replace_folder
-from ldg.config.overrides import parse_overrides
+from ldg.config.overrides import READ_ONLY, parse_overrides
 from ldg.config.run_config import RunConfig
 from ldg.config.secrets import is_reference
 from ldg.config.signatures import extends_ldg
@@ -264,7 +264,7 @@ def _keep_inside(
         elif isinstance(value, list):
             items = [_keep_inside({key: item}, {}, move, prefix) if isinstance(item, dict) else item for item in value]
             result[key] = [item[key] if isinstance(item, dict) else item for item in items]
-        elif isinstance(value, str) and _is_place(key, value):
+        elif isinstance(value, str) and _is_place(key, value) and name not in READ_ONLY:
             result[key] = mine if (moved := move(value)) is None else moved
             if moved is None and key not in today:
                 raise UserError(

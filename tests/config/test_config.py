@@ -20,6 +20,7 @@ from ldg.config.signatures import read_signature
 from ldg.errors import UserError
 from ldg.sweeps.command_line import check_command_line, prepare_arguments
 from tests.conftest import HOME
+from tests.data import made
 
 FOLDERS = [folder for folder in (HOME / "configs").iterdir() if any(folder.glob("*.yaml"))]
 GROUPS = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in FOLDERS}
@@ -32,7 +33,8 @@ CHOICES += [f"experiment={name}" for name in EXPERIMENTS]
 
 
 def test_the_groups_are_there():
-    assert GROUPS["data"] == ["emnist", "fashion_mnist", "stanford_dogs", "strokes"]
+    files = ["csv", "folder", "npz", "parquet"]
+    assert GROUPS["data"] == sorted([*files, "emnist", "fashion_mnist", "stanford_dogs", "strokes", "torchvision"])
     assert GROUPS["model"] == ["beta_vae", "conv_cvae", "hierarchical_cvae", "judge", "reference", "vanilla_cvae"]
     assert GROUPS["conditioning"] == ["both", "decoder", "none"]
     assert GROUPS["likelihood"] == ["bernoulli", "continuous_bernoulli", "discretized_logistic", "gaussian"]
@@ -59,8 +61,9 @@ def bind(node):
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_every_yaml_fits_its_targets(choice):
-    config = resolve_config(compose_config([choice]))
+def test_every_yaml_fits_its_targets(choice, tmp_path):
+    more = made.user_data(choice.removeprefix("data="), tmp_path) if choice.startswith("data=") else []
+    config = resolve_config(compose_config([choice, *more]))
     check_config(config)
     assert bind(config) >= 10
 
@@ -96,13 +99,19 @@ def test_a_signature_read_from_text_is_the_real_one(target):
     [
         (["model.latent_dm=3"], "model.latent_dm: no such key, did you mean model.latent_dim?"),
         (["modl=conv_cvae"], "modl: no such key, did you mean model?"),
-        (["data=emnst"], "data=emnst: no such choice, did you mean emnist?; data is one of emnist, "),
+        (["data=emnst"], "data=emnst: no such choice, did you mean emnist?; data is one of csv, emnist, "),
         (["model/kl=line"], "model/kl=line: no such choice, did you mean linear?"),
         (["model.latent_dim=-3"], "model.latent_dim=-3: should be greater than 0"),
         (["model.latent_dim=abc"], 'model.latent_dim="abc": should be a valid integer'),
         (["model.kl.beta=-1"], "model.kl.beta=-1: should be greater than or equal to 0"),
         (["model.network.channels=[8,x]"], "model.network.channels.1"),
         (["+model.network.width=3"], "model.network.width: ConvNetwork has no such argument"),
+        (["data=stanford_dogs", "data.dataset.breeds=[pug]"], "conditioning=both: the data have one class, so that"),
+        (["data=folder"], "data.path: name a file or folder, as in data.path=photos"),
+        (["data=torchvision", "data.name=MNST"], "data.name=\"MNST\": should be 'MNIST', 'KMNIST'"),
+        (["data=torchvision", "data.resize=stretch"], "data.resize=\"stretch\": should be 'crop', 'pad', 'squeeze' or"),
+        (["data=torchvision", "+data.imagesize=3"], "data.imagesize: no such key, did you mean image_size?"),
+        (["data.limit=0"], "data.limit=0: should be greater than 0"),
         (["data=stanford_dogs", "data.dataset.image_size=8"], "image_size=8: should be greater than or equal to 16"),
         (["data=stanford_dogs", "data.dataset.image_size=512"], "image_size=512: should be less than or equal to 128"),
         (["data=emnist", "data.dataset.split=leters"], "data.dataset.split"),

@@ -2,11 +2,14 @@
 
 import gzip
 import io
+import json
 import struct
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from scipy.io import savemat
 
@@ -35,6 +38,28 @@ def emnist(root: Path, split: str = "digits", count: int = 40, packed: bool = Tr
     return stored["train"].swapaxes(1, 2).astype(np.uint8)
 
 
+def emnist_archive(root: Path) -> Path:
+    """Pack the files of :func:`emnist` as NIST does, beside them."""
+    path = root / "gzip.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted((root / "EMNIST" / "raw").glob("*.gz")):
+            archive.write(file, f"gzip/{file.name}")
+        archive.writestr("gzip/readme.txt", "mapping")
+    return path
+
+
+def emnist_mat(path: Path, images: np.ndarray, labels: np.ndarray, packed: bool) -> None:
+    """Write stored images (N, 28, 28) and labels as both parts of a MAT file of NIST's."""
+    part = {
+        "images": images.reshape(len(images), 784).astype(np.uint8),
+        "labels": labels[:, None].astype(np.float64),
+        "writers": np.zeros((len(images), 1), np.uint16),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"dataset": {"train": part, "test": part, "mapping": np.zeros((10, 2))}}
+    savemat(path, content, do_compression=packed)
+
+
 FOLDERS = ("n02085936-Maltese_dog", "n02086240-Shih-Tzu", "n02110958-pug")
 
 
@@ -61,6 +86,81 @@ def dogs(root: Path, packed: bool = True, per_breed: int = 2) -> None:
             for path, data in content.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(data)
+
+
+def picture(label: int, size: tuple[int, int] = (20, 16), seed: int = 0) -> Image.Image:
+    """A noisy picture in one of three colours."""
+    rng = np.random.default_rng((seed, label))
+    pixels = rng.integers(0, 60, (size[1], size[0], 3)) + 180 * np.eye(3, dtype=int)[label % 3]
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def folder(path: Path, classes: list[str], per_class: int = 8, suffix: str = "png", **options) -> Path:
+    """Write a folder of pictures for each class."""
+    for label, name in enumerate(classes):
+        (path / name).mkdir(parents=True, exist_ok=True)
+        for number in range(per_class):
+            picture(label, seed=number, **options).save(path / name / f"{number}.{suffix}")
+    return path
+
+
+def npz(path: Path, counts: dict[str, int], classes: int = 3, shape: tuple[int, ...] = (12, 12, 3), **more) -> Path:
+    """Write arrays in MedMNIST's layout."""
+    rng, arrays = np.random.default_rng(0), {}
+    for split, count in counts.items():
+        arrays[f"{split}_images"] = rng.integers(0, 256, (count, *shape), dtype=np.uint8)
+        arrays[f"{split}_labels"] = (np.arange(count)[:, None] % classes).astype(np.uint8)
+    np.savez_compressed(path, **arrays | more)
+    return path
+
+
+def csv(path: Path, count: int, classes: int = 3, label: bool = True, header: bool = True, side: int = 4) -> np.ndarray:
+    """Write a table as Kaggle has it; its pixels (N, side * side)."""
+    pixels = np.random.default_rng(count).integers(0, 256, (count, side * side))
+    names = [*["label"] * label, *(f"pixel{number}" for number in range(side * side))]
+    table = np.column_stack([np.arange(count) % classes, pixels]) if label else pixels
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savetxt(path, table, "%d", ",", header=",".join(names) if header else "", comments="")
+    return pixels
+
+
+def shard(path: Path, count: int, names: list[str] | None, labels=None, image="struct", column: str = "image") -> None:
+    """Write a Parquet file as Hugging Face's hub holds it; ``image`` is struct, bytes or path."""
+    import pyarrow
+    import pyarrow.parquet
+
+    labels = [number % 3 for number in range(count)] if labels is None else labels
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = []
+    for number in range(count):
+        buffer = io.BytesIO()
+        picture(number % 3, seed=number).save(buffer, "PNG")
+        if image == "path":
+            (path.parent / f"{number}.png").write_bytes(buffer.getvalue())
+        content = None if image == "path" else buffer.getvalue()
+        values.append(content if image == "bytes" else {"bytes": content, "path": f"{number}.png"})
+    columns = {column: values} | ({} if labels is False else {"label": labels})
+    table = pyarrow.table(columns)
+    if names is not None:
+        features = {column: {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": names}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pyarrow.parquet.write_table(table, path)
+
+
+def user_data(name: str, path: Path) -> list[str]:
+    """The overrides by which a choice of data is complete, with made files where it needs some."""
+    if name == "folder":
+        return [f"data.path={folder(path / 'photos', ['cat', 'dog', 'owl'])}"]
+    if name == "npz":
+        return [f"data.path={npz(path / 'made.npz', {'train': 24, 'val': 6, 'test': 6})}"]
+    if name == "csv":
+        csv(path / "table" / "train.csv", 24)
+        return [f"data.path={path}/table"]
+    if name == "parquet":
+        pytest.importorskip("pyarrow")
+        shard(path / "shards" / "train-00000-of-00001.parquet", 24, ["cat", "dog", "owl"])
+        return [f"data.path={path}/shards"]
+    return []
 
 
 def jpeg(pixels: np.ndarray) -> bytes:

@@ -1,5 +1,6 @@
 """The YAML files of the data group: one override is enough, and each builds its data set."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ from hydra.utils import instantiate
 
 from ldg.config.compose import prepare_hydra
 
+from . import made
+
 CONFIGS = Path(__file__).parents[2] / "configs" / "data"
-SHARED = CONFIGS.parent / "base" / "images.yaml"
+SHARED = [CONFIGS.parent / "base" / f"{name}.yaml" for name in ("images", "path", "pictures")]
 
 
 def composed(name: str, *overrides: str):
@@ -20,14 +23,14 @@ def composed(name: str, *overrides: str):
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
-def test_every_file_is_a_constructor_call(name):
-    config = composed(name)
+def test_every_file_is_a_constructor_call(name, tmp_path):
+    config = composed(name, *made.user_data(name, tmp_path), f"data.cache={tmp_path}/cache")
     module = instantiate(config)
     assert module.num_classes == config.num_classes == len(module.classes)
     assert module.image_shape == tuple(config.image_shape)
-    lines = (CONFIGS / f"{name}.yaml").read_text().splitlines() + (SHARED.read_text().splitlines())
-    bare = {"defaults:", "  - /base/images@_here_", "  - _self_", "dataset:"}
-    assert all("#" in line for line in lines if "_target_" not in line and line not in bare)
+    lines = [line for file in (CONFIGS / f"{name}.yaml", *SHARED) for line in file.read_text().splitlines()]
+    bare = re.compile(r"defaults:|  - (/base/\w+@_here_|_self_)|(  )?(dataset|pictures):| +(\w+): \$\{\.+\4\}")
+    assert all("#" in line for line in lines if "_target_" not in line and not bare.fullmatch(line))
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,32 @@ def test_letters_count_from_one_in_the_file(tmp_path):
     assert load(EMNIST("letters"), tmp_path).labels[:3].tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("place", ["gzip.zip", "raw/gzip.zip", "matlab/emnist-digits.mat", "emnist-digits.mat"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_other_forms_of_the_files(tmp_path, place, packed):
+    upright = made.emnist(tmp_path / "made")
+    path = tmp_path / "EMNIST" / place
+    path.parent.mkdir(parents=True)
+    if path.suffix == ".zip":
+        made.emnist_archive(tmp_path / "made").rename(path)
+    else:
+        made.emnist_mat(path, upright.swapaxes(1, 2), np.arange(40) % 10, packed)
+    images, labels = EMNIST("digits").load("train", str(tmp_path), str(tmp_path / "cache"), download=False)
+    assert np.array_equal(images[:, 0], upright) and labels.tolist() == list(range(10)) * 4
+    half = EMNIST("digits").load("train", str(tmp_path), str(tmp_path / "cache"), download=False, limit=20)
+    assert (
+        np.bincount(half.labels).tolist() == [2] * 10 and (half.images == images[:, None]).all((2, 3, 4)).any(0).all()
+    )
+
+
+def test_an_archive_without_the_split_is_named(tmp_path):
+    made.emnist(tmp_path / "made")
+    (tmp_path / "EMNIST").mkdir()
+    made.emnist_archive(tmp_path / "made").rename(tmp_path / "EMNIST" / "gzip.zip")
+    with pytest.raises(UserError, match=r"gzip\.zip holds no emnist-letters-train-images-idx3-ubyte; put NIST's"):
+        EMNIST("letters").load("train", str(tmp_path), str(tmp_path / "cache"), download=False)
+
+
 def test_a_replaced_file_is_read_again(tmp_path):
     made.emnist(tmp_path / "root")
     load(EMNIST("digits"), tmp_path)

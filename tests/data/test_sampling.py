@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ldg.data.sampling import BatchIndexSampler, spread, stratified
+from ldg.data.sampling import BatchIndexSampler
+from ldg.data.strata import spread, stratified
 
 
 def passed(sampler: BatchIndexSampler, epoch: int = 0) -> list[list[int]]:

@@ -262,6 +262,12 @@ def test_of_few_images_or_one_class_a_measure_has_a_value_or_a_reason(count, tra
                 assert all(map(math.isfinite, numbers)), (name, value)
 
 
+def test_no_judge_is_trained_on_one_class():
+    context = EvaluationContext(made(classes=1), data=SimpleNamespace(), find_judge=lambda *_: pytest.fail("trained"))
+    with pytest.raises(Skipped, match="needs a judge, which tells classes apart: there is one"):
+        _ = context.judge
+
+
 def test_one_class_holds_no_information():
     z, labels = torch.randn(20, 2), torch.zeros(20, dtype=torch.long)
     assert [f"{number:.2f}" for number in latent.label_information(z, labels, z, labels)] == ["0.00"] * 3

@@ -13,6 +13,7 @@ import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+import ldg
 from ldg.checkpoint import read
 from ldg.config.compose import HOME, compose_config, resolve_config
 from ldg.config.overrides import quote_texts
@@ -21,8 +22,9 @@ from ldg.errors import UserError
 from ldg.training.console import diverged, report, resume_command
 from ldg.training.loggers import MetricsFile
 from ldg.training.resume import resume_config
+from tests.data import made
 from tests.fuzz.mutations import mutations
-from tests.runs import TINY, resume, rows, train, weights
+from tests.runs import BARE, DENSE, TINY, resume, rows, train, weights
 
 LINE = [*TINY, "scheduler=none", "test=false"]
 COUNTS = ("epochs", "steps", "seconds")
@@ -230,6 +232,21 @@ def test_a_strangers_run_writes_into_its_folder_or_where_the_user_says(place, st
     assert config.logger["csv"]["path"] == f"{folder}/metrics.csv"
     assert (config.outputs, config.data["root"], config.folder) == ("outputs", "mine", str(folder))
     assert place not in str(config.data)
+
+
+def test_a_run_on_pictures_goes_on_where_they_lie_below_the_root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made.folder(tmp_path / "photos", ["cat", "dog"], per_class=8)
+    line = [*DENSE, *BARE, "data=folder", "data.path=photos", f"outputs={tmp_path}/outputs", "trainer.max_epochs=1"]
+    folder, _ = train(*line, "test=false")
+    (tmp_path / "photos").rename(tmp_path / "data-photos")
+    assert ldg.load(folder).sample(torch.zeros(1, dtype=torch.long)).shape == (1, 3, 16, 20)
+    with pytest.raises(UserError, match=r"there is no .*photos, nor photos in data\.root="):
+        resume(folder, "trainer.max_epochs=2")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data-photos").rename(tmp_path / "elsewhere" / "photos")
+    _, summary = resume(folder, "trainer.max_epochs=2", "data.root=elsewhere")
+    assert summary["epochs"] == 2
 
 
 def test_images_are_read_where_they_were_and_nothing_is_written_there(stranger, tmp_path, monkeypatch):
