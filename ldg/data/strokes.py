@@ -33,7 +33,7 @@ FITTED = {
 PEN, PENS = 2.8, (2.1, 3.4)  # width on average, least and most, in pixels of the frame
 SLANT = 0.12  # on average, to the right for each unit upwards
 # relative width of the pen, or the paper between their lines would not show
-FINE = {**dict.fromkeys("#*@", 0.75), **dict.fromkeys("+=%", 0.8)}
+FINE = {**dict.fromkeys("4#*@", 0.75), **dict.fromkeys("+=%", 0.8)}
 DOT = 10  # strokes up to this length, in font units, are dots
 ROUNDING = (0.7, 1.3, 2.0)  # how far the pen cuts corners, in font units
 
