@@ -60,7 +60,8 @@ def extended(tmp_path, monkeypatch):
     figures.mkdir()
     (figures / "ink_map.py").write_text(PICTURE)
     monkeypatch.setenv("LDG_HOME", "")  # put back afterwards
-    monkeypatch.setattr("ldg.config.compose.HOME", home)
+    for module in ("home", "compose"):
+        monkeypatch.setattr(f"ldg.config.{module}.HOME", home)
     monkeypatch.setattr(ldg.figures, "__path__", [*ldg.figures.__path__, str(figures)])
     list_quantities.cache_clear()
     list_pictures.cache_clear()
