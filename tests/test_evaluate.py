@@ -190,7 +190,7 @@ def test_a_scorecard_after_training_is_made_on_the_device_of_the_training(traine
     )
     # no measure is imported while this stands in for what it imports
     monkeypatch.setattr("ldg.evaluation.scorecard.build_measures", lambda config: {})
-    monkeypatch.setattr("ldg.training.run.run", lambda config, afterwards: afterwards(config.folder, []))
+    monkeypatch.setattr("ldg.training.run.run", lambda config, afterwards, **options: afterwards(config.folder, []))
     train_and_evaluate(configured(*STROKES, f"trainer={trainer[0]}", *trainer[1:], "evaluate=true"))
     assert used == [device]
 

@@ -25,7 +25,8 @@ def texts_in_the_encoding_of_the_locale(file):
         words = {keyword.arg: keyword.value for keyword in node.keywords}
         is_binary = any("b" in str(getattr(part, "value", "")) for a in node.args for part in ast.walk(a))
         opens = name in ("read_text", "write_text", "open") and owner not in BINARY and not is_binary
-        has_encoding = "encoding" in words or (owner, name) == ("", "write_text")  # ldg.files.write_text
+        # ldg.files.write_text; and the text of a distribution has a name, that of a file an encoding
+        has_encoding = "encoding" in words or (owner, name) == ("", "write_text") or (name == "read_text" and node.args)
         if (opens and not has_encoding) or ("text" in words and name in ("run", "Popen", "check_output")):
             yield f"{file.relative_to(HOME)}:{node.lineno}"
 

@@ -181,7 +181,7 @@ class Torchvision(Dataset):
         place = root / ABOUT[self.name].files.format(split=part.get(split))
         top = place.relative_to(root).parts[0]
         try:
-            self.open(split, root, download=False)
+            self.make(split, root, download=False)
         except (RuntimeError, *DAMAGE) as error:
             is_missing = isinstance(error, FileNotFoundError) or "download=True" in str(error)
             if not is_missing:
@@ -195,10 +195,10 @@ class Torchvision(Dataset):
                     f"(or LDG_DATA) to the folder that holds {top}"
                 ) from error
             with guard_download(root, [f"torchvision's files of {self.name}"], top):
-                self.open(split, root, download=True)
+                self.make(split, root, download=True)
         return [place]
 
-    def open(self, split: Split, root: Path, download: bool) -> Any:
+    def make(self, split: Split, root: Path, download: bool) -> Any:
         """Make torchvision's object.
 
         Args:
@@ -222,7 +222,7 @@ class Torchvision(Dataset):
         """As :meth:`Dataset.read`."""
         root = sources[0].parents[ABOUT[self.name].files.count("/")]
         try:
-            dataset = self.open(split, root, download=False)
+            dataset = self.make(split, root, download=False)
             rows = self._choose(split, dataset)
         except RuntimeError as error:
             raise UserError(f"{sources[0]}: {one_line(error)}") from error

@@ -255,7 +255,7 @@ def test_a_run_goes_on_after_a_crash_wherever_its_folder_lies(uninterrupted, act
 def test_last_is_the_last_epoch_even_if_it_was_not_the_best(tmp_path):
     """With a few images the networks soon know them by heart, and the val images less and less."""
     line = [*TINY, "model.network.hidden=[64]", "trainer.limit_train_batches=1", "data.shuffle=false"]
-    folder, _ = train(*line, "optimizer.lr=0.01", "scheduler=none", "trainer.max_epochs=30", f"outputs={tmp_path}")
+    folder, _ = train(*line, "optimizer.lr=0.01", "scheduler=none", "trainer.max_epochs=60", f"outputs={tmp_path}")
     values = [float(row["val/elbo"]) for row in rows(folder)]
     assert values[-1] < max(values)
     assert read(folder / "checkpoints" / "last.ckpt")["epoch"] == len(values) - 1
