@@ -30,7 +30,7 @@ def bin(tmp_path_factory):
     carry_out(uv, "venv", "-q", "--python", sys.executable, str(base / "venv"))
     python = base / "venv" / "bin" / "python"
     (wheel,) = base.glob("*.whl")
-    carry_out(uv, "pip", "install", "-q", "--no-deps", "--no-compile", "--python", str(python), str(wheel))
+    carry_out(uv, "pip", "install", "-q", "--no-deps", "--python", str(python), str(wheel))
     (packages,) = base.glob("venv/lib/*/site-packages")
     # a folder in a .pth file is searched, but its own .pth files, which name the checkout, are not read
     (packages / "others.pth").write_text("\n".join(path for path in sys.path if path.endswith("-packages")))
@@ -169,7 +169,7 @@ def test_bash_completes_a_line(bin, here, lines, replies):
 
 
 def test_bash_completes_scripts_of_a_checkout(tmp_path):
-    names = ["train.py model=v", "generate.py m", "evaluate.py m"]
+    names = ["train.py model=v", "generate.py zz", "evaluate.py zz"]  # no file begins with zz
     calls = [f'complete_line "python {name}" 2' for name in names]
     script = "\n".join([COMPLETE.replace("ldg", "python").replace("python -sc", "python train.py -sc"), *calls])
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
