@@ -1,4 +1,4 @@
-"""Letters and digits drawn with a pen: a data set that needs no files and no network."""
+"""Letters, digits and marks drawn with a pen: a data set that needs no files and no network."""
 
 import string
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ CAPITAL = 18.0  # height of a capital on the line of the marks
 BASELINE = 21.5  # its foot, from the top
 UNITS = 21  # height of a capital, in font units
 FOOT = 9  # its foot, in font units downwards
-# the fonts' marks are those of technical drawings: factors of width and height, and by how many units they are lowered
+# the font's marks are those of technical drawings: factors of width and height, and by how many units they are lowered
 FITTED = {
     **{".": (1, 1, 3), ":": (1, 1, 3), ",": (1.4, 1.4, 4), ";": (1.2, 1.2, 3.5), "-": (0.55, 1, 1)},
     **{"(": (0.85, 0.85, 0), ")": (0.85, 0.85, 0), "/": (0.8, 0.8, 0), "+": (0.85, 0.85, 1), "=": (0.8, 0.8, 1)},
@@ -39,7 +39,7 @@ ROUNDING = (0.7, 1.3, 2.0)  # how far the pen cuts corners, in font units
 
 
 class Strokes(Dataset):
-    """The 62 characters of EMNIST ByClass and 19 marks as pen strokes along the single-stroke Hershey fonts.
+    """The 62 characters of EMNIST ByClass and 19 marks as pen strokes along a single-stroke Hershey font.
 
     Slant, rotation, proportions, pen width and pressure, the displacement of each stroke and a smooth warp are random
     for every image. As in EMNIST, ink is 255 on 0, and letters and digits are upright, centred and fill the frame, so
@@ -111,7 +111,7 @@ def draw_characters(
 
 @cache
 def read_forms() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read all forms of all characters from the fonts.
+    """Read all forms of all characters from the font.
 
     Returns:
         Points (class, rounding, POINTS, 2) in font units, around a glyph's centre, of marks around the middle of a
