@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from ldg.data.dataset import Chunk, Split, progress
 from ldg.data.user import Found, UserDataset, find_numbers, list_splits, name_labels
@@ -42,15 +41,6 @@ class Csv(UserDataset):
         classes: names of the labels that occur, in order; None: the labels themselves
         test_fraction: share of each class that becomes the test split if there is none
     """
-
-    def __init__(
-        self,
-        path: str | None,
-        classes: list[str] | None = None,
-        test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1,
-    ) -> None:
-        super().__init__(path, test_fraction)
-        self.names = classes
 
     def list_files(self, place: Path) -> dict[Split, list[Path]]:
         """As :meth:`UserDataset.list_files`: the files."""

@@ -42,7 +42,7 @@ class Folder(UserDataset):
         pictures: Pictures,
         test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1,
     ) -> None:
-        super().__init__(path, test_fraction)
+        super().__init__(path, test_fraction=test_fraction)
         self.pictures, self.max_bad = pictures, pictures.max_bad
 
     def list_files(self, place: Path) -> dict[Split, list[Item]]:

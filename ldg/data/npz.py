@@ -4,11 +4,10 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.lib import format as npy
-from pydantic import Field
 
 from ldg.data.dataset import DAMAGE, Chunk, Split, progress
 from ldg.data.user import Found, UserDataset, describe_files, find_numbers, name_labels
@@ -33,15 +32,6 @@ class Npz(UserDataset):
         classes: names of the labels that occur, in order; None: the labels themselves
         test_fraction: share of each class that becomes the test split if there is none
     """
-
-    def __init__(
-        self,
-        path: str | None,
-        classes: list[str] | None = None,
-        test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1,
-    ) -> None:
-        super().__init__(path, test_fraction)
-        self.names = classes
 
     def list_files(self, place: Path) -> dict[Split, tuple[str, str]]:
         """As :meth:`UserDataset.list_files`: the names of the arrays."""

@@ -42,9 +42,9 @@ class Parquet(UserDataset):
         classes: list[str] | None = None,
         test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1,
     ) -> None:
-        super().__init__(path, test_fraction)
+        super().__init__(path, classes, test_fraction)
         self.pictures, self.max_bad = pictures, pictures.max_bad
-        self.image_column, self.label_column, self.names = image_column, label_column, classes
+        self.image_column, self.label_column = image_column, label_column
 
     def list_files(self, place: Path) -> dict[Split, list[Path]]:
         """As :meth:`UserDataset.list_files`: the shards."""

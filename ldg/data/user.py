@@ -10,9 +10,10 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from ldg.data.dataset import (
     Chunk,
@@ -58,6 +59,7 @@ class UserDataset(Dataset):
 
     Args:
         path: file or folder, in the current folder or in the folder of the data sets' files
+        classes: names of the labels that occur, in order; None: the files' names, or the labels themselves
         test_fraction: share of each class that becomes the test split if the files have none
 
     Attributes:
@@ -68,8 +70,13 @@ class UserDataset(Dataset):
     image_shape: Shape
     splits: tuple[Split, ...] = ()
 
-    def __init__(self, path: str | None, test_fraction: float) -> None:
-        self.path, self.test_fraction = path, test_fraction
+    def __init__(
+        self,
+        path: str | None,
+        classes: list[str] | None = None,
+        test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1,
+    ) -> None:
+        self.path, self.names, self.test_fraction = path, classes, test_fraction
         self._listed: dict[Path, Any] = {}  # what `list_files` gave since the beginning of `inspect` or `load`
 
     @abstractmethod
