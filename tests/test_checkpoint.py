@@ -294,6 +294,9 @@ def test_exported_weights_draw_the_same_and_name_no_place(run, tmp_path):
     torch.testing.assert_close(half.decode(z, labels), full.decode(z, labels), rtol=0, atol=2e-3)
     assert half.classes == full.classes and half.config["model"] == full.config["model"]
     assert str(run.parent) not in str(half.config)
+    other = tmp_path / "other"
+    other.touch()
+    assert file.stat().st_mode == other.stat().st_mode  # whoever reads the user's files reads this one
     parameters = sum(p.numel() for p in full.parameters())
     assert file.stat().st_size < 2.2 * parameters + 20_000
     file.write_bytes(file.read_bytes()[:-100])

@@ -31,8 +31,7 @@ def export(source: str | Path, path: str | Path) -> None:
     require_writable(path)
     file = find(source)  # an error before torch is imported
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     content = read(file)
     fit(content, file)  # weights that do not fit their config are refused
@@ -45,11 +44,9 @@ def export(source: str | Path, path: str | Path) -> None:
         for name, value in content["state_dict"].items()
         if name.startswith("model.")
     }
-    try:
-        with whole(path) as temporary:
-            save_file(weights, temporary, metadata={"ldg": json.dumps(content["ldg"] | {"config": kept})})
-    except SafetensorError as error:
-        raise UserError(f"cannot write {path}: {error}") from None
+    with whole(path) as temporary:
+        # not save_file, whose files only their owner may read
+        temporary.write_bytes(save(weights, metadata={"ldg": json.dumps(content["ldg"] | {"config": kept})}))
 
 
 def main(arguments: list[str]) -> None:

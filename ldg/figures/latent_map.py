@@ -4,6 +4,9 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.path import Path
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D
 from sklearn.decomposition import PCA
 
 from ldg.figures.picture import Picture, Scene
@@ -42,6 +45,13 @@ def project(means: np.ndarray) -> tuple[np.ndarray, float]:
     return pca.fit_transform(means), float(np.nan_to_num(pca.explained_variance_ratio_).sum())
 
 
+def glyph(character: str) -> Path:
+    """The outline of a character around the origin, as a marker of matplotlib."""
+    outline = TextPath((0, 0), character)
+    x, y = outline.get_extents().get_points().mean(0)
+    return outline.transformed(Affine2D().translate(-x, -y))
+
+
 def draw_map(means: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> tuple[Figure, str]:
     """A scatter plot of latent codes, coloured by class.
 
@@ -73,9 +83,8 @@ def draw_map(means: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) ->
         colour = colours(number / len(present)) if len(present) > 20 else colours(number)
         chosen = points[labels == label]
         # too many for a legend: every point is the character itself
-        is_character = len(present) > 20 and classes[label].isalnum() and len(classes[label]) == 1
-        character = {"marker": rf"$\mathrm{{{classes[label]}}}$", "s": 30}
-        look = character if is_character else {"s": 8, "label": classes[label]}
+        is_character = len(present) > 20 and len(classes[label]) == 1 and not classes[label].isspace()
+        look = {"marker": glyph(classes[label]), "s": 30} if is_character else {"s": 8, "label": classes[label]}
         axes.scatter(chosen[:, 0], chosen[:, 1], color=colour, alpha=0.6, linewidths=0, **look)
     if len(present) <= 20:
         axes.legend(frameon=False, markerscale=2.5, fontsize=9)

@@ -103,3 +103,9 @@ def test_a_command_whose_reader_has_ended_says_nothing():
 
     with pytest.raises(BrokenPipeError, match="another pipe"):
         exit_status(broken)
+
+
+def test_a_command_without_an_output_succeeds(monkeypatch):
+    """As after >&- of a shell."""
+    monkeypatch.setattr("sys.stdout", None)
+    assert exit_status(lambda: print("a line")) == 0

@@ -12,10 +12,11 @@ import yaml
 from PIL import Image
 from wandb.util import get_core_path
 
+from ldg.errors import Interrupted
 from ldg.evaluation.measure import Result, Value
 from ldg.evaluation.report import log_scorecard
 from ldg.evaluation.scorecard import Scorecard
-from ldg.training.loggers import WandbRun, sync_command, wandb_run
+from ldg.training.loggers import WandbRun, closed, sync_command, wandb_run
 from tests.conftest import HOME
 from tests.runs import DENSE, STROKES, content, rows, train
 from tests.wandb_server import serving
@@ -315,6 +316,15 @@ def test_an_error_while_a_scorecard_is_logged_does_not_end_the_run(what, tmp_pat
     log_scorecard(logger, card, tmp_path / "scorecard.png")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("W&B: [Errno 28] No space left on device; the run goes on without it")
+
+
+@pytest.mark.parametrize("checkpoint", [None, Path("last.ckpt")])
+def test_an_interrupted_run_is_sent_only_if_something_was_saved(checkpoint, tmp_path, capsys):
+    logger = WandbRun(save_dir=str(tmp_path))
+    with pytest.raises(Interrupted), closed([logger]):
+        logger.log_metrics({"value": 1.0}, step=1)
+        raise Interrupted(2, checkpoint)
+    assert ("wandb sync" in capsys.readouterr().err) == (checkpoint is not None)
 
 
 def test_a_folder_that_cannot_be_made_does_not_end_the_run(tmp_path, capsys):
