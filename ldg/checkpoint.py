@@ -6,7 +6,6 @@ writing and measuring need, in half precision.
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ldg.config.secrets import reveal, without_references
+from ldg.config.signatures import load_class
 from ldg.errors import UserError, one_line
 from ldg.files import look, shorten
 from ldg.migration import FORMAT, migrate
@@ -31,8 +31,6 @@ if TYPE_CHECKING:  # a path that does not exist is an error before torch is impo
 LEGIBLE = 0.75  # of what a judge recognises of real images: the least that is written with unasked
 SHIPPED = Path(__file__).parent / "weights" / "handwriting.safetensors"  # writes before anything is trained
 
-# what a config inside a checkpoint may name besides ldg's own classes
-_TRUSTED_ROOTS = ("ldg.models.", "ldg.data.")
 # far more than any config has; what a pickle makes may be endless
 _MAX_VALUES, _MAX_DEPTH = 100_000, 50
 _MAX_INFLATED = 2**28  # bytes that a small file may hold
@@ -63,28 +61,10 @@ def build(config: Any, **arguments: Any) -> Any:
     built = {str(key): build(value) for key, value in config.items() if key not in ("_target_", "_partial_")}
     if "_target_" not in config:
         return built
-    target = _trusted(config["_target_"])
+    target = load_class(config["_target_"])
     if config.get("_partial_"):
         return partial(target, **built, **arguments)
     return target(**built, **arguments)
-
-
-def _trusted(path: Any) -> type:
-    module, _, name = str(path).rpartition(".")
-    if not f"{module}.".startswith(_TRUSTED_ROOTS):
-        from ldg.config.signatures import extends_ldg
-
-        if not extends_ldg(str(path)):
-            built = "classes of ldg.models and ldg.data may be built, and those of the user's that derive from one"
-            raise UserError(f"the config names {path!r} as a target; only {built}")
-    try:
-        target = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError):
-        raise UserError(f"the config names {path!r}, which this version of ldg does not have") from None
-    # only classes defined in that very module: an imported name would open the whole of Python
-    if not (isinstance(target, type) and target.__module__ == module):
-        raise UserError(f"the config names {path!r} as a target, which is not a class of {module}")
-    return target
 
 
 def find(path: str | Path) -> Path:

@@ -103,6 +103,8 @@ def missing_package(name: str) -> str:
         name: of the package or a module in it
     """
     top = name.partition(".")[0]
+    if extra := _EXTRAS.get(top):
+        return f'the package {top} is missing: pip install "ldg[{extra}]", or uv run --extra {extra}'
     return f"the package {top} is missing: pip install {_INSTALLED_BY.get(top, top)}"
 
 
@@ -124,16 +126,17 @@ _FILE_ERRORS = {
     errno.ESTALE: "the disk is damaged or away",
     errno.ETXTBSY: "another program uses it",
 }
-# packages that are installed with ldg only if one asks for it, and what to ask for
-_INSTALLED_BY = {
-    "tensorboard": '"ldg[tensorboard]"',
-    "tensorboardX": '"ldg[tensorboard]"',
-    "wandb_workspaces": '"ldg[dashboard]"',
-    "pythae": '"ldg[benchmark]"',
-    "pyarrow": '"ldg[parquet]"',
-    "psycopg": '"ldg[postgresql]"',
-    "MySQLdb": "mysqlclient (or pip install pymysql, and write mysql+pymysql://)",
+# packages that are installed with ldg only if one asks for it: the extra of each
+_EXTRAS = {
+    "tensorboard": "tensorboard",
+    "tensorboardX": "tensorboard",
+    "wandb_workspaces": "dashboard",
+    "pythae": "benchmark",
+    "pyarrow": "parquet",
+    "psycopg": "postgresql",
 }
+# modules that are not named like their package
+_INSTALLED_BY = {"MySQLdb": "mysqlclient (or pip install pymysql, and write mysql+pymysql://)"}
 
 
 def _explain_file(error: OSError) -> str | None:
@@ -160,7 +163,7 @@ def _explain_runtime(error: BaseException) -> str | None:
 def _explain_missing_package(error: BaseException) -> str | None:
     name = getattr(error, "name", None)
     if name is None:  # a library that looks for another one, and says it in a sentence
-        name = next((package for package in _INSTALLED_BY if package in str(error)), None)
+        name = next((package for package in _EXTRAS if package in str(error)), None)
         return missing_package(name) if name else one_line(error)
     return None if name.partition(".")[0] == "ldg" else missing_package(name)
 

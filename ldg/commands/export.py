@@ -5,6 +5,7 @@ ldg export outputs/NAME/ID model.safetensors
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ldg.checkpoint import find, fit, read
 from ldg.commands.cli import Parser
@@ -37,7 +38,7 @@ def export(source: str | Path, path: str | Path) -> None:
     fit(content, file)  # weights that do not fit their config are refused
     config = content["ldg"]["config"]
     kept = {key: config[key] for key in ("name", "seed", "model", "data") if key in config}
-    kept["data"] = {key: value for key, value in kept.get("data", {}).items() if key not in ("root", "cache")}
+    kept["data"] = _without_places(kept.get("data", {}))
     weights = {
         # running statistics may lie outside the range of half precision, and are few
         name: (value.half() if value.dtype == torch.float32 and "running_" not in name else value).contiguous()
@@ -47,6 +48,17 @@ def export(source: str | Path, path: str | Path) -> None:
     with whole(path) as temporary:
         # not save_file, whose files only their owner may read
         temporary.write_bytes(save(weights, metadata={"ldg": json.dumps(content["ldg"] | {"config": kept})}))
+
+
+def _without_places(data: dict[str, Any]) -> dict[str, Any]:
+    """A ``data`` config without folders of this machine; an absolute path keeps its last part."""
+    kept = {key: value for key, value in data.items() if key not in ("root", "cache")}
+    for key, value in kept.items():
+        if key == "path" and Path(value).is_absolute():
+            kept[key] = Path(value).name
+        elif isinstance(value, dict):
+            kept[key] = _without_places(value)
+    return kept
 
 
 def main(arguments: list[str]) -> None:

@@ -226,14 +226,11 @@ def _blend(args: argparse.Namespace, model: VAE, path: Path) -> np.ndarray:
 
     judge = None
     if args.judge is not None:
-        from ldg.evaluation.judge import find_judge, load_judge, require_fitting
+        from ldg.evaluation.judge import find_judge, load_judge
 
-        judge = (
-            find_judge(data, checkpoint.data_config(model), model.device, args.judge or None)
-            if args.judge in ("", "train")
-            else require_fitting(load_judge(args.judge), model)
-        )
-        judge = judge.to(model.device)
+        choice = args.judge or None
+        choice = choice if choice in (None, "train") else load_judge(choice)
+        judge = find_judge(model, data, choice).to(model.device)
     results = blend.interpolations(
         model, codes, page, args.steps, args.seed, options.temperature, args.scale, args.along, judge
     )

@@ -1,6 +1,5 @@
 """Compose the files of ``configs/`` and overrides into one config, and resolve its interpolations."""
 
-import importlib
 import os
 import re
 import secrets
@@ -29,7 +28,7 @@ from ldg.config.check import check_calls
 from ldg.config.home import HOME, command, list_measures, show_folder
 from ldg.config.overrides import explain_override, parse_overrides
 from ldg.config.secrets import keep_references
-from ldg.config.signatures import extends_ldg
+from ldg.config.signatures import load_class
 from ldg.config.sources import FileConfigSource
 from ldg.errors import UserError, suggestion
 from ldg.files import look, shorten
@@ -56,6 +55,7 @@ def prepare_hydra() -> None:
     # cached in the config, since each of many references would look into the files again
     OmegaConf.register_new_resolver("num_classes", _num_classes, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("image_shape", _image_shape, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("data_name", _data_name, replace=True)
     if not OmegaConf.has_resolver("run_id"):
         # seconds to sort by, and a random part: two runs started in the same second never share a folder.
         # The processes of a DDP run are given the first one's.
@@ -64,6 +64,15 @@ def prepare_hydra() -> None:
             lambda: os.environ.get("LDG_RUN_ID") or f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}",
             use_cache=True,
         )
+
+
+def _data_name(*, _root_: DictConfig) -> str:
+    """The choice of ``data``, and where it stands for many data sets which of them: ``folder-photos``."""
+    choice = HydraConfig.get().runtime.choices["data"]
+    which = OmegaConf.select(_root_, "data.name") or OmegaConf.select(_root_, "data.path")
+    if not isinstance(which, str):
+        return choice
+    return f"{choice}-" + re.sub(r"[^\w.-]+", "_", Path(which).resolve().stem)[:40]  # W&B's tags have at most 64
 
 
 def _num_classes(dataset: DictConfig, root: str = "data", cache: str | None = None) -> int:
@@ -100,11 +109,7 @@ def _construct(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     arguments = {key: _construct(value) for key, value in node.items()}
-    target = str(arguments.pop("_target_", ""))
-    if not extends_ldg(target):
-        raise ValueError(f"{target} is no data set of ldg")
-    module, _, name = target.rpartition(".")
-    return getattr(importlib.import_module(module), name)(**arguments)
+    return load_class(arguments.pop("_target_"))(**arguments) if "_target_" in arguments else arguments
 
 
 @dataclass(frozen=True)

@@ -81,10 +81,12 @@ def _collect_files(folders: list[Path], targets: dict[str, set[str]]) -> list[st
         place = "" if is_global or not group else ".".join(group)
         tops |= {place} - {""}
         _collect(content, place, targets)
-        for entry in content.get("defaults", []):
+        for entry in content.get("defaults") or []:
             if isinstance(entry, str) and entry.endswith("@_here_"):
-                included = folders[0] / f"{entry.strip('/').removesuffix('@_here_')}.yaml"
-                _collect(_read(included)[0], place, targets)
+                choice = entry.removesuffix("@_here_")
+                name = choice[1:] if choice.startswith("/") else "/".join([*group, choice])  # of the file's own group
+                for included in [f"{folder / name}.yaml" for folder in folders if (folder / f"{name}.yaml").exists()]:
+                    _collect(_read(Path(included))[0], place, targets)
     return sorted(tops)
 
 
@@ -92,9 +94,12 @@ def _read(file: Path) -> tuple[dict[str, Any], bool]:
     """The content of a file, and whether it has keys of the whole config."""
     try:
         text = file.read_text(encoding="utf-8")
-        return yaml.safe_load(text) or {}, "@package _global_" in text.partition("\n")[0]
+        content = yaml.safe_load(text) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{file}: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: it should hold keys with values, as in  batch_size: 64")
+    return content, "@package _global_" in text.partition("\n")[0]
 
 
 def _collect(node: Any, place: str, targets: dict[str, set[str]]) -> None:

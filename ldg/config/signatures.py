@@ -8,6 +8,7 @@ cannot be evaluated that way accepts anything.
 import ast
 import builtins
 import collections.abc
+import importlib
 import importlib.util
 import pathlib
 import typing
@@ -157,7 +158,7 @@ def read_signature(target: str) -> Signature | None:
 
 
 def extends_ldg(target: str) -> bool:
-    """Whether a class of a module outside of ldg derives from one of ldg's models or data sets.
+    """Whether a name is one of ldg's models or data sets, or a class of another module that derives from one.
 
     It is told from the source text, and nothing is imported: what is not written for ldg is never run because a
     checkpoint names it.
@@ -179,6 +180,29 @@ def extends_ldg(target: str) -> bool:
         return any(extends_ldg(".".join(path)) for path in classes)
     except RecursionError:  # classes that derive from each other
         return False
+
+
+def load_class(target: Any) -> type:
+    """Import a class that a file names, which may be a stranger's: only one that is written for ldg.
+
+    Args:
+        target: its dotted path
+
+    Raises:
+        UserError: if it is neither one of ``ldg.models`` or ``ldg.data``, nor of the user's and derived from one.
+    """
+    if not extends_ldg(str(target)):
+        built = "classes of ldg.models and ldg.data may be built, and those of the user's that derive from one"
+        raise UserError(f"the config names {target!r} as a target; only {built}")
+    module, _, name = str(target).rpartition(".")
+    try:
+        made = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        raise UserError(f"the config names {target!r}, which this version of ldg does not have") from None
+    # only classes defined in that very module: an imported name would open the whole of Python
+    if not (isinstance(made, type) and made.__module__ == module):
+        raise UserError(f"the config names {target!r} as a target, which is not a class of {module}")
+    return made
 
 
 def _signature(function: ast.FunctionDef, module: str, skip: int) -> Signature:

@@ -9,7 +9,7 @@ from ldg.checkpoint import data_config
 from ldg.config.compose import replace_folder
 from ldg.config.run_config import RunConfig
 from ldg.data.dataset import progress
-from ldg.evaluation.class_accuracy import count_predictions, describe_judge, weighted_accuracy
+from ldg.evaluation.class_accuracy import count_predictions, weighted_accuracy
 from ldg.evaluation.context import BATCH, EvaluationContext
 from ldg.evaluation.judge import compose_judge_config, load_judge, train_judge
 from ldg.evaluation.measure import Count, Measure, Quantity, Result, Temperature
@@ -59,7 +59,7 @@ class Cas(Measure):
         epochs = config["trainer"]["max_epochs"]
         return Result(
             f"{len(images):,} generated images, temperature {self.temperature:g}, {epochs} epochs; "
-            f"reference: {describe_judge(teacher)} trained on as many real ones, by the same recipe",
+            f"reference: {teacher.description} trained on as many real ones, by the same recipe",
             {"cas": self.value("cas", *weighted_accuracy(of_student, frequencies), reference=reference)},
             {
                 "classes": list(context.model.classes),

@@ -146,9 +146,9 @@ class ClassAccuracy(Measure):
         if has_lookalikes(classes):
             merged = (merge_lookalikes(counts, classes) for counts in (generated, real))
             values["class_accuracy_merged"] = self._accuracy("class_accuracy_merged", *merged)
-        setting = f"{self.per_class} images per class, temperature {self.temperature:g}; judge: {describe_judge(judge)}"
+        setting = f"{self.per_class} images per class, temperature {self.temperature:g}; judge: {judge.description}"
         detail = {
-            "judge": describe_judge(judge),
+            "judge": judge.description,
             "classes": list(classes),
             "per_class": (generated.diag() / generated.sum(1).clamp(min=1)).tolist(),
             "per_class_real": (real.diag() / real.sum(1).clamp(min=1)).tolist(),
@@ -159,8 +159,3 @@ class ClassAccuracy(Measure):
     def _accuracy(self, name: str, generated: Tensor, real: Tensor, frequencies: Tensor | None = None) -> Value:
         reference, _ = weighted_accuracy(real, frequencies)
         return self.value(name, *weighted_accuracy(generated, frequencies), reference=reference)
-
-
-def describe_judge(judge: Classifier) -> str:
-    """Name, hash and size of a judge, for the setting of a measure."""
-    return f"{judge.title} ({len(judge.classes)} classes, {judge.head.in_features} features)"

@@ -35,7 +35,7 @@ class EvaluationContext:
         seed: of all noise, 0 to 2**63 - 2
         data: the images; None: those of the model's config, which are never downloaded
         judge: a classifier of real images; None: the one that ``find_judge`` returns
-        find_judge: takes the images and the ``data`` config
+        find_judge: takes the model and the images
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class EvaluationContext:
         seed: int = 0,
         data: ImageSplits | None = None,
         judge: Classifier | None = None,
-        find_judge: Callable[[ImageSplits, dict[str, Any]], Classifier] | None = None,
+        find_judge: Callable[[VAE, ImageSplits], Classifier] | None = None,
     ) -> None:
         self.device = model.device
         self.model = self._prepare(model)
@@ -102,7 +102,7 @@ class EvaluationContext:
             raise Skipped("needs a judge")
         if self.model.num_classes == 1:
             raise Skipped("needs a judge, which tells classes apart: there is one")
-        return self._prepare(self._find_judge(self.data, checkpoint.data_config(self.model)))
+        return self._prepare(self._find_judge(self.model, self.data))
 
     @property
     def is_conditional(self) -> bool:

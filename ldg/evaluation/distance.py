@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from ldg.evaluation.class_accuracy import describe_judge
 from ldg.evaluation.context import BATCH, EvaluationContext, Skipped
 from ldg.evaluation.features import TorchvisionFeatures
 from ldg.evaluation.measure import Count, Measure, Quantity, Result, Temperature, mean_and_error
@@ -128,7 +127,7 @@ class Distance(Measure):
             )
         extract: Callable[[Tensor], Tensor]
         if self.features == "judge":
-            extract, title, real = context.judge.features, describe_judge(context.judge), context.test_features
+            extract, title, real = context.judge.features, context.judge.description, context.test_features
         else:
             extract = TorchvisionFeatures(self.features, context.device)
             title = extract.title

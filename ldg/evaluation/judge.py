@@ -29,28 +29,25 @@ PLACES = ("root", "cache", "download")
 DIGITS = 12  # of the hash by which a scorecard names its judge
 
 
-def find_judge(
-    data: ImageSplits,
-    config: dict[str, Any],
-    device: torch.device | None = None,
-    choice: Literal["train"] | None = None,
-) -> Classifier:
-    """The judge of a data set: the one that comes with ldg, or else one trained on this machine.
+def find_judge(model: VAE, data: ImageSplits, choice: Classifier | Literal["train"] | None = None) -> Classifier:
+    """The judge of a model's images: one that was chosen, the one that comes with ldg, or one trained on this machine.
 
     Args:
+        model: whose data set it is, and on whose device a judge is trained
         data: the data set's images
-        config: the run's ``data`` config
-        device: of the training of a judge; None: an accelerator if there is one
-        choice: ``train``: the one of this machine, whatever comes with ldg
+        choice: a judge; ``train``: the one of this machine, whatever comes with ldg; None: that, or else as ``train``
 
     Returns:
         The judge in eval mode, on the CPU.
 
     Raises:
-        UserError: as :func:`train_judge`.
+        UserError: as :func:`train_judge`, or if the chosen one has other classes or images than the model.
     """
+    if isinstance(choice, Classifier):
+        return require_fitting(choice, model)
+    config = data_config(model)
     shipped = None if choice else find_shipped_judge(data, config)
-    return shipped or train_judge(data, config, device=device)
+    return shipped or train_judge(data, config, device=model.device)
 
 
 def find_shipped_judge(data: ImageSplits, config: dict[str, Any]) -> Classifier | None:

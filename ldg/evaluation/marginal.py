@@ -71,8 +71,8 @@ class Marginal(Measure):
 
     The bound of some test images is extrapolated to all. What it gains over the ELBO varies far less between images
     than the ELBO itself, so the mean over all test images is estimated as their mean ELBO plus the mean gain of some (a
-    difference estimator: Cochran 1977, section 7.9). The gain is that over the ELBO by the same draws, whose noise so
-    cancels. The standard error counts both parts.
+    difference estimator: Cochran 1977, section 7.9). The gain of an image is its bound minus its ELBO, both from the
+    same draws, whose noise so cancels. The standard error counts both parts.
 
     Args:
         samples: draws of z per image, which the bound depends on; tables in papers use 5000
@@ -110,9 +110,11 @@ class Marginal(Measure):
         chosen = chosen[torch.randperm(len(chosen), generator=context.generator("order"))]
         noise = context.generator("marginal")
         bound, lower = marginal(model, images[chosen], labels[chosen], self.samples, noise, self.error)
-        setting = f"{self.samples} draws per image, {len(bound):,} of {len(images):,} test images; {target}"
+        goal = "" if self.error is None else f" at most, standard error of the gain {self.error:g}"
+        setting = f"{self.samples} draws per image, {len(chosen):,} of {len(images):,} test images{goal}; {target}"
+        detail = {"images": len(bound)}
         if len(bound) == len(images):
-            return Result(setting, {"marginal": self.mean("marginal", bound)})
+            return Result(setting, {"marginal": self.mean("marginal", bound)}, detail)
         if self.binarize_seed is None:
             log_likelihood, kl = elbo_of_test_images(context)
         else:
@@ -122,4 +124,4 @@ class Marginal(Measure):
         error = None
         if base_error is not None and gain_error is not None:
             error = (base_error**2 + gain_error**2) ** 0.5
-        return Result(setting, {"marginal": self.value("marginal", base + gain, error)})
+        return Result(setting, {"marginal": self.value("marginal", base + gain, error)}, detail)

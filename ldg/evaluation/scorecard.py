@@ -7,6 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -44,7 +45,7 @@ class Scorecard:
         name: of the run
         checkpoint: path of its file
         seed: of all noise
-        model: data set, encoder, conditioning, likelihood and latent dimensions
+        model: data set, first 12 digits of its images' SHA-256, encoder, conditioning, likelihood and latent dimensions
         results: by measure
         skipped: measures that do not apply, with the reasons
         made: date, machine and versions
@@ -195,11 +196,9 @@ def evaluate_checkpoint(
     """
     file = checkpoint.find(path)
     model = checkpoint.load(file, device)
-    chosen, choice = (None, judge) if isinstance(judge, str) else (judge, None)
-    if chosen is not None:
-        require_fitting(chosen, model)
-    find = partial(find_judge, device=model.device, choice=choice)
-    context = EvaluationContext(model, seed, judge=chosen, find_judge=find)
+    if isinstance(judge, Classifier):
+        require_fitting(judge, model)  # before anything is measured
+    context = EvaluationContext(model, seed, find_judge=partial(find_judge, choice=judge))
     torch.manual_seed(seed)  # of what draws without a generator
     description = {
         "data": str(model.config.get("data", {}).get("dataset", {}).get("_target_", "")).rpartition(".")[2],
@@ -208,6 +207,8 @@ def evaluate_checkpoint(
         "likelihood": type(model.likelihood).__name__,
         "latent_dim": model.latent_dim,
     }
+    with suppress(Skipped):
+        description["images"] = context.data.fingerprint[:12]
     card = Scorecard(str(model.config.get("name", file.stem)), str(file), seed, description)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     card.made = {

@@ -39,8 +39,9 @@ def best_columns(cards: Sequence[Scorecard], name: str) -> set[int]:
     values = {i: card.values[name] for i, card in enumerate(cards) if name in card.values}
     numbers = {i: value.value for i, value in values.items() if value.is_finite}
     directions = {value.better for value in values.values()}
-    is_comparable = len({(card.setting(name), card.model["data"]) for card in (cards[i] for i in values)}) == 1
-    if len(numbers) < 2 or len(directions) > 1 or None in directions or not is_comparable:
+    measured = [cards[i] for i in values]
+    conditions = {(card.setting(name), card.model["data"], card.model.get("images")) for card in measured}
+    if len(numbers) < 2 or len(directions) > 1 or None in directions or len(conditions) > 1:
         return set()
     best = max(numbers.values()) if directions == {"higher"} else min(numbers.values())
     return {i for i, value in numbers.items() if value == best}

@@ -72,7 +72,7 @@ class Classifier(nn.Module):
     Attributes:
         classes: Names of the labels, set by the data set or the checkpoint.
         config: The resolved config of the run, set by the checkpoint.
-        title: Its name and which one it is, set by what loads a judge.
+        title: Name and first 12 digits of the file's SHA-256, set by what loads a judge.
     """
 
     metric_names = ("accuracy",)
@@ -105,6 +105,11 @@ class Classifier(nn.Module):
         self.stages = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, num_classes)
+
+    @property
+    def description(self) -> str:
+        """Title and size, for the setting of a measure."""
+        return f"{self.title} ({len(self.classes)} classes, {self.head.in_features} features)"
 
     @property
     def device(self) -> torch.device:

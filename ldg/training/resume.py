@@ -16,7 +16,7 @@ from ldg.config.compose import replace_folder
 from ldg.config.overrides import READ_ONLY, parse_overrides
 from ldg.config.run_config import RunConfig
 from ldg.config.secrets import is_reference
-from ldg.config.signatures import extends_ldg
+from ldg.config.signatures import extends_ldg, load_class
 from ldg.errors import UserError
 
 # what a run is: another one is another run
@@ -227,13 +227,15 @@ def _refuse_foreign(node: Any, path: str = "") -> None:
     if "_target_" in node:
         target = str(node["_target_"])
         module, _, name = target.rpartition(".")
-        is_mine = extends_ldg(target)
-        is_known = is_mine or target.startswith(("ldg.", "torch.optim.", "pytorch_lightning."))
+        is_known = target.startswith(("ldg.", "torch.optim.", "pytorch_lightning."))
         try:
             made = getattr(importlib.import_module(module), name) if is_known else None
         except (ImportError, AttributeError, ValueError):
             made = None
-        if not (isinstance(made, type) and (is_mine or f"{made.__module__}.".startswith(_TRUSTED_ROOTS))):
+        is_trusted = isinstance(made, type) and f"{made.__module__}.".startswith(_TRUSTED_ROOTS)
+        if extends_ldg(target):
+            load_class(target)
+        elif not is_trusted:
             raise UserError(
                 f"the checkpoint's config names {target!r} as a target, which ldg does not make from a file; "
                 "leave out a logger with logger=csv, a callback with callbacks=default"

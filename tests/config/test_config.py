@@ -483,3 +483,15 @@ def test_help_lists_the_groups_and_commands_worth_copying(tmp_path):
         line = next(line for line in done.stdout.splitlines() if line.startswith(f"{group}:"))
         assert all(choice in line for choice in choices), line
     assert sum(line.startswith(f"python {HOME}/train.py ") for line in done.stdout.splitlines()) >= 5
+
+
+def test_a_run_says_which_of_many_data_sets_it_is_of(tmp_path):
+    made.folder(tmp_path / "my photos", ["cat", "dog"])
+    for line, which in [
+        (["data=torchvision", "data.name=KMNIST"], "torchvision-KMNIST"),
+        (["data=folder", f"data.path='{tmp_path}/my photos/'"], "folder-my_photos"),
+        ([], "strokes"),
+    ]:
+        config = resolve_config(compose_config(line))
+        assert config["name"].startswith(f"{which}-conv_cvae") and config["tags"][0] == which
+        assert config["logger"]["wandb"]["group"] == which

@@ -105,6 +105,22 @@ def test_a_class_of_ones_own(tmp_path, monkeypatch, capsys):
     assert schema.is_valid(read(folder / "mine.yaml"))
     assert not schema.is_valid(read(folder / "mine.yaml") | {"scale": "wide"})
     assert not schema.is_valid(read(folder / "mine.yaml") | {"width": 1.0})
-    (folder / "mine.yaml").write_text("a: [")
-    with pytest.raises(UserError, match=r"mine/likelihood/mine\.yaml: while parsing"):
-        main(["--config-dir", str(Path(tmp_path / "mine"))])
+    for content, message in {"a: [": "while parsing", "- a": "should hold keys"}.items():
+        (folder / "mine.yaml").write_text(content)
+        with pytest.raises(UserError, match=rf"mine/likelihood/mine\.yaml: .*{message}"):
+            main(["--config-dir", str(Path(tmp_path / "mine"))])
+
+
+@pytest.mark.parametrize("entry", ["/base/shared@_here_", "shared@_here_"])
+def test_files_that_files_of_ones_own_include(entry, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_noise.py").write_text("class Mine:\n    def __init__(self, level: float = 1.0): pass\n")
+    mine = tmp_path / "mine"
+    (mine / "likelihood").mkdir(parents=True)
+    shared = mine / ("base" if entry.startswith("/") else "likelihood") / "shared.yaml"
+    shared.parent.mkdir(exist_ok=True)
+    shared.write_text("defaults:\n_target_: my_noise.Mine\n")  # a list of defaults without entries
+    (mine / "likelihood" / "mine.yaml").write_text(f"defaults: [{entry}]\nlevel: 0.5\n")
+    main(["--config-dir", str(mine)])
+    schema = Draft202012Validator(json.loads(capsys.readouterr().out))
+    assert schema.is_valid({"level": 0.5}) and not schema.is_valid({"level": "low"})

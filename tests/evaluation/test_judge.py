@@ -84,11 +84,11 @@ def test_a_scorecard_names_the_judge_and_its_hash(shipped, tmp_path):
 def test_whoever_wants_a_judge_of_this_machine_gets_one(shipped, monkeypatch):
     monkeypatch.setattr("ldg.evaluation.judge.train_judge", lambda *_, device: f"trained on {device}")
     data = SimpleNamespace(classes=CLASSES, image_shape=SHAPE)
-    config = {"dataset": {"_target_": "ldg.data.strokes.Strokes"}}
-    assert find_judge(data, config, "cpu", "train") == "trained on cpu"
-    assert find_judge(data, config, "cpu").title == load_judge(shipped).title
+    model = SimpleNamespace(device="cpu", config={"data": {"dataset": {"_target_": "ldg.data.strokes.Strokes"}}})
+    assert find_judge(model, data, "train") == "trained on cpu"
+    assert find_judge(model, data).title == load_judge(shipped).title
     shipped.unlink()
-    assert find_judge(data, config, "cpu") == "trained on cpu"
+    assert find_judge(model, data) == "trained on cpu"
 
 
 def test_the_file_of_a_judge_is_in_half_precision_and_recognises_the_same(shipped, trained, capsys):

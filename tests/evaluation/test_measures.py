@@ -100,7 +100,9 @@ def test_marginal_likelihood_of_a_linear_gaussian_model_tends_to_the_closed_form
 def test_the_marginal_takes_images_until_the_error_is_small_enough(error, taken, monkeypatch, data):
     monkeypatch.setattr("ldg.evaluation.marginal.BATCH", 10)
     result = Marginal(2, 40, error)(EvaluationContext(made(latent_dim=2), data=data))
-    assert f"{taken} of {len(data.test)} test images" in result.setting
+    goal = "" if error is None else f" at most, standard error of the gain {error:g}"
+    assert result.detail == {"images": taken}
+    assert result.setting.startswith(f"2 draws per image, 40 of {len(data.test)} test images{goal}; ")
 
 
 def test_the_elbo_of_many_draws_holds_one_of_them(monkeypatch):

@@ -332,7 +332,14 @@ def test_what_a_resumed_run_takes_from_the_command_line(finished, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "target", ["os.system", "subprocess.Popen", "ldg.training.run.run", "torch.optim.adam.sys.exit"]
+    "target",
+    [
+        "os.system",
+        "subprocess.Popen",
+        "ldg.training.run.run",
+        "torch.optim.adam.sys.exit",
+        "ldg.data.download.FileLock",
+    ],
 )
 def test_a_hostile_config_is_not_carried_out_by_going_on(finished, target, tmp_path):
     folder, _, _ = finished
