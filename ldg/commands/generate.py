@@ -49,8 +49,8 @@ def _make_parser() -> Parser:
     add(
         "--checkpoint",
         metavar="PATH",
-        help=".ckpt file or run folder (default: the newest finished run in outputs/ of which a judge recognises "
-        "three quarters as many characters as of real ones, else the weights of ldg)",
+        help=".ckpt file or run folder (default: the newest finished run in outputs/ whose legibility is at least "
+        "75 %% of that of real images, by a judge; else the weights of ldg)",
     )
     add_device(parser)
     add(

@@ -112,17 +112,16 @@ def _written(
         for end in ends
     )
 
-    def marks(t: float, drawn: dict[Place, np.ndarray]) -> list[typeset.Mark]:
+    def glyphs(t: float, drawn: dict[Place, np.ndarray]) -> list[typeset.Glyph]:
         if t in (0.0, 1.0):
             return list((b if t else a).values())
         between = [layout.between(a.get(p) or b[p], b.get(p) or a[p], t, drawn[p][0]) for p in places]
-        return [
-            mark._replace(ink=mark.ink * _opacity(*ends, place, t)) for mark, place in zip(between, places, strict=True)
-        ]
+        placed = zip(places, between, strict=True)
+        return [glyph._replace(ink=glyph.ink * _opacity(*ends, place, t)) for place, glyph in placed]
 
     around = typeset.bounds([*a.values(), *b.values()])
     return [
-        typeset.draw_marks(marks(t, drawn), writer.margin(options), around)
+        typeset.draw_page(glyphs(t, drawn), writer.margin(options), around)
         for t, drawn in zip(steps, images, strict=True)
     ]
 

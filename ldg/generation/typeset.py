@@ -1,7 +1,7 @@
 """Typesetting: from images of glyphs to ink on a page.
 
-A page is measured in pixels from the left edge and the first baseline, downwards. Both layouts give a list of marks;
-:func:`draw_marks` puts marks on paper.
+A page is measured in pixels from the left edge and the first baseline, downwards. Both layouts give a list of glyphs;
+:func:`draw_page` puts them on paper.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,8 @@ CLOSEST = 0.07  # and nowhere less than this
 DEPTH = 0.3  # a recess counts no deeper
 MARGIN = 0.2
 LETTER = 0.8  # a letter between x and capital height
-PEN_OF_MARKS = LETTER * strokes.CAPITAL / 20  # width in an image of a mark of the pen that is 1 wide in one of a letter
+CAPITAL = 20  # height of a capital in images of 28x28: what EMNIST scales a character to
+PEN_OF_MARKS = LETTER * strokes.CAPITAL / CAPITAL  # pen of a mark's image, relative to that of a letter's
 WIDEST = 1.6  # glyphs wider than this for their height are drawn smaller
 
 EXTENTS = {
@@ -44,8 +45,8 @@ EXTENTS = {
 }
 
 
-class Mark(NamedTuple):
-    """Ink in its place.
+class Glyph(NamedTuple):
+    """The ink of a character in its place.
 
     Attributes:
         top: Row of the top left corner, pixels.
@@ -81,7 +82,7 @@ class Baseline:
     capital: int
     threshold: float | None = None
 
-    def place(self, page: Page, images: np.ndarray, groups: Sequence[int]) -> list[Mark]:
+    def place(self, page: Page, images: np.ndarray, groups: Sequence[int]) -> list[Glyph]:
         """Place the glyphs of a page.
 
         Args:
@@ -90,7 +91,7 @@ class Baseline:
             groups: N numbers; glyphs of one group get one pen.
 
         Returns:
-            N marks, in reading order.
+            N glyphs, in reading order.
         """
         # a letter that comes again in the same style is the same image: it is drawn once
         first, which = distinct(images)
@@ -100,21 +101,21 @@ class Baseline:
         pens = self._pens(widths, characters, images.shape[1], groups)
         stand = cache(lambda image, pen, character: self._stand(cleaned[image], pen, character))
         space = cache(lambda a, b: self._space(stand(*a), stand(*b)))
-        glyphs = zip(which.tolist(), pens.tolist(), characters, strict=True)
-        marks = []
+        described = zip(which.tolist(), pens.tolist(), characters, strict=True)
+        glyphs = []
         for number, line in enumerate(page):
             left, previous = 0, None
             for cell in line:
-                glyph = next(glyphs) if cell.mixture else None
-                if glyph is None:
+                description = next(described) if cell.mixture else None
+                if description is None:
                     left += round(BLANK_WIDTH * self.capital)
                 else:
-                    left += space(previous, glyph) if previous else 0
-                    mark = stand(*glyph)
-                    marks.append(mark._replace(top=mark.top + round(number * LINE * self.capital), left=left))
-                    left += mark.ink.shape[1]
-                previous = glyph
-        return marks
+                    left += space(previous, description) if previous else 0
+                    glyph = stand(*description)
+                    glyphs.append(glyph._replace(top=glyph.top + round(number * LINE * self.capital), left=left))
+                    left += glyph.ink.shape[1]
+                previous = description
+        return glyphs
 
     def size(self, page: Page, image_shape: tuple[int, int]) -> tuple[int, int]:
         """Estimate the height and width of a page in pixels; the width within a factor of 2 or so."""
@@ -123,7 +124,7 @@ class Baseline:
 
     def _pens(self, widths: np.ndarray, characters: Sequence[str], height: int, groups: Sequence[int]) -> np.ndarray:
         """Stroke widths on the page: the group's median, enlarged as a letter between x and capital height would be."""
-        enlarged = LETTER * self.capital / (height * 20 / 28)
+        enlarged = LETTER * self.capital / (height * CAPITAL / 28)
         of_mark = self._mark_scale(height)
         pens = widths * np.array([of_mark if character in strokes.MARKS else enlarged for character in characters])
         names = np.asarray(groups)
@@ -133,7 +134,7 @@ class Baseline:
         """The enlargement of marks in images of some height, which stand as ldg.data.strokes draws them."""
         return self.capital / (strokes.CAPITAL * height / strokes.SIZE)
 
-    def _stand(self, image: np.ndarray, pen: float, character: str) -> Mark:
+    def _stand(self, image: np.ndarray, pen: float, character: str) -> Glyph:
         """A glyph on the first baseline, at the left edge of the page."""
         bottom, top = _extent(image, character)
         height = (top - bottom) * self.capital
@@ -145,7 +146,7 @@ class Baseline:
         outline = ink.trace(image, enlargement, pen * strokes.FINE.get(character, 1), self.threshold)
         if outline is None:
             blank = np.zeros((round(height), round(height / 2)), np.float32)
-            return Mark(-round(height), 0, blank, pen)
+            return Glyph(-round(height), 0, blank, pen)
         aspect = outline.width / outline.height
         if is_mark:
             height = outline.height * mark_scale
@@ -154,19 +155,19 @@ class Baseline:
             height *= min(1.0, WIDEST * self.capital / (aspect * height))
         shape = max(1, round(height)), max(1, round(aspect * height))
         drawn = ink.render(image, outline, *shape, binary=self.threshold is not None)
-        return Mark(-round(bottom * self.capital) - shape[0], 0, drawn, pen)
+        return Glyph(-round(bottom * self.capital) - shape[0], 0, drawn, pen)
 
-    def between(self, a: Mark, b: Mark, t: float, image: np.ndarray) -> Mark:
-        """Interpolate between two marks.
+    def between(self, a: Glyph, b: Glyph, t: float, image: np.ndarray) -> Glyph:
+        """Interpolate between two glyphs.
 
         Args:
-            a: The mark at t = 0.
-            b: The mark at t = 1.
+            a: The glyph at t = 0.
+            b: The glyph at t = 1.
             t: In [0, 1].
-            image: Of the glyph, (H, W) in [0, 1].
+            image: Of the character, (H, W) in [0, 1].
 
         Returns:
-            The glyph's ink in the interpolated place and size.
+            The image's ink in the interpolated place and size.
         """
         height, width = (round((1 - t) * x + t * y) for x, y in zip(a.ink.shape, b.ink.shape, strict=True))
         pen = (1 - t) * a.pen + t * b.pen
@@ -175,13 +176,13 @@ class Baseline:
         drawn = np.zeros((height, width), np.float32)
         if outline is not None:
             drawn = ink.render(image, outline, height, width, binary=self.threshold is not None)
-        return Mark(*_corner(a, b, t), drawn, pen)
+        return Glyph(*_corner(a, b, t), drawn, pen)
 
-    def _space(self, mark: Mark, following: Mark) -> int:
+    def _space(self, glyph: Glyph, following: Glyph) -> int:
         """Pixels between two boxes so that the white looks even, which neither boxes nor nearest points do."""
-        gaps = _gaps(mark, following, reach=round(CLOSEST * self.capital))
+        gaps = _gaps(glyph, following, reach=round(CLOSEST * self.capital))
         # beyond half of the narrower one, the next but one could be reached
-        shifts = np.arange(-min(mark.ink.shape[1], following.ink.shape[1]) // 2, round(self.capital))
+        shifts = np.arange(-min(glyph.ink.shape[1], following.ink.shape[1]) // 2, round(self.capital))
         apart = shifts[:, None] + gaps
         white = np.clip(apart, None, DEPTH * self.capital).mean(axis=1)
         right = (white >= GAP * self.capital) & (apart.min(axis=1) >= CLOSEST * self.capital)
@@ -208,24 +209,24 @@ def _extent(image: np.ndarray, character: str) -> tuple[float, float]:
     return bottom, top
 
 
-def _corner(a: Mark, b: Mark, t: float) -> tuple[int, int]:
+def _corner(a: Glyph, b: Glyph, t: float) -> tuple[int, int]:
     return round((1 - t) * a.top + t * b.top), round((1 - t) * a.left + t * b.left)
 
 
-def _gaps(mark: Mark, following: Mark, reach: int) -> np.ndarray:
-    """White (rows,) between two marks set box against box, within ``reach`` rows of each row that either has."""
-    top = min(mark.top, following.top)
-    rows = max(mark.top + mark.ink.shape[0], following.top + following.ink.shape[0]) - top
-    far = float(mark.ink.shape[1] + following.ink.shape[1])
+def _gaps(glyph: Glyph, following: Glyph, reach: int) -> np.ndarray:
+    """White (rows,) between two glyphs set box against box, within ``reach`` rows of each row that either has."""
+    top = min(glyph.top, following.top)
+    rows = max(glyph.top + glyph.ink.shape[0], following.top + following.ink.shape[0]) - top
+    far = float(glyph.ink.shape[1] + following.ink.shape[1])
 
-    def recess(part: Mark, side: np.ndarray) -> np.ndarray:
+    def recess(part: Glyph, side: np.ndarray) -> np.ndarray:
         """Distance from the facing edge of the box to the first ink, the nearest within reach."""
         depth = np.full(rows + 2 * reach, far)
         start = part.top - top + reach
         depth[start : start + len(side)] = np.where(side.max(axis=1) > 0.5, np.argmax(side > 0.5, axis=1), far)
         return np.lib.stride_tricks.sliding_window_view(depth, 2 * reach + 1).min(axis=1)
 
-    return recess(mark, mark.ink[:, ::-1]) + recess(following, following.ink)
+    return recess(glyph, glyph.ink[:, ::-1]) + recess(following, following.ink)
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,7 @@ class Tiles:
     scale: int
     threshold: float | None = None
 
-    def place(self, page: Page, images: np.ndarray, groups: Sequence[int]) -> list[Mark]:
+    def place(self, page: Page, images: np.ndarray, groups: Sequence[int]) -> list[Glyph]:
         """As :meth:`Baseline.place`; ``groups`` is unused."""
         height, width = (size * self.scale for size in images.shape[1:])
         pitch = round(width * 20 / 28)
@@ -248,7 +249,7 @@ class Tiles:
         first, which = distinct(images)
         enlarged = [self._enlarge(images[index]) for index in first]
         return [
-            Mark(row * height, column * pitch, enlarged[index])
+            Glyph(row * height, column * pitch, enlarged[index])
             for (row, column), index in zip(cells, which.tolist(), strict=True)
         ]
 
@@ -257,9 +258,9 @@ class Tiles:
         height, width = (size * self.scale for size in image_shape)
         return len(page) * height, (max(map(len, page)) - 1) * round(width * 20 / 28) + width
 
-    def between(self, a: Mark, b: Mark, t: float, image: np.ndarray) -> Mark:
+    def between(self, a: Glyph, b: Glyph, t: float, image: np.ndarray) -> Glyph:
         """As :meth:`Baseline.between`; the size is that of ``image``."""
-        return Mark(*_corner(a, b, t), self._enlarge(image))
+        return Glyph(*_corner(a, b, t), self._enlarge(image))
 
     def _enlarge(self, image: np.ndarray) -> np.ndarray:
         height, width = image.shape
@@ -271,32 +272,32 @@ class Tiles:
 Layout = Baseline | Tiles
 
 
-def bounds(marks: Sequence[Mark]) -> Bounds:
-    """The rectangle around the marks."""
+def bounds(glyphs: Sequence[Glyph]) -> Bounds:
+    """The rectangle around the glyphs."""
     return Bounds(
-        min(mark.top for mark in marks),
-        max(mark.top + mark.ink.shape[0] for mark in marks),
-        min(mark.left for mark in marks),
-        max(mark.left + mark.ink.shape[1] for mark in marks),
+        min(glyph.top for glyph in glyphs),
+        max(glyph.top + glyph.ink.shape[0] for glyph in glyphs),
+        min(glyph.left for glyph in glyphs),
+        max(glyph.left + glyph.ink.shape[1] for glyph in glyphs),
     )
 
 
-def draw_marks(marks: Sequence[Mark], margin: int, around: Bounds | None = None) -> np.ndarray:
-    """Draw marks on paper; where they overlap, the darker one shows.
+def draw_page(glyphs: Sequence[Glyph], margin: int, around: Bounds | None = None) -> np.ndarray:
+    """Draw glyphs on paper; where they overlap, the darker one shows.
 
     Args:
-        marks: Of a page.
+        glyphs: Of a page.
         margin: White pixels around the text.
-        around: The rectangle to draw; None: that of the marks.
+        around: The rectangle to draw; None: that of the glyphs.
 
     Returns:
         The page (H, W) in [0, 1], dark ink on white.
     """
-    around = around or bounds(marks)
+    around = around or bounds(glyphs)
     height, width = around.bottom - around.top, around.right - around.left
     page = np.zeros((height + 2 * margin, width + 2 * margin), np.float32)
-    for mark in marks:
-        top, left = mark.top - around.top + margin, mark.left - around.left + margin
-        view = page[top : top + mark.ink.shape[0], left : left + mark.ink.shape[1]]
-        np.maximum(view, mark.ink, out=view)
+    for glyph in glyphs:
+        top, left = glyph.top - around.top + margin, glyph.left - around.left + margin
+        view = page[top : top + glyph.ink.shape[0], left : left + glyph.ink.shape[1]]
+        np.maximum(view, glyph.ink, out=view)
     return 1 - page

@@ -15,7 +15,6 @@ from ldg.models.vae import VAE
 
 LayoutName = Literal["baseline", "tiles"]
 TEMPERATURE = 0.6
-CAPITAL = 20  # pixels of scale 1: what EMNIST scales a character to
 SAMPLE_PADDING = 4
 MARKS_SEED = 15  # of a set of marks that looks even, chosen by eye
 BATCH = 1000  # images decoded at once
@@ -286,8 +285,8 @@ def compose(model: VAE, page: Page, images: np.ndarray, numbers: Sequence[int], 
         A picture (H, W) or (H, W, 3) in [0, 1].
     """
     if is_typeset(model):
-        marks = typesetter(options).place(page, images[:, 0], numbers)
-        return typeset.draw_marks(marks, margin(options))
+        glyphs = typesetter(options).place(page, images[:, 0], numbers)
+        return typeset.draw_page(glyphs, margin(options))
     captions = [cell.name for cell in inked(page)]
     return sheets.captioned(tiles(model, images, options), captions, max(map(len, page)))
 
@@ -317,12 +316,12 @@ def typesetter(options: Options) -> typeset.Layout:
     scale = options.scale or 5
     if options.layout == "tiles":
         return typeset.Tiles(scale, options.threshold)
-    return typeset.Baseline(CAPITAL * scale, options.threshold)
+    return typeset.Baseline(typeset.CAPITAL * scale, options.threshold)
 
 
 def margin(options: Options) -> int:
     """White pixels around the text; 0 for tiles, which have their own margin."""
-    return 0 if options.layout == "tiles" else round(typeset.MARGIN * CAPITAL * (options.scale or 5))
+    return 0 if options.layout == "tiles" else round(typeset.MARGIN * typeset.CAPITAL * (options.scale or 5))
 
 
 def tile_size(model: VAE, scale: int | None) -> sheets.Size:

@@ -83,7 +83,8 @@ def test_folders_and_packages(config, tmp_path, monkeypatch):
     check_loggers(config | {"logger": {"tensorboard": board}})
     monkeypatch.setattr("ldg.config.loggers.find_spec", lambda name: None)
     message = refusal(check_loggers, config | {"logger": {"tensorboard": board}})
-    assert message == 'logger.tensorboard: the package tensorboard is missing: pip install "ldg[tensorboard]"'
+    missing = 'the package tensorboard is missing: pip install "ldg[tensorboard]", or uv run --extra tensorboard'
+    assert message == f"logger.tensorboard: {missing}"
 
 
 def test_a_command_line_is_checked_for_it(monkeypatch):

@@ -27,39 +27,39 @@ def place(text, layout=None, image=None):
     return (layout or Baseline(100)).place(page, images, [0] * inked)
 
 
-def top(mark):
-    return -mark.top
+def top(glyph):
+    return -glyph.top
 
 
-def bottom(mark):
-    return -(mark.top + mark.ink.shape[0])
+def bottom(glyph):
+    return -(glyph.top + glyph.ink.shape[0])
 
 
 def test_what_has_no_descender_stands_on_the_baseline():
-    assert {bottom(mark) for mark in place("HaxdtiZ0il")} == {0}
-    assert {bottom(mark) for mark in place("gpqyj")} == {-40}
+    assert {bottom(glyph) for glyph in place("HaxdtiZ0il")} == {0}
+    assert {bottom(glyph) for glyph in place("gpqyj")} == {-40}
 
 
 def test_heights():
     capital, x, ascender, descender, digit = place("Hxdp7")
-    assert [top(mark) for mark in (capital, x, ascender, descender, digit)] == [100, 64, 106, 64, 94]
+    assert [top(glyph) for glyph in (capital, x, ascender, descender, digit)] == [100, 64, 106, 64, 94]
 
 
 def test_the_ink_fills_its_box():
-    for mark in place("Hello gyp"):
-        assert mark.ink[0].max() > 0.4 and mark.ink[-1].max() > 0.4
-        assert mark.ink[:, 0].max() > 0.4 and mark.ink[:, -1].max() > 0.4
+    for glyph in place("Hello gyp"):
+        assert glyph.ink[0].max() > 0.4 and glyph.ink[-1].max() > 0.4
+        assert glyph.ink[:, 0].max() > 0.4 and glyph.ink[:, -1].max() > 0.4
 
 
 def test_one_pen_for_small_letters_and_capitals():
-    capital, x = (mark.ink[mark.ink.shape[0] // 2] > 0.5 for mark in place("Hx"))
+    capital, x = (glyph.ink[glyph.ink.shape[0] // 2] > 0.5 for glyph in place("Hx"))
     enlarged = 100 / 64
     assert 1 <= (capital.sum() / x.sum()) < 0.9 * enlarged
 
 
 def test_boxes_stand_evenly_apart():
-    marks = place("nnnn")
-    gaps = {b.left - a.left - a.ink.shape[1] for a, b in pairwise(marks)}
+    glyphs = place("nnnn")
+    gaps = {b.left - a.left - a.ink.shape[1] for a, b in pairwise(glyphs)}
     assert gaps == {17}
 
 
@@ -82,48 +82,48 @@ def test_a_blank_is_half_a_capital_wide_each():
 
 
 def test_lines_are_evenly_spaced():
-    assert [mark.top for mark in place("H\nH\nH")] == [-100, 85, 270]
+    assert [glyph.top for glyph in place("H\nH\nH")] == [-100, 85, 270]
 
 
 def test_very_wide_glyphs_are_drawn_smaller():
     dash = np.zeros((28, 28), np.float32)
     dash[12:15, 4:24] = 1
-    (mark,) = place("a", image=dash)
-    assert mark.ink.shape[1] == pytest.approx(160, abs=1)
+    (glyph,) = place("a", image=dash)
+    assert glyph.ink.shape[1] == pytest.approx(160, abs=1)
 
 
 def test_an_empty_glyph_leaves_a_gap():
-    (mark,) = place("H", image=np.zeros((28, 28), np.float32))
-    assert mark.ink.shape == (100, 50) and not mark.ink.any()
+    (glyph,) = place("H", image=np.zeros((28, 28), np.float32))
+    assert glyph.ink.shape == (100, 50) and not glyph.ink.any()
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 1.0])
 def test_a_threshold_leaves_two_values(threshold):
-    page = typeset.draw_marks(place("Hag", Baseline(100, threshold)), margin=5)
+    page = typeset.draw_page(place("Hag", Baseline(100, threshold)), margin=5)
     assert set(np.unique(page)) <= {0.0, 1.0}
 
 
 def test_a_lower_threshold_is_bolder():
-    inks = [1 - typeset.draw_marks(place("Hag", Baseline(100, t)), margin=5) for t in (0.1, 0.5, 0.9)]
+    inks = [1 - typeset.draw_page(place("Hag", Baseline(100, t)), margin=5) for t in (0.1, 0.5, 0.9)]
     assert inks[0].mean() > inks[1].mean() > inks[2].mean()
 
 
 def test_tiles_at_a_pitch_of_twenty():
-    marks = place("ab\n c", Tiles(1))
-    assert [(mark.top, mark.left) for mark in marks] == [(0, 0), (0, 20), (28, 20)]
-    assert marks[0].ink.shape == (28, 28)
+    glyphs = place("ab\n c", Tiles(1))
+    assert [(glyph.top, glyph.left) for glyph in glyphs] == [(0, 0), (0, 20), (28, 20)]
+    assert glyphs[0].ink.shape == (28, 28)
 
 
 def test_overlapping_tiles_show_the_darker():
-    page = typeset.draw_marks(place("aa", Tiles(1), image=np.full((28, 28), 0.75, np.float32)), margin=0)
+    page = typeset.draw_page(place("aa", Tiles(1), image=np.full((28, 28), 0.75, np.float32)), margin=0)
     assert page.shape == (28, 48)
     np.testing.assert_allclose(page[10, 10:38], 0.25, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [16, 28, 64, 128])
 def test_any_image_size(size):
-    (mark,) = place("H", image=box(size // 2, size))
-    assert (top(mark), bottom(mark)) == (100, 0)
+    (glyph,) = place("H", image=box(size // 2, size))
+    assert (top(glyph), bottom(glyph)) == (100, 0)
 
 
 def test_between_two_marks():
