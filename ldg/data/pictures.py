@@ -217,15 +217,16 @@ def open_picture(source: Source, shape: Shape | None = None) -> Image.Image:
     """
     from PIL import Image, UnidentifiedImageError
 
-    if callable(source):
-        return source()
     # too many pixels are an error below, and transparency gets a background
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     warnings.filterwarnings("ignore", message="Palette images with Transparency")
     if isinstance(source, Path):
         open_regular(source).close()  # no pipe, which may never end
     try:
-        picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+        if callable(source):
+            picture = source()
+        else:
+            picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
     except UnidentifiedImageError:
         raise ValueError(f"it is none of {', '.join(FORMATS)}") from None
     if picture.width * picture.height > MOST_PIXELS:

@@ -59,6 +59,31 @@ def test_train_val_and_test_folders(tmp_path):
     assert len({data.fingerprint for data in (data, opened(tmp_path / "photos", tmp_path, limit=9))}) == 2
 
 
+@pytest.mark.parametrize(
+    ("folders", "classes"),
+    [
+        (["car", "plane", "train"], ("car", "plane", "train")),
+        (["train", "test"], ("photos",)),
+        (["train/car", "train/plane", "docs"], ("car", "plane")),
+    ],
+)
+def test_train_is_a_class_among_classes(tmp_path, folders, classes):
+    data = opened(made.folder(tmp_path / "photos", folders, per_class=4), tmp_path)
+    assert data.classes == classes
+
+
+@pytest.mark.parametrize("top", ["photos", "photos/train"])
+def test_pictures_beside_class_folders_are_counted_or_refused(tmp_path, capsys, top):
+    made.folder(tmp_path / top, ["cat", "dog"], per_class=4)
+    for number in range(8):
+        put(tmp_path / top / f"{number}.png", made.picture(0))
+    assert counts(opened(tmp_path / "photos", tmp_path)) == [4, 2, 2]
+    assert "; 8 pictures in no class folder are left out\n" in capsys.readouterr().err
+    put(tmp_path / top / "8.png", made.picture(0))
+    with pytest.raises(UserError, match="photos: 9 pictures lie beside its folders, which hold 8; move them"):
+        opened(tmp_path / "photos", tmp_path)
+
+
 @pytest.mark.parametrize("flat", ["photos", "photos/train"])
 def test_a_flat_folder_is_one_class(tmp_path, flat):
     for number in range(20):
@@ -312,10 +337,12 @@ def test_a_bomb_is_left_out(tmp_path):
     def chunk(kind, data):
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
 
-    header = (100_000).to_bytes(4, "big") * 2 + b"\x08\x00\x00\x00\x00"
+    header = (10_000).to_bytes(4, "big") * 2 + b"\x08\x00\x00\x00\x00"
     photos = made.folder(tmp_path / "photos", ["cat"], per_class=20)
     (photos / "cat" / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b""))
     opened(photos, tmp_path, max_bad=0.5, image_size=8).prepare_data()
+    listed = "".join(file.read_text() for file in (tmp_path / "cache").glob("folder-*.unreadable.txt"))
+    assert "bomb.png: 10000x10000 pixels are more than 89 million" in listed
 
 
 def test_a_limit_decodes_that_many(tmp_path):
