@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ldg.data.dataset import Chunk, Split, progress
+from ldg.data.dataset import Chunk, Split, progress, rows_between
 from ldg.data.user import Contents, UserDataset, find_numbers, list_splits, name_labels
 from ldg.errors import UserError, one_line
 
@@ -71,7 +71,7 @@ class Csv(UserDataset):
                 with file.open(encoding="utf-8-sig") as lines:
                     remaining = islice(lines, int(layout.has_header), None)
                     while batch := [cut(each, layout.label)[1] for each in islice(remaining, CHUNK) if each.strip()]:
-                        inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(batch))]
+                        inside = rows_between(rows, start, start + len(batch))
                         chosen = [batch[row] for row in inside - start]
                         start += len(batch)
                         bar.update(len(batch))

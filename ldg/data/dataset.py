@@ -120,7 +120,7 @@ class Dataset(ABC):
             sources: as ``sources`` returns them
 
         Returns:
-            Labels (N,); None if only ``read`` knows them.
+            Labels (N,), also of images that cannot be read; None if only ``read`` knows them.
 
         Raises:
             UserError: if a file is damaged.
@@ -149,7 +149,7 @@ class Dataset(ABC):
         Args:
             split: as for ``sources``
             sources: as ``sources`` returns them
-            rows: which, by their place in the order of ``read``, ascending
+            rows: which, by their place in the order of ``read``, ascending; an unreadable image has a place, too
 
         Yields:
             As ``read``.
@@ -159,9 +159,15 @@ class Dataset(ABC):
         """
         start = 0
         for chunk in self.read(split, sources):
+            if isinstance(chunk, Unreadable):
+                if len(rows_between(rows, start, start + 1)):
+                    yield chunk
+                start += 1
+                continue
             images, labels = self._check_chunk(chunk)
-            inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(labels))] - start
-            yield images[inside], labels[inside]
+            inside = rows_between(rows, start, start + len(labels)) - start
+            if len(inside):
+                yield images[inside], labels[inside]
             start += len(labels)
 
     def load(
@@ -270,10 +276,13 @@ class Dataset(ABC):
         with self._one_line(sources):
             known = self.labels(split, sources)
         if known is None and limit is not None:
-            chunks = self._read_chunks(split, sources, None)
-            known = np.concatenate([chunk[1] for chunk in chunks if not isinstance(chunk, Unreadable)])
+            known = _join_labels(  # unreadable images are a class of their own, which gets its share
+                np.array([-1]) if isinstance(chunk, Unreadable) else chunk[1]
+                for chunk in self._read_chunks(split, sources, None)
+            )
         rows = choose_part(known, limit) if known is not None and limit is not None and limit < len(known) else None
         count = 0 if known is None else len(known) if rows is None else len(rows)
+        written = 0
         with (folder / "images.bin").open("wb") as file:  # plain writes: pages of a mapped file would count as resident
             for chunk in self._read_chunks(split, sources, rows):
                 if isinstance(chunk, Unreadable):
@@ -282,13 +291,14 @@ class Dataset(ABC):
                 images, labels = chunk
                 if shape and images.shape[1:] != shape:
                     raise UserError(f"{name}.read yields images {images.shape[1:]} after {shape}; one shape is allowed")
-                if not shape:
-                    shape = images.shape[1:]
+                written += len(images)
+                if not shape or written > count:  # without `labels` their number is that of those read so far
+                    shape, count = images.shape[1:], max(count, written)
                     of = f"{count:,} images of {'x'.join(map(str, shape))} ({split})"
                     require_memory(count * math.prod(shape), of, "take a part with data.limit, or smaller images", 1)
                 file.write(np.ascontiguousarray(images, dtype=np.uint8).data)
-                every.append(labels.astype(np.int64))
-        numbers = np.concatenate([*every, np.empty(0, np.int64)])
+                every.append(labels)
+        numbers = _join_labels(every)
         if not len(numbers) and not bad:
             raise UserError(f"{name}: the {split} split holds no images{describe_sources(sources)}")
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(self.classes)):
@@ -356,6 +366,24 @@ class Dataset(ABC):
             returned = f"{labels.dtype} labels {tuple(labels.shape)} for {len(images)} images"
             raise UserError(f"{name} yields {returned}; there should be one whole number for each")
         return images, labels
+
+
+def _join_labels(parts: Iterable[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.empty(0, np.int64), *(part.astype(np.int64) for part in parts)])
+
+
+def rows_between(rows: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Those of some rows that lie in a chunk.
+
+    Args:
+        rows: ascending
+        start: row of the chunk's first item
+        stop: row after its last item
+
+    Returns:
+        The rows from ``start`` to below ``stop``.
+    """
+    return rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
 
 
 def check_classes(dataset: Dataset) -> None:
@@ -540,7 +568,7 @@ def fingerprint(paths: list[Path]) -> list[tuple[str, int, int]]:
     Returns:
         Path below the folder, size in bytes and time of modification in ns of each file.
     """
-    found = []
+    described = []
     for path in paths:
         start = len(str(path)) - len(path.name)
         for file in [path] if path.is_file() else list_files(path):
@@ -548,8 +576,8 @@ def fingerprint(paths: list[Path]) -> list[tuple[str, int, int]]:
                 info = file.stat()
             except OSError:  # a link to nothing counts as well: reading it is an error only if it is needed
                 info = file.lstat()
-            found.append((str(file)[start:], info.st_size, info.st_mtime_ns))
-    return found
+            described.append((str(file)[start:], info.st_size, info.st_mtime_ns))
+    return described
 
 
 def list_files(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.lib import format as npy
 
-from ldg.data.dataset import DAMAGE, Chunk, Split, progress
+from ldg.data.dataset import DAMAGE, Chunk, Split, progress, rows_between
 from ldg.data.user import Contents, UserDataset, describe_files, find_numbers, name_labels
 from ldg.errors import UserError, one_line
 
@@ -70,7 +70,7 @@ class Npz(UserDataset):
                 count = min(most, shape[0] - start)
                 data = np.frombuffer(file.read(count * size), np.uint8)
                 images = data.reshape(count, *self.image_shape[1:], self.image_shape[0]).transpose(0, 3, 1, 2)
-                inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + count)]
+                inside = rows_between(rows, start, start + count)
                 yield images[inside - start], labels[inside]
                 bar.update(count)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ldg.data.dataset import check_classes
+from ldg.data.dataset import Unreadable, check_classes
 from ldg.data.folder import Folder
 from ldg.data.pictures import Pictures
 from ldg.data.splits import ImageSplits
@@ -297,6 +297,15 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size(tmp_path):
     (images, _), *_ = Pictures(32, 3).read([("x", path, 0)], (3, 32, 32), 1, "")
     whole = np.asarray(smooth.resize((32, 32), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
     assert np.abs(images[0].astype(int) - whole).mean() < 3
+
+
+def test_pictures_keep_their_order(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"")
+    put(tmp_path / "good.png", made.picture(0, (8, 8)))
+    items = [(str(number), tmp_path / f"{'bad' if number in (1, 4) else 'good'}.png", number) for number in range(6)]
+    chunks = Pictures().read(items, (3, 8, 8), 6, "")
+    order = [chunk.name if isinstance(chunk, Unreadable) else chunk[1].tolist() for chunk in chunks]
+    assert order == [[0], "1", [2, 3], "4", [5]]
 
 
 def damage(path, kind):
