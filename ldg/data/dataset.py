@@ -1,8 +1,8 @@
 """The base class of data sets: their files are decoded to uint8 arrays once and memory-mapped afterwards."""
 
+import ast
 import errno
 import hashlib
-import inspect
 import json
 import math
 import os
@@ -71,14 +71,12 @@ class Dataset(ABC):
         classes: the name of each label, in order, without ``+`` and ``,``, which are syntax in generated text
         has_val: whether it has a ``val`` split of its own
         max_bad: share of the images that are left out if they cannot be read; more of them are an error
-        version: to be increased when code outside of its module changes what the same files and arguments give
     """
 
     classes: tuple[str, ...]
     has_val: bool = False
     max_bad: float = 0.0
-    version: ClassVar[int] = 1
-    code: ClassVar[str]  # the text of the module, as it was imported
+    code: ClassVar[str]  # what :func:`read_code` gives, as the class was imported
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -180,8 +178,8 @@ class Dataset(ABC):
     ) -> Arrays:
         """Load the arrays of a split: read from ``root`` the first time, mapped from ``cache`` afterwards.
 
-        A cache entry is keyed by the arguments of the data set, the text of the module that defines it, and the names,
-        sizes and times of its files. It is complete or absent, and several processes may load it at once. An entry that
+        A cache entry is keyed by the arguments of the data set, its code, and the names, sizes and times of its files.
+        It is complete or absent, and several processes may load it at once. An entry that
         was damaged afterwards is made again.
 
         Args:
@@ -229,14 +227,14 @@ class Dataset(ABC):
             what: is made from them
 
         Returns:
-            16 hexadecimal digits, which depend on these, on the arguments and on the text of the module.
+            16 hexadecimal digits, which depend on these, on the arguments and on the code.
 
         Raises:
             UserError: if an attribute of the data set cannot be written as JSON.
             OSError: if a folder cannot be read.
         """
         arguments = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        identity = {"version": self.version, "code": self.code, **arguments, **what, "files": fingerprint(sources)}
+        identity = {"code": self.code, **arguments, **what, "files": fingerprint(sources)}
         try:
             text = json.dumps(identity, sort_keys=True, default=_arguments)
         except (TypeError, ValueError) as error:
@@ -418,9 +416,9 @@ def check_classes(dataset: Dataset) -> None:
 
 
 def _arguments(value: Any) -> dict[str, Any]:
-    """The arguments of an argument that is an object of ldg's."""
+    """The arguments and the code of an argument that is an object of ldg's."""
     if type(value).__module__.startswith("ldg.data."):
-        return vars(value)
+        return {"code": read_code(type(value)), **vars(value)}
     raise TypeError(f"{type(value).__name__} is none of these")
 
 
@@ -436,19 +434,58 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name)).strip().casefold() or name
 
 
-def read_code(dataset: type[Dataset]) -> str:
-    """Read the text of the module that defines a data set, on which its images may depend.
+def read_code(kind: type) -> str:
+    """Read the text of the modules on which images may depend.
+
+    These are the modules of a class and of the data sets that it derives from, and what they import from files beside
+    them or from ``ldg.data``; but not this module, which leaves images as they are.
 
     Args:
-        dataset: the class
+        kind: a data set, or a class of one of its arguments
 
     Returns:
         The text; the name of the class where there is none, as in a notebook.
     """
-    try:
-        return inspect.getsource(sys.modules[dataset.__module__])
-    except (KeyError, OSError, TypeError):
-        return f"{dataset.__module__}.{dataset.__qualname__}"
+    modules = [base.__module__ for base in kind.__mro__ if base is kind or issubclass(base, Dataset)]
+    waiting = [Path(file) for name in modules if (file := getattr(sys.modules.get(name), "__file__", None))]
+    texts: dict[Path, str] = {}
+    while waiting:
+        file = waiting.pop()
+        if file in texts:
+            continue
+        try:
+            texts[file] = file.read_text(encoding="utf-8")
+            names = list_imports(texts[file])
+        except (OSError, ValueError, SyntaxError):
+            continue
+        for name in names:
+            folders = [file.parent, *([Path(__file__).parent] if name.startswith("ldg.data.") else [])]
+            beside = [folder / f"{name.rpartition('.')[2]}.py" for folder in folders]
+            waiting += [path for path in beside if path.is_file()]
+    texts.pop(Path(__file__), None)
+    return "".join(texts[file] for file in sorted(texts)) or f"{kind.__module__}.{kind.__qualname__}"
+
+
+@cache
+def list_imports(text: str) -> list[str]:
+    """List what the text of a module imports.
+
+    Args:
+        text: of a module
+
+    Returns:
+        Dotted names, of ``from a import b`` both ``a`` and ``a.b``, which may be a module.
+
+    Raises:
+        SyntaxError: if it is no Python.
+    """
+    names = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [node.module or "", *(f"{node.module or ''}.{alias.name}" for alias in node.names)]
+    return names
 
 
 def cache_folder(cache: str | None) -> Path:

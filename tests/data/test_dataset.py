@@ -1,6 +1,7 @@
 """The cache: made once, whole or not at all, keyed by what shapes it."""
 
 import importlib.util
+import inspect
 import multiprocessing
 import os
 import re
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from ldg.data.dataset import Dataset, Unreadable, check_classes
+from ldg.data.pictures import Pictures
 from ldg.errors import UserError
 
 
@@ -123,6 +125,34 @@ def test_an_entry_belongs_to_the_text_of_its_module(tmp_path, monkeypatch):
         (tmp_path / f"grey_{name}.py").write_text("edited meanwhile")
         assert module.Grey().load("train", cache=str(tmp_path / "cache")).images.max() == value
     assert len(entries(tmp_path / "cache")) == 3
+
+
+@pytest.mark.parametrize(
+    ("module", "changed"),
+    [
+        ("from ldg.data.dataset import Dataset\nclass X(Dataset):\n    read = None", []),
+        ("import helper\nfrom ldg.data.dataset import Dataset\nclass X(Dataset):\n    read = None", ["helper"]),
+        ("from ldg.data.folder import Folder\nclass X(Folder):\n    pass", ["ldg.data.folder", "ldg.data.user"]),
+        ("from ldg.data.folder import Folder\nclass X(Folder):\n    pass", ["ldg.data.pictures", "ldg.data.strata"]),
+    ],
+)
+def test_code_is_that_of_all_modules_that_decide_images(tmp_path, monkeypatch, module, changed):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "helper.py").write_text("VALUE = 1\n")
+    (tmp_path / "grey_fields.py").write_text(module)
+    code = importlib.import_module("grey_fields").X.code
+    for name in ("helper", "grey_fields"):
+        sys.modules.pop(name, None)
+    assert module in code and "class Dataset(" not in code
+    assert all(inspect.getsource(importlib.import_module(name)) in code for name in changed)
+
+
+def test_the_class_of_an_argument_keys_the_entry(monkeypatch):
+    dataset = Counting("log")
+    dataset.pictures = Pictures()
+    before = dataset.key([])
+    monkeypatch.setattr("ldg.data.dataset.read_code", lambda kind: f"another {kind.__name__}")
+    assert dataset.key([]) != before
 
 
 def test_failure_leaves_no_entry(tmp_path):
