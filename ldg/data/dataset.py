@@ -1,14 +1,10 @@
 """The base class of data sets: their files are decoded to uint8 arrays once and memory-mapped afterwards."""
 
-import ast
-import errno
 import hashlib
 import json
 import math
-import os
 import re
 import shutil
-import stat
 import sys
 import unicodedata
 import zipfile
@@ -17,13 +13,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from ldg.data.cache import cache_folder, compute_checksums, fingerprint, is_intact, read_code
+from ldg.data.paths import describe_link, describe_sources, expand, explain_unreadable, join_paths
 from ldg.data.strata import choose_part
 from ldg.errors import UserError, describe_os_error
 from ldg.files import write_text
@@ -32,8 +29,6 @@ from ldg.memory import require_memory
 Split = Literal["train", "val", "test"]
 # what reading a file raises that is damaged, or is not what its name says
 DAMAGE = (OSError, EOFError, ValueError, OverflowError, MemoryError, zipfile.BadZipFile, zlib.error)
-# what file managers and archivers leave in folders, beside names that begin with a dot
-CLUTTER = ("Thumbs.db", "desktop.ini", "__MACOSX")
 
 
 class Arrays(NamedTuple):
@@ -76,7 +71,7 @@ class Dataset(ABC):
     classes: tuple[str, ...]
     has_val: bool = False
     max_bad: float = 0.0
-    code: ClassVar[str]  # what :func:`read_code` gives, as the class was imported
+    code: ClassVar[str]  # what :func:`~ldg.data.cache.read_code` gives, as the class was imported
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -432,244 +427,6 @@ def plain_name(name: str) -> str:
         The name; a name without letters and digits as it is.
     """
     return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name)).strip().casefold() or name
-
-
-def read_code(kind: type) -> str:
-    """Read the text of the modules on which images may depend.
-
-    These are the modules of a class and of the data sets that it derives from, and what they import from files beside
-    them or from ``ldg.data``; but not this module, which leaves images as they are.
-
-    Args:
-        kind: a data set, or a class of one of its arguments
-
-    Returns:
-        The text; the name of the class where there is none, as in a notebook.
-    """
-    modules = [base.__module__ for base in kind.__mro__ if base is kind or issubclass(base, Dataset)]
-    waiting = [Path(file) for name in modules if (file := getattr(sys.modules.get(name), "__file__", None))]
-    texts: dict[Path, str] = {}
-    while waiting:
-        file = waiting.pop()
-        if file in texts:
-            continue
-        try:
-            texts[file] = file.read_text(encoding="utf-8")
-            names = list_imports(texts[file])
-        except (OSError, ValueError, SyntaxError):
-            continue
-        for name in names:
-            folders = [file.parent, *([Path(__file__).parent] if name.startswith("ldg.data.") else [])]
-            beside = [folder / f"{name.rpartition('.')[2]}.py" for folder in folders]
-            waiting += [path for path in beside if path.is_file()]
-    texts.pop(Path(__file__), None)
-    return "".join(texts[file] for file in sorted(texts)) or f"{kind.__module__}.{kind.__qualname__}"
-
-
-@cache
-def list_imports(text: str) -> list[str]:
-    """List what the text of a module imports.
-
-    Args:
-        text: of a module
-
-    Returns:
-        Dotted names, of ``from a import b`` both ``a`` and ``a.b``, which may be a module.
-
-    Raises:
-        SyntaxError: if it is no Python.
-    """
-    names = []
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names += [node.module or "", *(f"{node.module or ''}.{alias.name}" for alias in node.names)]
-    return names
-
-
-def cache_folder(cache: str | None) -> Path:
-    """The folder of decoded arrays.
-
-    Args:
-        cache: its path; None: the user's cache folder
-
-    Returns:
-        The path with ``~`` expanded; the folder may not exist.
-    """
-    from platformdirs import user_cache_dir
-
-    return expand(cache or user_cache_dir("ldg"))
-
-
-def expand(path: str) -> Path:
-    """Replace ``~`` by the user's folder.
-
-    Args:
-        path: as in a config
-
-    Returns:
-        The path; with ``~`` as it is where there is no such user.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        return Path(path)
-
-
-def is_intact(entry: Path) -> bool:
-    """Whether an entry of the cache is complete and as it was written.
-
-    Args:
-        entry: its folder
-
-    Returns:
-        False also if there is no such entry.
-    """
-    try:
-        written = json.loads((entry / "checksums.json").read_text(encoding="utf-8"))
-        return written == compute_checksums(entry, *fingerprint([entry]))
-    except (OSError, ValueError):
-        return False
-
-
-@cache
-def compute_checksums(entry: Path, *about: tuple[str, int, int]) -> dict[str, int]:
-    """Compute the CRC-32 of an entry's files, once in a process as long as they do not change.
-
-    Args:
-        entry: its folder
-        about: as ``fingerprint`` describes its files
-
-    Returns:
-        The number of each file.
-    """
-    sums = dict.fromkeys(("images.bin", "labels.npy", "shape.json"), 0)
-    for name in sums:
-        with open_regular(entry / name) as file:
-            while block := file.read(1 << 20):
-                sums[name] = zlib.crc32(block, sums[name])
-    return sums
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading, but no pipe or device, which may never end.
-
-    Args:
-        path: of the file
-
-    Returns:
-        The file.
-
-    Raises:
-        OSError: if there is no such file, or it may not be read.
-    """
-    if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "Not a file", str(path))
-    return path.open("rb")
-
-
-def explain_unreadable(error: OSError) -> str:
-    """Say which file cannot be read and why.
-
-    Args:
-        error: raised by opening or reading it
-
-    Returns:
-        The path and the reason.
-    """
-    return f"{describe_link(Path(os.fsdecode(error.filename)))} ({describe_os_error(error)})"
-
-
-def describe_link(path: Path) -> str:
-    """The path, and of a link also where it points, for messages.
-
-    Args:
-        path: of anything
-
-    Returns:
-        The text.
-    """
-    try:
-        return f"{path}, a link to {path.readlink()}"
-    except OSError:
-        return str(path)
-
-
-def fingerprint(paths: list[Path]) -> list[tuple[str, int, int]]:
-    """Describe files by what changes when they are replaced.
-
-    Args:
-        paths: files or folders; folders are searched
-
-    Returns:
-        Path below the folder, size in bytes and time of modification in ns of each file.
-    """
-    described = []
-    for path in paths:
-        start = len(str(path)) - len(path.name)
-        for file in [path] if path.is_file() else list_files(path):
-            try:
-                info = file.stat()
-            except OSError:  # a link to nothing counts as well: reading it is an error only if it is needed
-                info = file.lstat()
-            described.append((str(file)[start:], info.st_size, info.st_mtime_ns))
-    return described
-
-
-def list_files(folder: Path) -> list[Path]:
-    """List all files in a folder and the folders below it, also in linked ones, but no hidden ones.
-
-    Args:
-        folder: where to search
-
-    Returns:
-        The files, sorted by path.
-    """
-    files: list[Path] = []
-    visited: set[tuple[int, int]] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        info = Path(parent).stat()
-        if (place := (info.st_dev, info.st_ino)) in visited:  # a link to a folder above
-            folders.clear()
-        else:
-            visited.add(place)
-            folders[:] = [name for name in folders if not is_hidden(name)]
-            files += [Path(parent, name) for name in names if not is_hidden(name)]
-    return sorted(files)
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder is not shown to users, as ``.DS_Store`` and ``__MACOSX``.
-
-    Args:
-        name: without its folder
-    """
-    return name.startswith(".") or name in CLUTTER
-
-
-def join_paths(paths: list[Path]) -> str:
-    """Join paths with commas, for messages.
-
-    Args:
-        paths: at least one
-
-    Returns:
-        The text.
-    """
-    return ", ".join(map(str, paths))
-
-
-def describe_sources(sources: list[Path]) -> str:
-    """The end of a message about what files hold; nothing for a data set without files.
-
-    Args:
-        sources: the files
-
-    Returns:
-        The text.
-    """
-    return f" in {join_paths(sources)}" if sources else ""
 
 
 def progress(total: int, what: str) -> Any:

@@ -7,7 +7,8 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from ldg.data.dataset import Chunk, Split, Unreadable, list_files
+from ldg.data.dataset import Chunk, Split, Unreadable
+from ldg.data.paths import list_files
 from ldg.data.pictures import SUFFIXES, Pictures
 from ldg.data.user import SPLITS, Contents, UserDataset, describe_files, name_classes
 from ldg.errors import UserError

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeVar
 import numpy as np
 from pydantic import Field, NonNegativeInt
 
-from ldg.data.dataset import Chunk, Unreadable, open_regular, progress
+from ldg.data.dataset import Chunk, Unreadable, progress
+from ldg.data.paths import open_regular
 from ldg.errors import UserError, one_line
 
 if TYPE_CHECKING:

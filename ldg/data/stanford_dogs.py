@@ -14,9 +14,10 @@ from xml.etree import ElementTree
 import numpy as np
 from pydantic import Field
 
-from ldg.data.dataset import Chunk, Dataset, Split, list_files, open_regular
+from ldg.data.dataset import Chunk, Dataset, Split
 from ldg.data.download import guard_download, raise_missing, resume_download
 from ldg.data.mat import read_texts
+from ldg.data.paths import list_files, open_regular
 from ldg.data.pictures import flatten, map_chunks, open_picture
 from ldg.errors import UserError, one_line
 

@@ -15,18 +15,9 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from ldg.data.dataset import (
-    DAMAGE,
-    Chunk,
-    Dataset,
-    Split,
-    Unreadable,
-    cache_folder,
-    describe_link,
-    expand,
-    explain_unreadable,
-    list_files,
-)
+from ldg.data.cache import cache_folder
+from ldg.data.dataset import DAMAGE, Chunk, Dataset, Split, Unreadable
+from ldg.data.paths import describe_link, expand, explain_unreadable, list_files
 from ldg.data.pictures import Shape
 from ldg.data.strata import stratified
 from ldg.errors import UserError, one_line
