@@ -181,7 +181,7 @@ class Torchvision(Dataset):
         part = {"train": "", "test": ".t"} if self.name == "USPS" else {"train": "train", "test": "test"}
         place = root / ABOUT[self.name].files.format(split=part.get(split))
         self._download = download
-        if not place.exists():
+        if not place.exists():  # a part of the files is completed when arrays are made of them
             self._open(split, place)
         return [place]
 
