@@ -86,7 +86,7 @@ def _image_shape(dataset: DictConfig, root: str = "data", cache: str | None = No
 
 
 def _inspect(dataset: DictConfig, root: str, cache: str | None) -> Any:
-    """A data set that has looked into its files; None if an argument is wrong, which the check of the config names."""
+    """A data set that has looked into its files; None if the check of the config will refuse an argument."""
     if not isinstance(dataset, DictConfig):
         return None
     call = OmegaConf.to_container(dataset, resolve=True)
@@ -94,14 +94,9 @@ def _inspect(dataset: DictConfig, root: str, cache: str | None) -> Any:
         check_calls(call)
     except UserError:
         return None
-    try:
-        built = _construct(call)
-        built.inspect(root, cache)
-        return built
-    except UserError:
-        raise
-    except Exception:
-        return None
+    built = _construct(call)
+    built.inspect(root, cache)
+    return built
 
 
 def _construct(node: Any) -> Any:

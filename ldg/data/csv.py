@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ldg.data.dataset import Chunk, Split, progress
-from ldg.data.user import Found, UserDataset, find_numbers, list_splits, name_labels
+from ldg.data.dataset import Chunk, Split, progress, rows_between
+from ldg.data.user import Contents, UserDataset, find_numbers, list_splits, name_labels
 from ldg.errors import UserError, one_line
 
 CHUNK = 2048  # lines
-LABELS = ("label", "labels", "class", "target", "y")  # names of the column
+LABELS = ("label", "labels", "class", "target", "y")  # names of the column, in small letters
 
 
 class Layout(NamedTuple):
@@ -23,7 +23,7 @@ class Layout(NamedTuple):
     Attributes:
         has_header: whether it names the columns
         label: the column of labels; None: there is none
-        shape: (C, H, W) of an image; colours follow each other in a pixel
+        shape: (C, H, W) of an image
     """
 
     has_header: bool
@@ -34,7 +34,9 @@ class Layout(NamedTuple):
 class Csv(UserDataset):
     """Square images in .csv files with a label and the pixels of an image in each line, 0 to 255.
 
-    The label is in the column called ``label``, or else in the first. A file without labels has no use and is left out.
+    The label is in the column called ``label``, ``labels``, ``class``, ``target`` or ``y``, or else in the first; the
+    others are pixels, row by row. Of coloured images, red, green and blue of a pixel follow each other. A file without
+    labels has no use and is left out.
 
     Args:
         path: of a file, or of a folder whose files have ``train``, ``val`` or ``test`` in their names
@@ -46,13 +48,13 @@ class Csv(UserDataset):
         """As :meth:`UserDataset.list_files`: the files."""
         return list_tables(place)
 
-    def find(self, place: Path) -> Found:
+    def find(self, place: Path) -> Contents:
         """As :meth:`UserDataset.find`."""
         files = self.listed(place)
         shapes = {read_layout(file).shape for split in files.values() for file in split}
         if len(shapes) > 1:
             raise UserError(f"{place}: its files have images of several shapes, {sorted(shapes)}")
-        return Found(name_labels(read_values(files["train"]), self.names, place), shapes.pop(), tuple(files))
+        return Contents(name_labels(read_values(files["train"]), self.names, place), shapes.pop(), tuple(files))
 
     def read_labels(self, split: Split, place: Path) -> np.ndarray:
         """As :meth:`UserDataset.read_labels`."""
@@ -69,7 +71,7 @@ class Csv(UserDataset):
                 with file.open(encoding="utf-8-sig") as lines:
                     remaining = islice(lines, int(layout.has_header), None)
                     while batch := [cut(each, layout.label)[1] for each in islice(remaining, CHUNK) if each.strip()]:
-                        inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(batch))]
+                        inside = rows_between(rows, start, start + len(batch))
                         chosen = [batch[row] for row in inside - start]
                         start += len(batch)
                         bar.update(len(batch))
@@ -123,7 +125,7 @@ def read_layout(file: Path) -> Layout:
             cells = [cell.strip().strip('"').lower() for cell in lines.readline(1 << 20).split(",")]
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is no text in UTF-8 ({error.reason})") from error
-    has_header = any(cell and not cell.replace(".", "").isdigit() for cell in cells[1:])
+    has_header = any(cell and not is_number(cell) for cell in cells[1:])
     label = next((cells.index(name) for name in LABELS if name in cells), None) if has_header else None
     for pixels, column in ((len(cells) - 1, label or 0), (len(cells), None)):
         for channels in (1, 3):
@@ -134,6 +136,19 @@ def read_layout(file: Path) -> Layout:
         f"{file}: its first line has {len(cells):,} columns; it should have a label and the pixels of a square image, "
         "such as 1 + 784"
     )
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number, in whatever notation.
+
+    Args:
+        cell: without spaces around it
+    """
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def cut(line: str, label: int | None) -> tuple[str, str]:

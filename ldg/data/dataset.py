@@ -1,14 +1,10 @@
 """The base class of data sets: their files are decoded to uint8 arrays once and memory-mapped afterwards."""
 
-import errno
 import hashlib
-import inspect
 import json
 import math
-import os
 import re
 import shutil
-import stat
 import sys
 import unicodedata
 import zipfile
@@ -17,13 +13,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from ldg.data.cache import cache_folder, compute_checksums, fingerprint, is_intact, read_code
+from ldg.data.paths import describe_link, describe_sources, expand, explain_unreadable, join_paths
 from ldg.data.strata import choose_part
 from ldg.errors import UserError, describe_os_error
 from ldg.files import write_text
@@ -32,8 +29,6 @@ from ldg.memory import require_memory
 Split = Literal["train", "val", "test"]
 # what reading a file raises that is damaged, or is not what its name says
 DAMAGE = (OSError, EOFError, ValueError, OverflowError, MemoryError, zipfile.BadZipFile, zlib.error)
-# what file managers and archivers leave in folders, beside names that begin with a dot
-CLUTTER = ("Thumbs.db", "desktop.ini", "__MACOSX")
 
 
 class Arrays(NamedTuple):
@@ -71,14 +66,12 @@ class Dataset(ABC):
         classes: the name of each label, in order, without ``+`` and ``,``, which are syntax in generated text
         has_val: whether it has a ``val`` split of its own
         max_bad: share of the images that are left out if they cannot be read; more of them are an error
-        version: to be increased when code outside of its module changes what the same files and arguments give
     """
 
     classes: tuple[str, ...]
     has_val: bool = False
     max_bad: float = 0.0
-    version: ClassVar[int] = 1
-    code: ClassVar[str]  # the text of the module, as it was imported
+    code: ClassVar[str]  # what :func:`~ldg.data.cache.read_code` gives, as the class was imported
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -120,7 +113,7 @@ class Dataset(ABC):
             sources: as ``sources`` returns them
 
         Returns:
-            Labels (N,); None if only ``read`` knows them.
+            Labels (N,), also of images that cannot be read; None if only ``read`` knows them.
 
         Raises:
             UserError: if a file is damaged.
@@ -149,7 +142,7 @@ class Dataset(ABC):
         Args:
             split: as for ``sources``
             sources: as ``sources`` returns them
-            rows: which, by their place in the order of ``read``, ascending
+            rows: which, by their place in the order of ``read``, ascending; an unreadable image has a place, too
 
         Yields:
             As ``read``.
@@ -159,9 +152,15 @@ class Dataset(ABC):
         """
         start = 0
         for chunk in self.read(split, sources):
+            if isinstance(chunk, Unreadable):
+                if len(rows_between(rows, start, start + 1)):
+                    yield chunk
+                start += 1
+                continue
             images, labels = self._check_chunk(chunk)
-            inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(labels))] - start
-            yield images[inside], labels[inside]
+            inside = rows_between(rows, start, start + len(labels)) - start
+            if len(inside):
+                yield images[inside], labels[inside]
             start += len(labels)
 
     def load(
@@ -174,8 +173,8 @@ class Dataset(ABC):
     ) -> Arrays:
         """Load the arrays of a split: read from ``root`` the first time, mapped from ``cache`` afterwards.
 
-        A cache entry is keyed by the arguments of the data set, the text of the module that defines it, and the names,
-        sizes and times of its files. It is complete or absent, and several processes may load it at once. An entry that
+        A cache entry is keyed by the arguments of the data set, its code, and the names, sizes and times of its files.
+        It is complete or absent, and several processes may load it at once. An entry that
         was damaged afterwards is made again.
 
         Args:
@@ -223,14 +222,14 @@ class Dataset(ABC):
             what: is made from them
 
         Returns:
-            16 hexadecimal digits, which depend on these, on the arguments and on the text of the module.
+            16 hexadecimal digits, which depend on these, on the arguments and on the code.
 
         Raises:
             UserError: if an attribute of the data set cannot be written as JSON.
             OSError: if a folder cannot be read.
         """
         arguments = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        identity = {"version": self.version, "code": self.code, **arguments, **what, "files": fingerprint(sources)}
+        identity = {"code": self.code, **arguments, **what, "files": fingerprint(sources)}
         try:
             text = json.dumps(identity, sort_keys=True, default=_arguments)
         except (TypeError, ValueError) as error:
@@ -270,10 +269,13 @@ class Dataset(ABC):
         with self._one_line(sources):
             known = self.labels(split, sources)
         if known is None and limit is not None:
-            chunks = self._read_chunks(split, sources, None)
-            known = np.concatenate([chunk[1] for chunk in chunks if not isinstance(chunk, Unreadable)])
+            known = _join_labels(  # unreadable images are a class of their own, which gets its share
+                np.array([-1]) if isinstance(chunk, Unreadable) else chunk[1]
+                for chunk in self._read_chunks(split, sources, None)
+            )
         rows = choose_part(known, limit) if known is not None and limit is not None and limit < len(known) else None
         count = 0 if known is None else len(known) if rows is None else len(rows)
+        written = 0
         with (folder / "images.bin").open("wb") as file:  # plain writes: pages of a mapped file would count as resident
             for chunk in self._read_chunks(split, sources, rows):
                 if isinstance(chunk, Unreadable):
@@ -282,13 +284,14 @@ class Dataset(ABC):
                 images, labels = chunk
                 if shape and images.shape[1:] != shape:
                     raise UserError(f"{name}.read yields images {images.shape[1:]} after {shape}; one shape is allowed")
-                if not shape:
-                    shape = images.shape[1:]
+                written += len(images)
+                if not shape or written > count:  # without `labels` their number is that of those read so far
+                    shape, count = images.shape[1:], max(count, written)
                     of = f"{count:,} images of {'x'.join(map(str, shape))} ({split})"
                     require_memory(count * math.prod(shape), of, "take a part with data.limit, or smaller images", 1)
                 file.write(np.ascontiguousarray(images, dtype=np.uint8).data)
-                every.append(labels.astype(np.int64))
-        numbers = np.concatenate([*every, np.empty(0, np.int64)])
+                every.append(labels)
+        numbers = _join_labels(every)
         if not len(numbers) and not bad:
             raise UserError(f"{name}: the {split} split holds no images{describe_sources(sources)}")
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(self.classes)):
@@ -358,6 +361,24 @@ class Dataset(ABC):
         return images, labels
 
 
+def _join_labels(parts: Iterable[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.empty(0, np.int64), *(part.astype(np.int64) for part in parts)])
+
+
+def rows_between(rows: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Those of some rows that lie in a chunk.
+
+    Args:
+        rows: ascending
+        start: row of the chunk's first item
+        stop: row after its last item
+
+    Returns:
+        The rows from ``start`` to below ``stop``.
+    """
+    return rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+
+
 def check_classes(dataset: Dataset) -> None:
     """Check the names of a data set's classes.
 
@@ -390,9 +411,9 @@ def check_classes(dataset: Dataset) -> None:
 
 
 def _arguments(value: Any) -> dict[str, Any]:
-    """The arguments of an argument that is an object of ldg's."""
+    """The arguments and the code of an argument that is an object of ldg's."""
     if type(value).__module__.startswith("ldg.data."):
-        return vars(value)
+        return {"code": read_code(type(value)), **vars(value)}
     raise TypeError(f"{type(value).__name__} is none of these")
 
 
@@ -406,205 +427,6 @@ def plain_name(name: str) -> str:
         The name; a name without letters and digits as it is.
     """
     return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name)).strip().casefold() or name
-
-
-def read_code(dataset: type[Dataset]) -> str:
-    """Read the text of the module that defines a data set, on which its images may depend.
-
-    Args:
-        dataset: the class
-
-    Returns:
-        The text; the name of the class where there is none, as in a notebook.
-    """
-    try:
-        return inspect.getsource(sys.modules[dataset.__module__])
-    except (KeyError, OSError, TypeError):
-        return f"{dataset.__module__}.{dataset.__qualname__}"
-
-
-def cache_folder(cache: str | None) -> Path:
-    """The folder of decoded arrays.
-
-    Args:
-        cache: its path; None: the user's cache folder
-
-    Returns:
-        The path with ``~`` expanded; the folder may not exist.
-    """
-    from platformdirs import user_cache_dir
-
-    return expand(cache or user_cache_dir("ldg"))
-
-
-def expand(path: str) -> Path:
-    """Replace ``~`` by the user's folder.
-
-    Args:
-        path: as in a config
-
-    Returns:
-        The path; with ``~`` as it is where there is no such user.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        return Path(path)
-
-
-def is_intact(entry: Path) -> bool:
-    """Whether an entry of the cache is complete and as it was written.
-
-    Args:
-        entry: its folder
-
-    Returns:
-        False also if there is no such entry.
-    """
-    try:
-        written = json.loads((entry / "checksums.json").read_text(encoding="utf-8"))
-        return written == compute_checksums(entry, *fingerprint([entry]))
-    except (OSError, ValueError):
-        return False
-
-
-@cache
-def compute_checksums(entry: Path, *about: tuple[str, int, int]) -> dict[str, int]:
-    """Compute the CRC-32 of an entry's files, once in a process as long as they do not change.
-
-    Args:
-        entry: its folder
-        about: as ``fingerprint`` describes its files
-
-    Returns:
-        The number of each file.
-    """
-    sums = dict.fromkeys(("images.bin", "labels.npy", "shape.json"), 0)
-    for name in sums:
-        with open_regular(entry / name) as file:
-            while block := file.read(1 << 20):
-                sums[name] = zlib.crc32(block, sums[name])
-    return sums
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading, but no pipe or device, which may never end.
-
-    Args:
-        path: of the file
-
-    Returns:
-        The file.
-
-    Raises:
-        OSError: if there is no such file, or it may not be read.
-    """
-    if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "Not a file", str(path))
-    return path.open("rb")
-
-
-def explain_unreadable(error: OSError) -> str:
-    """Say which file cannot be read and why.
-
-    Args:
-        error: raised by opening or reading it
-
-    Returns:
-        The path and the reason.
-    """
-    return f"{describe_link(Path(os.fsdecode(error.filename)))} ({describe_os_error(error)})"
-
-
-def describe_link(path: Path) -> str:
-    """The path, and of a link also where it points, for messages.
-
-    Args:
-        path: of anything
-
-    Returns:
-        The text.
-    """
-    try:
-        return f"{path}, a link to {path.readlink()}"
-    except OSError:
-        return str(path)
-
-
-def fingerprint(paths: list[Path]) -> list[tuple[str, int, int]]:
-    """Describe files by what changes when they are replaced.
-
-    Args:
-        paths: files or folders; folders are searched
-
-    Returns:
-        Path below the folder, size in bytes and time of modification in ns of each file.
-    """
-    found = []
-    for path in paths:
-        start = len(str(path)) - len(path.name)
-        for file in [path] if path.is_file() else list_files(path):
-            try:
-                info = file.stat()
-            except OSError:  # a link to nothing counts as well: reading it is an error only if it is needed
-                info = file.lstat()
-            found.append((str(file)[start:], info.st_size, info.st_mtime_ns))
-    return found
-
-
-def list_files(folder: Path) -> list[Path]:
-    """List all files in a folder and the folders below it, also in linked ones, but no hidden ones.
-
-    Args:
-        folder: where to search
-
-    Returns:
-        The files, sorted by path.
-    """
-    files: list[Path] = []
-    visited: set[tuple[int, int]] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        info = Path(parent).stat()
-        if (place := (info.st_dev, info.st_ino)) in visited:  # a link to a folder above
-            folders.clear()
-        else:
-            visited.add(place)
-            folders[:] = [name for name in folders if not is_hidden(name)]
-            files += [Path(parent, name) for name in names if not is_hidden(name)]
-    return sorted(files)
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder is not shown to users, as ``.DS_Store`` and ``__MACOSX``.
-
-    Args:
-        name: without its folder
-    """
-    return name.startswith(".") or name in CLUTTER
-
-
-def join_paths(paths: list[Path]) -> str:
-    """Join paths with commas, for messages.
-
-    Args:
-        paths: at least one
-
-    Returns:
-        The text.
-    """
-    return ", ".join(map(str, paths))
-
-
-def describe_sources(sources: list[Path]) -> str:
-    """The end of a message about what files hold; nothing for a data set without files.
-
-    Args:
-        sources: the files
-
-    Returns:
-        The text.
-    """
-    return f" in {join_paths(sources)}" if sources else ""
 
 
 def progress(total: int, what: str) -> Any:

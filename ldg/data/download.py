@@ -12,7 +12,8 @@ from typing import NoReturn
 
 from filelock import FileLock
 
-from ldg.data.dataset import DAMAGE, describe_link, progress
+from ldg.data.dataset import DAMAGE, progress
+from ldg.data.paths import describe_link
 from ldg.errors import UserError, one_line
 
 BLOCK = 1 << 20

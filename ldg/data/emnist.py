@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 
 from ldg.data import idx
-from ldg.data.dataset import DAMAGE, Chunk, Dataset, Split, list_files, open_regular
+from ldg.data.dataset import DAMAGE, Chunk, Dataset, Split
 from ldg.data.download import guard_download, raise_missing, resume_download
 from ldg.data.mat import read_struct
+from ldg.data.paths import list_files, open_regular
 from ldg.errors import UserError, one_line
 
 URL = "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"

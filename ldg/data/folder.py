@@ -7,9 +7,10 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from ldg.data.dataset import Chunk, Split, Unreadable, list_files
+from ldg.data.dataset import Chunk, Split, Unreadable
+from ldg.data.paths import list_files
 from ldg.data.pictures import SUFFIXES, Pictures
-from ldg.data.user import SPLITS, Found, UserDataset, describe_files, name_classes
+from ldg.data.user import SPLITS, Contents, UserDataset, describe_files, name_classes
 from ldg.errors import UserError
 
 
@@ -28,7 +29,8 @@ class Item(NamedTuple):
 class Folder(UserDataset):
     """Pictures in a folder for each class, ``photos/cats/1.jpg``; folders below these are part of the class.
 
-    Above the class folders there may be ``train``, ``val`` and ``test``. Pictures without class folders are one class.
+    Above the class folders there may be ``train``, ``val`` and ``test``. Pictures without class folders are one class;
+    the others that lie beside class folders are left out.
 
     Args:
         path: of the folder
@@ -49,7 +51,7 @@ class Folder(UserDataset):
         """As :meth:`UserDataset.list_files`: the pictures."""
         return list_pictures(place)
 
-    def find(self, place: Path) -> Found:
+    def find(self, place: Path) -> Contents:
         """As :meth:`UserDataset.find`."""
         listed = self.listed(place)
         classes = sorted({item.name for item in listed["train"]})
@@ -57,7 +59,9 @@ class Folder(UserDataset):
             if foreign := {item.name for item in items}.difference(classes):
                 raise UserError(f"{place}: class {min(foreign)!r} of the {split} folder is not in the train folder")
         every = [(str(item.path), item.path) for items in listed.values() for item in items]
-        return Found(tuple(classes), self.pictures.find_shape(every, len(every)), tuple(listed))
+        left_out = sum(file.suffix.lower() in SUFFIXES for file in list_files(place)) - len(every)
+        note = f"; {left_out:,} pictures in no class folder are left out" if left_out else ""
+        return Contents(tuple(classes), self.pictures.find_shape(every, len(every)), tuple(listed), note)
 
     def read_labels(self, split: Split, place: Path) -> np.ndarray:
         """As :meth:`UserDataset.read_labels`."""
@@ -81,7 +85,7 @@ def list_pictures(place: Path) -> dict[Split, list[Item]]:
         The pictures, sorted by path; all are ``train`` if there are no folders of splits.
 
     Raises:
-        UserError: if it is no folder, or has no pictures.
+        UserError: if it is no folder, has no pictures, or most of them lie beside the class folders.
     """
     if place.is_file():
         raise UserError(f"data.path: {place} is a file; name the folder of the pictures")
@@ -95,8 +99,13 @@ def list_pictures(place: Path) -> dict[Split, list[Item]]:
     while top.lower() not in SPLITS and all(len(parts) > 2 and parts[0] == top for parts, _ in pictures):
         pictures = [(parts[1:], file) for parts, file in pictures]
         top = pictures[0][0][0]
-    tops = {parts[0].lower() for parts, _ in pictures if len(parts) > 1}
-    if "train" not in {SPLITS.get(top) for top in tops}:
+    _refuse_loose([parts[:-1] for parts, _ in pictures], place)
+    inside = [(SPLITS.get(parts[0].lower()), parts) for parts, _ in pictures if len(parts) > 1]
+    # among other folders, `train` is a class unless it holds classes itself
+    has_splits = any(split == "train" for split, _ in inside) and (
+        all(split for split, _ in inside) or any(split == "train" and len(parts) > 2 for split, parts in inside)
+    )
+    if not has_splits:
         return {"train": _name_items([(parts[:-1], file) for parts, file in pictures], place)}
     listed: dict[Split, list[tuple[tuple[str, ...], Path]]] = {}
     for parts, file in pictures:
@@ -110,8 +119,19 @@ def list_pictures(place: Path) -> dict[Split, list[Item]]:
     }
 
 
+def _refuse_loose(parents: list[tuple[str, ...]], place: Path) -> None:
+    """Refuse more pictures beside folders than in them; ``parents`` are the folders above each picture."""
+    loose, inside = sum(not folders for folders in parents), sum(bool(folders) for folders in parents)
+    if loose > inside > 0:
+        raise UserError(
+            f"{place}: {loose:,} pictures lie beside its folders, which hold {inside:,}; move them into a folder of "
+            "their class"
+        )
+
+
 def _name_items(pictures: list[tuple[tuple[str, ...], Path]], place: Path) -> list[Item]:
     """Pictures with the class that the first of their folders names; of a flat folder all have the same one."""
+    _refuse_loose([folders for folders, _ in pictures], place)
     folders = sorted({folders[0] for folders, _ in pictures if folders})
     if not folders:
         return [Item(name_classes([place.name])[0], file) for _, file in pictures]

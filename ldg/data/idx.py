@@ -12,8 +12,9 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from ldg.data.dataset import list_files, open_regular, progress
+from ldg.data.dataset import progress
 from ldg.data.download import usual_name
+from ldg.data.paths import list_files, open_regular
 from ldg.errors import UserError
 
 CHUNK = 4096  # images

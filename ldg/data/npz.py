@@ -9,8 +9,8 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.lib import format as npy
 
-from ldg.data.dataset import DAMAGE, Chunk, Split, progress
-from ldg.data.user import Found, UserDataset, describe_files, find_numbers, name_labels
+from ldg.data.dataset import DAMAGE, Chunk, Split, progress, rows_between
+from ldg.data.user import Contents, UserDataset, describe_files, find_numbers, name_labels
 from ldg.errors import UserError, one_line
 
 CHUNK = 1 << 22  # bytes that are read at once
@@ -39,7 +39,7 @@ class Npz(UserDataset):
             raise UserError(f"data.path: {place} is a folder{describe_files(place.iterdir())}; name a .npz file")
         return find_layout(place)
 
-    def find(self, place: Path) -> Found:
+    def find(self, place: Path) -> Contents:
         """As :meth:`UserDataset.find`."""
         layout = self.listed(place)
         shapes = {}
@@ -54,7 +54,7 @@ class Npz(UserDataset):
             raise UserError(f"{place}: the images of its splits have several shapes, {shapes}")
         height, width, channels = (*shapes["train"], 1)[:3]
         classes = name_labels(self._values("train", place), self.names, place)
-        return Found(classes, (channels, height, width), tuple(layout))
+        return Contents(classes, (channels, height, width), tuple(layout))
 
     def read_labels(self, split: Split, place: Path) -> np.ndarray:
         """As :meth:`UserDataset.read_labels`."""
@@ -70,7 +70,7 @@ class Npz(UserDataset):
                 count = min(most, shape[0] - start)
                 data = np.frombuffer(file.read(count * size), np.uint8)
                 images = data.reshape(count, *self.image_shape[1:], self.image_shape[0]).transpose(0, 3, 1, 2)
-                inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + count)]
+                inside = rows_between(rows, start, start + count)
                 yield images[inside - start], labels[inside]
                 bar.update(count)
 

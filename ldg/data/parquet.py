@@ -1,25 +1,32 @@
 """Pictures in Parquet files, as Hugging Face hubs hold them, read through pyarrow (``pip install "ldg[parquet]"``)."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from ldg.data.dataset import Chunk, Split, Unreadable
-from ldg.data.pictures import CHUNK, Pictures
-from ldg.data.user import Found, UserDataset, find_numbers, list_splits, name_classes, name_labels
+from ldg.data.pictures import CHUNK, Pictures, open_picture
+from ldg.data.user import Contents, UserDataset, find_numbers, list_splits, name_classes, name_labels
 from ldg.errors import UserError, missing_package, one_line
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 IMAGES, LABELS = ("image", "img", "picture", "photo"), ("label", "labels", "class", "target")  # usual names of columns
 
 
 class Parquet(UserDataset):
     """A column of pictures, as bytes or as Hugging Face's ``{bytes, path}``, and a column of classes.
+
+    A path is one below the folder of its Parquet file.
 
     Splits are words in the names of files or of the folders above them, as in ``train-00000-of-00002.parquet``.
     Names of classes stand in Hugging Face's description of the columns if there is one.
@@ -50,7 +57,7 @@ class Parquet(UserDataset):
         """As :meth:`UserDataset.list_files`: the shards."""
         return list_splits(place, ".parquet")
 
-    def find(self, place: Path) -> Found:
+    def find(self, place: Path) -> Contents:
         """As :meth:`UserDataset.find`."""
         files = self.listed(place)
         for file in (file for split in files.values() for file in split):
@@ -65,7 +72,7 @@ class Parquet(UserDataset):
         classes = name_classes(self.names or described) if described else name_labels(values, self.names, place)
         every = ((name, picture) for split in labelled for name, picture in self._pictures(files[split]))
         total = sum(len(self._values(files[split])) for split in labelled)
-        return Found(classes, self.pictures.find_shape(every, total), tuple(labelled))
+        return Contents(classes, self.pictures.find_shape(every, total), tuple(labelled))
 
     def read_labels(self, split: Split, place: Path) -> np.ndarray:
         """As :meth:`UserDataset.read_labels`."""
@@ -89,7 +96,7 @@ class Parquet(UserDataset):
         from pyarrow import types  # `opened` says if it is missing
 
         features = read_features(file)
-        found: list[str] = []
+        columns: list[str] = []
         images = types.is_struct, types.is_binary, types.is_large_binary
         labels = types.is_integer, types.is_string, types.is_large_string
         for what, given, usual, feature, kinds in (
@@ -101,12 +108,12 @@ class Parquet(UserDataset):
             usually = [name for name in fitting if name in usual]
             choices = [given] if given else next((names for names in (described, usually, fitting) if names), [])
             if len(choices) != 1 or choices[0] not in schema.names:
-                columns = f"{file} has the columns {', '.join(schema.names)}"
+                there = f"{file} has the columns {', '.join(schema.names)}"
                 wrong = f"no column {given}" if given else f"{len(choices) or 'no'} columns of {what}s"
                 which = f": {', '.join(choices)}" if len(choices) > 1 else ""
-                raise UserError(f"{columns}, {wrong}{which}; name one with data.{what}_column=...")
-            found += choices
-        return found[0], found[1]
+                raise UserError(f"{there}, {wrong}{which}; name one with data.{what}_column=...")
+            columns += choices
+        return columns[0], columns[1]
 
     def _described(self, files: list[Path]) -> list[str] | None:
         """The names of classes in Hugging Face's description, for labels that are their numbers."""
@@ -127,9 +134,31 @@ class Parquet(UserDataset):
                     for value in batch.column(0).to_pylist():
                         item = value if isinstance(value, dict) else {"bytes": value}
                         content, path = item.get("bytes"), item.get("path")
-                        where = file.parent / path if path and content is None else content or b""
-                        yield f"{file}, row {row}{f' ({path})' if path else ''}", where
+                        source = content or b""
+                        if path and content is None:
+                            source = partial(open_below, file.parent, path)
+                        yield f"{file}, row {row}{f' ({path})' if path else ''}", source
                         row += 1
+
+
+def open_below(folder: Path, path: str) -> Image.Image:
+    """Open a picture that a row names; no other files of the machine, since a stranger may have written the row.
+
+    Args:
+        folder: of the Parquet file
+        path: of the picture, relative to the folder
+
+    Returns:
+        The picture, not yet decoded.
+
+    Raises:
+        ValueError: if it does not lie below the folder, or is no picture.
+        OSError: if its file cannot be read.
+    """
+    place = (folder / path).resolve()
+    if not place.is_relative_to(folder.resolve()):
+        raise ValueError("it lies outside of the Parquet file's folder")
+    return open_picture(place)
 
 
 @lru_cache

@@ -8,14 +8,15 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, groupby, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import Field, NonNegativeInt
 
-from ldg.data.dataset import Chunk, Unreadable, open_regular, progress
+from ldg.data.dataset import Chunk, Unreadable, progress
+from ldg.data.paths import open_regular
 from ldg.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "PPM")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".tif", ".tiff", ".bmp", ".webp", ".ppm", ".pgm")
 MOST_PIXELS = 89_478_485  # Pillow warns of larger pictures
-CHUNK = 256
-USUAL = 64  # pixels a side, of images that are made of pictures of several sizes
+CHUNK = 256  # pictures that are decoded at once
+DEFAULT_SIDE = 64  # pixels, of images that are made of pictures of several sizes
 SMALLEST, LARGEST = 8, 128  # pixels a side, of pictures that keep their size
-SIDE = Annotated[int, Field(ge=8, le=1024)]
-ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # the tag in Exif data; its values for pictures that lie on their side
+Side = Annotated[int, Field(ge=8, le=1024)]
+ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the tag in Exif data; its values for pictures that lie on their side
 
 Shape = tuple[int, int, int]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Header(NamedTuple):
@@ -66,7 +69,7 @@ class Pictures:
 
     def __init__(
         self,
-        image_size: SIDE | tuple[SIDE, SIDE] | None = None,
+        image_size: Side | tuple[Side, Side] | None = None,
         channels: Literal[1, 3] | None = None,
         resize: Literal["crop", "pad", "squeeze", "none"] = "crop",
         background: Annotated[NonNegativeInt, Field(le=255)] = 255,
@@ -105,19 +108,18 @@ class Pictures:
             UserError: if pictures should keep their size and have several.
         """
         if self.image_size and self.channels and self.resize != "none":
-            return self.complete(3, USUAL, USUAL)
+            return self.complete(3, DEFAULT_SIDE, DEFAULT_SIDE)
         sizes: Counter[tuple[int, int]] = Counter()
         first: dict[tuple[int, int], str] = {}
         is_grey = True
-        with progress(total, "reading sizes") as bar:
-            for name, source in sources:
-                bar.update()
-                if header := read_header(source):
-                    sizes[header[:2]] += 1
-                    first.setdefault(header[:2], name)
-                    is_grey = is_grey and header.is_grey
+        headers = map_chunks(lambda item: (item[0], read_header(item[1])), sources, total, "reading sizes")
+        for name, header in chain.from_iterable(headers):
+            if header:
+                sizes[header[:2]] += 1
+                first.setdefault(header[:2], name)
+                is_grey = is_grey and header.is_grey
         if self.resize == "none":
-            usual = sizes.most_common(1)[0][0] if sizes else (USUAL, USUAL)
+            usual = sizes.most_common(1)[0][0] if sizes else (DEFAULT_SIDE, DEFAULT_SIDE)
             expected = self.complete(3, *usual)[1:]
             if other := next((size for size in sizes if size != expected), None):
                 raise UserError(
@@ -126,8 +128,8 @@ class Pictures:
                 )
             size = expected
         else:
-            (size,) = sizes if len(sizes) == 1 else [(USUAL, USUAL)]
-            size = size if min(size) >= SMALLEST and max(size) <= LARGEST else (USUAL, USUAL)
+            (size,) = sizes if len(sizes) == 1 else [(DEFAULT_SIDE, DEFAULT_SIDE)]
+            size = size if min(size) >= SMALLEST and max(size) <= LARGEST else (DEFAULT_SIDE, DEFAULT_SIDE)
         return self.complete(1 if is_grey and sizes else 3, *size)
 
     def convert(self, picture: Image.Image, shape: Shape) -> np.ndarray:
@@ -166,7 +168,7 @@ class Pictures:
     def read(
         self, items: Iterable[tuple[str, Source, int]], shape: Shape, total: int, what: str
     ) -> Iterator[Chunk | Unreadable]:
-        """Decode pictures on all cores.
+        """Decode pictures.
 
         Args:
             items: name, source and label of each picture
@@ -178,30 +180,54 @@ class Pictures:
             Images and labels, or what stands for a picture that cannot be read, in the order of ``items``.
         """
 
-        def decode(source: Source) -> np.ndarray | str:
+        def decode(item: tuple[str, Source, int]) -> tuple[np.ndarray, int] | Unreadable:
+            name, source, label = item
             try:
                 with open_picture(source, shape) as picture:
-                    return self.convert(picture, shape)
+                    return self.convert(picture, shape), label
             # for a damaged file Pillow raises errors of any type
             except Exception as error:
-                return one_line(error)[:200]
+                return Unreadable(name, one_line(error)[:200])
 
-        remaining = iter(items)
-        # Pillow decodes and resizes outside the interpreter lock, so that threads use every core
-        with ThreadPoolExecutor(os.cpu_count()) as pool, progress(total, what) as bar:
-            while batch := list(islice(remaining, CHUNK)):
-                names, sources, labels = zip(*batch, strict=True)
-                decoded = list(pool.map(decode, sources))
-                bad = [each if isinstance(each, str) else None for each in decoded]
-                yield from (Unreadable(name, reason) for name, reason in zip(names, bad, strict=True) if reason)
-                good = [each for each in decoded if isinstance(each, np.ndarray)]
-                if good:
-                    yield np.stack(good), np.array([n for n, reason in zip(labels, bad, strict=True) if not reason])
-                bar.update(len(batch))
+        for decoded in map_chunks(decode, items, total, what):
+            for _, group in groupby(decoded, type):
+                run = list(group)
+                yield from (each for each in run if isinstance(each, Unreadable))
+                if good := [each for each in run if not isinstance(each, Unreadable)]:
+                    images, labels = zip(*good, strict=True)
+                    yield np.stack(images), np.array(labels)
+
+
+def map_chunks(
+    function: Callable[[Item], Result], items: Iterable[Item], total: int, what: str
+) -> Iterator[list[Result]]:
+    """Apply a function that reads pictures to many items, on all cores.
+
+    Pillow decodes and resizes outside the interpreter lock, so that threads use every core.
+
+    Args:
+        function: of an item
+        items: any number; few are held at once
+        total: number of items
+        what: text of the progress bar
+
+    Yields:
+        The results of some items, in order.
+    """
+    from PIL import Image
+
+    # too many pixels are an error in `open_picture`, and transparency gets a background
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    warnings.filterwarnings("ignore", message="Palette images with Transparency")
+    remaining = iter(items)
+    with ThreadPoolExecutor(os.cpu_count()) as pool, progress(total, what) as bar:
+        while batch := list(islice(remaining, CHUNK)):
+            yield list(pool.map(function, batch))
+            bar.update(len(batch))
 
 
 def open_picture(source: Source, shape: Shape | None = None) -> Image.Image:
-    """Open a picture without decoding it.
+    """Open a picture without decoding it, unless its source is a function that does.
 
     Args:
         source: of the picture
@@ -217,15 +243,13 @@ def open_picture(source: Source, shape: Shape | None = None) -> Image.Image:
     """
     from PIL import Image, UnidentifiedImageError
 
-    if callable(source):
-        return source()
-    # too many pixels are an error below, and transparency gets a background
-    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-    warnings.filterwarnings("ignore", message="Palette images with Transparency")
     if isinstance(source, Path):
         open_regular(source).close()  # no pipe, which may never end
     try:
-        picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+        if callable(source):
+            picture = source()
+        else:
+            picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
     except UnidentifiedImageError:
         raise ValueError(f"it is none of {', '.join(FORMATS)}") from None
     if picture.width * picture.height > MOST_PIXELS:
@@ -249,7 +273,7 @@ def read_header(source: Source) -> Header | None:
         with open_picture(source) as picture:
             height, width = picture.height, picture.width
             # of a PNG the whole file would be decoded
-            if picture.format in ("JPEG", "MPO", "WEBP", "TIFF") and picture.getexif().get(ORIENTATION) in TURNED:
+            if picture.format in ("JPEG", "MPO", "WEBP", "TIFF") and picture.getexif().get(ORIENTATION) in SIDEWAYS:
                 height, width = width, height
             return Header(height, width, is_grey(picture))
     except Exception:  # decoding says what is wrong

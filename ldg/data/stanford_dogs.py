@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import os
 import random
 import sys
 import tarfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 from xml.etree import ElementTree
@@ -16,10 +14,11 @@ from xml.etree import ElementTree
 import numpy as np
 from pydantic import Field
 
-from ldg.data.dataset import Chunk, Dataset, Split, list_files, open_regular, progress
+from ldg.data.dataset import Chunk, Dataset, Split
 from ldg.data.download import guard_download, raise_missing, resume_download
 from ldg.data.mat import read_texts
-from ldg.data.pictures import flatten, open_picture
+from ldg.data.paths import list_files, open_regular
+from ldg.data.pictures import flatten, map_chunks, open_picture
 from ldg.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ ARCHIVES = {
     "annotation.tar": (21852160, "662ed36f707be6b195c2fda392d8e153e83af28cedc8e2134a649f198def30fd"),
     "lists.tar": (481280, "34b47cacd9a98b5d150e084f24d29391c084c55272295ec65c85651bc35f4d6c"),
 }
-CHUNK = 256
 LARGEST_IMAGE, LARGEST_ANNOTATION, LARGEST_LIST = 1 << 26, 1 << 18, 1 << 23  # bytes
 # the folders' names without their synset, in the official order of labels (with underscores for spaces)
 FOLDERS = """
@@ -95,13 +93,19 @@ class StanfordDogs(Dataset):
 
     def read(self, split: Split, sources: list[Path]) -> Iterator[Chunk]:
         """As :meth:`ldg.data.dataset.Dataset.read`."""
+        return self.read_rows(split, sources, np.arange(len(self.labels(split, sources))))
+
+    def read_rows(self, split: Split, sources: list[Path], rows: np.ndarray) -> Iterator[Chunk]:
+        """As :meth:`ldg.data.dataset.Dataset.read_rows`."""
         from PIL import Image
 
         images, annotations, lists = map(Archive, sources)
-        files = self.list_images(split, lists)
+        listed = self.list_images(split, lists)
+        files = [listed[row] for row in rows.tolist()]
         whole: list[str] = []
 
-        def read_dog(name: str) -> np.ndarray:
+        def read_dog(file: tuple[str, int]) -> tuple[np.ndarray, int]:
+            name, label = file
             annotation = f"Annotation/{name.rsplit('.', 1)[0]}"
             box, image = read_box(annotations, annotation), read_image(images, f"Images/{name}")
             inside = clip(box, image.width, image.height)
@@ -109,14 +113,11 @@ class StanfordDogs(Dataset):
                 whole.append(annotation)
             # not resize(box=...), whose filter uses pixels outside the box
             square = image.crop(inside).resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)
-            return np.asarray(square).transpose(2, 0, 1)
+            return np.asarray(square).transpose(2, 0, 1), label
 
-        # Pillow decodes and resizes outside the interpreter lock, so that threads use every core
-        with ThreadPoolExecutor(os.cpu_count()) as pool, progress(len(files), f"decoding {split} dogs") as bar:
-            for start in range(0, len(files), CHUNK):
-                names, labels = zip(*files[start : start + CHUNK], strict=True)
-                yield np.stack(list(pool.map(read_dog, names))), np.array(labels)
-                bar.update(len(names))
+        for decoded in map_chunks(read_dog, files, len(files), f"decoding {split} dogs"):
+            squares, labels = zip(*decoded, strict=True)
+            yield np.stack(squares), np.array(labels)
         if whole:
             these = f"{', '.join(sorted(whole)[:3])}{' ...' if len(whole) > 3 else ''}"
             print(f"{annotations.path}: the whole image stands for {len(whole)} empty boxes: {these}", file=sys.stderr)

@@ -36,12 +36,10 @@ def spread(labels: np.ndarray, count: int) -> np.ndarray:
     Returns:
         Indices: the first item of each class, then the second of each, and so on.
     """
-    by_class = np.argsort(labels, kind="stable")
-    _, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
-    turn = np.arange(len(labels)) - np.repeat(first, sizes)
-    rounds = by_class[np.argsort(turn, kind="stable")]
-    if count < len(first):
-        return rounds[: len(first)][np.linspace(0, len(first) - 1, count).round().astype(int)]
+    by_class, turn, _ = _take_turns(labels)
+    rounds, classes = by_class[np.argsort(turn, kind="stable")], np.count_nonzero(turn == 0)
+    if count < classes:
+        return rounds[:classes][np.linspace(0, classes - 1, count).round().astype(int)]
     return rounds[:count]
 
 
@@ -56,7 +54,12 @@ def choose_part(labels: np.ndarray, count: int) -> np.ndarray:
         Indices (count,), ascending. Every class has an item among them if ``count`` is at least the number of classes.
     """
     order = np.random.default_rng(0).permutation(len(labels))
-    by_class = order[np.argsort(labels[order], kind="stable")]
+    by_class, turn, size = _take_turns(labels[order])
+    return np.sort(order[by_class[np.argsort(turn / size, kind="stable")[:count]]])
+
+
+def _take_turns(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices of items in order of their classes, the place of each in its class, and the size of the class."""
+    by_class = np.argsort(labels, kind="stable")
     _, first, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
-    turn = np.arange(len(labels)) - np.repeat(first, sizes)
-    return np.sort(by_class[np.argsort(turn / np.repeat(sizes, sizes), kind="stable")[:count]])
+    return by_class, np.arange(len(labels)) - np.repeat(first, sizes), np.repeat(sizes, sizes)

@@ -67,17 +67,25 @@ class Strokes(Dataset):
         self.per_class = per_class
         self.test_per_class = test_per_class
 
+    def labels(self, split: Split, sources: list[Path]) -> np.ndarray:
+        """As :meth:`ldg.data.dataset.Dataset.labels`."""
+        count = self.per_class if split == "train" else self.test_per_class
+        rng = np.random.default_rng(self._stream(split))
+        return rng.permutation(np.repeat(np.arange(len(self.classes)), count))
+
     def read(self, split: Split, sources: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """As :meth:`ldg.data.dataset.Dataset.read`."""
-        count = self.per_class if split == "train" else self.test_per_class
-        stream = (self.seed, split == "test")  # the two splits share no randomness
-        labels = np.random.default_rng(stream).permutation(np.repeat(np.arange(len(self.classes)), count))
+        labels, stream = self.labels(split, sources), self._stream(split)
         chunks = np.split(labels, range(CHUNK, len(labels), CHUNK))
         seeds = [(*stream, number) for number in range(len(chunks))]
         with ThreadPoolExecutor() as pool, progress(len(labels), f"drawing {split} strokes") as bar:
             for images, chunk in zip(pool.map(draw_characters, chunks, seeds), chunks, strict=True):
                 bar.update(len(chunk))
                 yield images, chunk
+
+    def _stream(self, split: Split) -> tuple[int, bool]:
+        """The seed of a split; the two share no randomness."""
+        return self.seed, split == "test"
 
 
 def draw_characters(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import string
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,7 +11,7 @@ import numpy as np
 
 from ldg.data.dataset import DAMAGE, Chunk, Dataset, Split, Unreadable
 from ldg.data.download import guard_download
-from ldg.data.pictures import CHUNK, Pictures
+from ldg.data.pictures import Pictures
 from ldg.data.strata import stratified
 from ldg.errors import UserError, one_line
 
@@ -92,6 +90,7 @@ ALPHABETS = {
     "Tagalog": 17,
     "Tifinagh": 55,
 }
+LABELS = ("targets", "labels", "_labels", "_samples", "_flat_character_images")  # attributes of torchvision's objects
 CHARACTERS = [f"{alphabet}/character{n:02d}" for alphabet, count in ALPHABETS.items() for n in range(1, count + 1)]
 
 
@@ -174,29 +173,60 @@ class Torchvision(Dataset):
         self.classes = ABOUT[name].classes
         self.has_val = "val" in ABOUT[name].splits
         self.image_shape = pictures.complete(*ABOUT[name].image_shape)
+        self._download = False
+        self._opened: dict[Split, Any] = {}  # torchvision's objects between `labels` and `read_rows`
 
     def sources(self, split: Split, root: Path, download: bool) -> list[Path]:
         """As :meth:`Dataset.sources`: the file, or the folder that torchvision unpacks files to."""
         part = {"train": "", "test": ".t"} if self.name == "USPS" else {"train": "train", "test": "test"}
         place = root / ABOUT[self.name].files.format(split=part.get(split))
-        top = place.relative_to(root).parts[0]
-        try:
-            self.make(split, root, download=False)
-        except (RuntimeError, *DAMAGE) as error:
-            is_missing = isinstance(error, FileNotFoundError) or "download=True" in str(error)
-            if not is_missing:
-                reason = one_line(error)[:200]
-                raise UserError(
-                    f"{place}: torchvision cannot read {self.name} ({reason}); put fresh files there"
-                ) from error
-            if not download:
-                raise UserError(
-                    f"missing {place}, the files of torchvision's {self.name}; put them there, or set data.root "
-                    f"(or LDG_DATA) to the folder that holds {top}"
-                ) from error
-            with guard_download(root, [f"torchvision's files of {self.name}"], top):
-                self.make(split, root, download=True)
+        self._download = download
+        if not place.exists():  # a part of the files is completed when arrays are made of them
+            self._open(split, place)
         return [place]
+
+    def labels(self, split: Split, sources: list[Path]) -> np.ndarray:
+        """As :meth:`Dataset.labels`."""
+        _, labels = self._list(split, self._open(split, sources[0]))
+        return labels
+
+    def read(self, split: Split, sources: list[Path]) -> Iterator[Chunk | Unreadable]:
+        """As :meth:`Dataset.read`."""
+        return self.read_rows(split, sources, np.arange(len(self.labels(split, sources))))
+
+    def read_rows(self, split: Split, sources: list[Path], rows: np.ndarray) -> Iterator[Chunk | Unreadable]:
+        """As :meth:`Dataset.read_rows`."""
+        dataset = self._open(split, sources[0])
+        del self._opened[split]
+        every, labels = self._list(split, dataset)
+        items = (
+            (f"{self.name} {row}", lambda row=row: dataset[row][0], label)
+            for row, label in zip(every[rows].tolist(), labels[rows].tolist(), strict=True)
+        )
+        return self.pictures.read(items, self.image_shape, len(rows), f"decoding {self.name}")
+
+    def _open(self, split: Split, place: Path) -> Any:
+        """Torchvision's object, which reads and checks its files; missing ones are downloaded where that is allowed."""
+        if split not in self._opened:
+            root = place.parents[ABOUT[self.name].files.count("/")]
+            try:
+                self._opened[split] = self.make(split, root, download=False)
+            except (RuntimeError, *DAMAGE) as error:
+                is_missing = isinstance(error, FileNotFoundError) or "download=True" in str(error)
+                top = place.relative_to(root).parts[0]
+                if not is_missing:
+                    reason = one_line(error)[:200]
+                    raise UserError(
+                        f"{place}: torchvision cannot read {self.name} ({reason}); put fresh files there"
+                    ) from error
+                if not self._download:
+                    raise UserError(
+                        f"missing {place}, the files of torchvision's {self.name}; put them there, or set data.root "
+                        f"(or LDG_DATA) to the folder that holds {top}"
+                    ) from error
+                with guard_download(root, [f"torchvision's files of {self.name}"], top):
+                    self._opened[split] = self.make(split, root, download=True)
+        return self._opened[split]
 
     def make(self, split: Split, root: Path, download: bool) -> Any:
         """Make torchvision's object.
@@ -218,30 +248,17 @@ class Torchvision(Dataset):
         arguments = {about.argument: about.splits[split]}
         return getattr(datasets, self.name)(str(root), download=download, **arguments)
 
-    def read(self, split: Split, sources: list[Path]) -> Iterator[Chunk | Unreadable]:
-        """As :meth:`Dataset.read`."""
-        root = sources[0].parents[ABOUT[self.name].files.count("/")]
-        try:
-            dataset = self.make(split, root, download=False)
-            rows = self._choose(split, dataset)
-        except RuntimeError as error:
-            raise UserError(f"{sources[0]}: {one_line(error)}") from error
-        return self.pictures.read(self._items(dataset, rows), self.image_shape, len(rows), f"decoding {self.name}")
-
-    def _choose(self, split: Split, dataset: Any) -> np.ndarray:
-        every = np.arange(len(dataset))
+    def _list(self, split: Split, dataset: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The items of torchvision's object that belong to a split, and their labels."""
+        values = next(getattr(dataset, name) for name in LABELS if hasattr(dataset, name))
+        if any(isinstance(value, tuple) for value in values[:1]):  # a path and a label
+            values = [label for _, label in values]
+        # QMNIST has more numbers behind the label
+        labels = np.asarray(values, np.int64).reshape(len(values), -1)[:, 0]
         if self.name != "Omniglot":
-            return every
-        labels = np.array([dataset[row][1] for row in every])
-        return stratified(labels, TEST_FRACTION, 0)[split == "test"]
-
-    def _items(self, dataset: Any, rows: np.ndarray) -> Iterator[tuple[str, Any, int]]:
-        """Name, decoded picture and label of each row; torchvision decodes in threads."""
+            return np.arange(len(labels)), labels
         # torchvision numbers characters in the order of the file system
         numbers = {name: number for number, name in enumerate(CHARACTERS)}
-        order = [numbers[name] for name in dataset._characters] if self.name == "Omniglot" else None
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for start in range(0, len(rows), CHUNK):
-                chosen = rows[start : start + CHUNK].tolist()
-                for row, (picture, label) in zip(chosen, pool.map(dataset.__getitem__, chosen), strict=True):
-                    yield f"{self.name} {row}", lambda picture=picture: picture, order[label] if order else label
+        order = np.array([numbers[name] for name in dataset._characters])
+        rows = stratified(labels, TEST_FRACTION, 0)[split == "test"]
+        return rows, order[labels[rows]]

@@ -15,20 +15,12 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from ldg.data.dataset import (
-    Chunk,
-    Dataset,
-    Split,
-    Unreadable,
-    cache_folder,
-    describe_link,
-    expand,
-    explain_unreadable,
-    list_files,
-)
+from ldg.data.cache import cache_folder
+from ldg.data.dataset import DAMAGE, Chunk, Dataset, Split, Unreadable
+from ldg.data.paths import describe_link, expand, explain_unreadable, list_files
 from ldg.data.pictures import Shape
 from ldg.data.strata import stratified
-from ldg.errors import UserError
+from ldg.errors import UserError, one_line
 from ldg.files import look, write_text
 
 # words in the names of files and folders that say which split they are
@@ -37,21 +29,23 @@ SPLITS: dict[str, Split] = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-FEWEST = 2  # images of a class, where a part of them is to be the test split
+MIN_PER_CLASS = 2  # images of a class, where a part of them is to be the test split
 
 
-class Found(NamedTuple):
-    """What is found in the files.
+class Contents(NamedTuple):
+    """What the files hold.
 
     Attributes:
         classes: the name of each label
         image_shape: (C, H, W)
         splits: those that the files have, ``train`` among them
+        note: the end of the line that is printed about them
     """
 
     classes: tuple[str, ...]
     image_shape: Shape
     splits: tuple[Split, ...]
+    note: str = ""
 
 
 class UserDataset(Dataset):
@@ -104,14 +98,14 @@ class UserDataset(Dataset):
         return self._listed[place]
 
     @abstractmethod
-    def find(self, place: Path) -> Found:
+    def find(self, place: Path) -> Contents:
         """Find classes, shape and splits, without decoding images.
 
         Args:
             place: file or folder at the path
 
         Returns:
-            What is found.
+            What they hold.
 
         Raises:
             UserError: if it is no such data set.
@@ -152,23 +146,26 @@ class UserDataset(Dataset):
         try:
             file = cache_folder(cache) / f"{name.lower()}-{self.key([place])}.json"
             try:
-                self._take(Found(**json.loads(file.read_text(encoding="utf-8"))))
+                self._take(Contents(**json.loads(file.read_text(encoding="utf-8"))))
             except (OSError, ValueError, TypeError):
-                found = self.find(place)
-                self._take(found)
-                self._check_counts(place)
+                contents = self.find(place)
+                self._take(contents)
+                self._check_counts(place, contents.note)
                 with suppress(UserError):  # loading says why the cache cannot be written
-                    write_text(file, json.dumps(found._asdict()))
-        except OSError as error:
-            raise UserError(f"data.path: cannot read {explain_unreadable(error)}") from error
+                    write_text(file, json.dumps(contents._asdict()))
+        except (*DAMAGE, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, OSError) and error.filename:
+                raise UserError(f"data.path: cannot read {explain_unreadable(error)}") from error
+            reason = f"{type(error).__name__}: {one_line(error)[:200]}"
+            raise UserError(f"data.path: cannot read {place} ({reason})") from error
 
-    def _take(self, found: Found) -> None:
-        self.classes, self.splits = tuple(found.classes), tuple(found.splits)
-        channels, height, width = found.image_shape
+    def _take(self, contents: Contents) -> None:
+        self.classes, self.splits = tuple(contents.classes), tuple(contents.splits)
+        channels, height, width = contents.image_shape
         self.image_shape = (channels, height, width)
         self.has_val = "val" in self.splits
 
-    def _check_counts(self, place: Path) -> None:
+    def _check_counts(self, place: Path, note: str) -> None:
         """Refuse too few images and labels without a class, and say what is there."""
         counts = {}
         for split in self.splits:
@@ -178,7 +175,7 @@ class UserDataset(Dataset):
                 raise UserError(f"{place}: {split} labels run from {span} instead of {expected}")
             counts[split] = np.bincount(labels, minlength=len(self.classes))
         train = counts["train"]
-        if "test" not in counts and (few := np.flatnonzero((train > 0) & (train < FEWEST))).size:
+        if "test" not in counts and (few := np.flatnonzero((train > 0) & (train < MIN_PER_CLASS))).size:
             more = f" and {len(few) - 1:,} other classes have" if len(few) > 1 else " has"
             raise UserError(
                 f"{place}: class {self.classes[few[0]]!r}{more} a single image; each class needs one to train and one "
@@ -188,7 +185,7 @@ class UserDataset(Dataset):
         carved = "" if "test" in counts else f"; {self.test_fraction:.0%} of each class are the test split"
         shape = "x".join(map(str, self.image_shape))
         classes = f"{len(self.classes):,} classes" if len(self.classes) > 1 else "1 class"
-        print(f"{place}: {total} images of {classes}, as {shape}{carved}", file=sys.stderr)
+        print(f"{place}: {total} images of {classes}, as {shape}{carved}{note}", file=sys.stderr)
 
     def sources(self, split: Split, root: Path, download: bool) -> list[Path]:
         """As :meth:`Dataset.sources`: the file or folder."""

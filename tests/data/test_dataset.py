@@ -1,8 +1,10 @@
 """The cache: made once, whole or not at all, keyed by what shapes it."""
 
 import importlib.util
+import inspect
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 import sys
@@ -12,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ldg.data.dataset import Dataset, check_classes
+from ldg.data.dataset import Dataset, Unreadable, check_classes
+from ldg.data.pictures import Pictures
 from ldg.errors import UserError
 
 
@@ -40,6 +43,22 @@ class Elsewhere(Counting):
         return [root / "images.npz"]
 
 
+class Gaps(Counting):
+    """The first, the fifth and every fourth image from there cannot be read."""
+
+    max_bad = 0.9
+
+    def read(self, split, sources):
+        for number in range(self.size):
+            whole = np.full((1, 1, 2, 3), number), np.array([number % 2])
+            yield whole if number % 4 else Unreadable(str(number), "none")
+
+
+class LabelledGaps(Gaps):
+    def labels(self, split, sources):
+        return np.arange(self.size) % 2
+
+
 def entries(cache: Path) -> list[str]:
     return sorted(path.name for path in cache.iterdir() if path.is_dir())
 
@@ -54,6 +73,22 @@ def test_read_once_then_mapped(tmp_path):
     assert log.read_text() == "train\n"
     images[:] = 9  # reaches no file
     assert Counting(str(log)).load("train", cache=str(tmp_path / "cache")).images[1].max() == 1
+
+
+@pytest.mark.parametrize("kind", [Gaps, LabelledGaps])
+def test_a_part_of_images_that_cannot_all_be_read(tmp_path, kind, capsys):
+    whole = kind("log", size=40).load("train", cache=str(tmp_path))
+    part = kind("log", size=40).load("train", cache=str(tmp_path), limit=20)
+    assert len(whole.labels) == 30 and np.array_equal(part.images[:, 0, 0, 0] % 2, part.labels)
+    (bad,) = re.findall(r"(\d+) of 20 train images cannot be read", capsys.readouterr().err)
+    assert len(part.labels) == 20 - int(bad) and 0 < int(bad) < 20
+
+
+def test_images_of_an_unknown_number_fit_into_memory_or_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("ldg.memory.free_memory", lambda: 5 * 6.0)
+    assert len(Counting(str(tmp_path / "log"), size=5).load("train", cache=str(tmp_path / "cache")).labels) == 5
+    with pytest.raises(UserError, match=r"6 images of 1x2x3 \(train\) would take about .* data\.limit"):
+        Counting(str(tmp_path / "log"), size=6).load("train", cache=str(tmp_path / "cache"))
 
 
 def test_a_missing_file_is_named_and_not_taken_for_an_empty_one(tmp_path):
@@ -90,6 +125,34 @@ def test_an_entry_belongs_to_the_text_of_its_module(tmp_path, monkeypatch):
         (tmp_path / f"grey_{name}.py").write_text("edited meanwhile")
         assert module.Grey().load("train", cache=str(tmp_path / "cache")).images.max() == value
     assert len(entries(tmp_path / "cache")) == 3
+
+
+@pytest.mark.parametrize(
+    ("module", "changed"),
+    [
+        ("from ldg.data.dataset import Dataset\nclass X(Dataset):\n    read = None", []),
+        ("import helper\nfrom ldg.data.dataset import Dataset\nclass X(Dataset):\n    read = None", ["helper"]),
+        ("from ldg.data.folder import Folder\nclass X(Folder):\n    pass", ["ldg.data.folder", "ldg.data.user"]),
+        ("from ldg.data.folder import Folder\nclass X(Folder):\n    pass", ["ldg.data.pictures", "ldg.data.strata"]),
+    ],
+)
+def test_code_is_that_of_all_modules_that_decide_images(tmp_path, monkeypatch, module, changed):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "helper.py").write_text("VALUE = 1\n")
+    (tmp_path / "grey_fields.py").write_text(module)
+    code = importlib.import_module("grey_fields").X.code
+    for name in ("helper", "grey_fields"):
+        sys.modules.pop(name, None)
+    assert module in code and "class Dataset(" not in code
+    assert all(inspect.getsource(importlib.import_module(name)) in code for name in changed)
+
+
+def test_the_class_of_an_argument_keys_the_entry(monkeypatch):
+    dataset = Counting("log")
+    dataset.pictures = Pictures()
+    before = dataset.key([])
+    monkeypatch.setattr("ldg.data.dataset.read_code", lambda kind: f"another {kind.__name__}")
+    assert dataset.key([]) != before
 
 
 def test_failure_leaves_no_entry(tmp_path):

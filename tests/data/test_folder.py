@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ldg.data.dataset import check_classes
+from ldg.data.dataset import Unreadable, check_classes
 from ldg.data.folder import Folder
 from ldg.data.pictures import Pictures
 from ldg.data.splits import ImageSplits
@@ -57,6 +57,31 @@ def test_train_val_and_test_folders(tmp_path):
     twice = data.with_training_images(255 - data.train.images)  # val is a part of what takes their place
     assert len(twice.train) + len(twice.val) == 18 and twice.test is data.test
     assert len({data.fingerprint for data in (data, opened(tmp_path / "photos", tmp_path, limit=9))}) == 2
+
+
+@pytest.mark.parametrize(
+    ("folders", "classes"),
+    [
+        (["car", "plane", "train"], ("car", "plane", "train")),
+        (["train", "test"], ("photos",)),
+        (["train/car", "train/plane", "docs"], ("car", "plane")),
+    ],
+)
+def test_train_is_a_class_among_classes(tmp_path, folders, classes):
+    data = opened(made.folder(tmp_path / "photos", folders, per_class=4), tmp_path)
+    assert data.classes == classes
+
+
+@pytest.mark.parametrize("top", ["photos", "photos/train"])
+def test_pictures_beside_class_folders_are_counted_or_refused(tmp_path, capsys, top):
+    made.folder(tmp_path / top, ["cat", "dog"], per_class=4)
+    for number in range(8):
+        put(tmp_path / top / f"{number}.png", made.picture(0))
+    assert counts(opened(tmp_path / "photos", tmp_path)) == [4, 2, 2]
+    assert "; 8 pictures in no class folder are left out\n" in capsys.readouterr().err
+    put(tmp_path / top / "8.png", made.picture(0))
+    with pytest.raises(UserError, match="photos: 9 pictures lie beside its folders, which hold 8; move them"):
+        opened(tmp_path / "photos", tmp_path)
 
 
 @pytest.mark.parametrize("flat", ["photos", "photos/train"])
@@ -274,6 +299,15 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size(tmp_path):
     assert np.abs(images[0].astype(int) - whole).mean() < 3
 
 
+def test_pictures_keep_their_order(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"")
+    put(tmp_path / "good.png", made.picture(0, (8, 8)))
+    items = [(str(number), tmp_path / f"{'bad' if number in (1, 4) else 'good'}.png", number) for number in range(6)]
+    chunks = Pictures().read(items, (3, 8, 8), 6, "")
+    order = [chunk.name if isinstance(chunk, Unreadable) else chunk[1].tolist() for chunk in chunks]
+    assert order == [[0], "1", [2, 3], "4", [5]]
+
+
 def damage(path, kind):
     whole = path.read_bytes()
     path.write_bytes({"truncated": whole[: len(whole) // 2], "empty": b"", "html": b"<html>" * 20}[kind])
@@ -312,10 +346,12 @@ def test_a_bomb_is_left_out(tmp_path):
     def chunk(kind, data):
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
 
-    header = (100_000).to_bytes(4, "big") * 2 + b"\x08\x00\x00\x00\x00"
+    header = (10_000).to_bytes(4, "big") * 2 + b"\x08\x00\x00\x00\x00"
     photos = made.folder(tmp_path / "photos", ["cat"], per_class=20)
     (photos / "cat" / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b""))
     opened(photos, tmp_path, max_bad=0.5, image_size=8).prepare_data()
+    listed = "".join(file.read_text() for file in (tmp_path / "cache").glob("folder-*.unreadable.txt"))
+    assert "bomb.png: 10000x10000 pixels are more than 89 million" in listed
 
 
 def test_a_limit_decodes_that_many(tmp_path):

@@ -1,12 +1,14 @@
 """Arrays in .npz files, tables in .csv files, pictures in Parquet files."""
 
+import json
+
 import numpy as np
 import pytest
 
 from ldg.checkpoint import build
 from ldg.config.check import check_config
 from ldg.config.compose import compose_config, resolve_config
-from ldg.data.csv import Csv
+from ldg.data.csv import Csv, read_layout
 from ldg.data.npz import Npz
 from ldg.errors import UserError
 
@@ -90,6 +92,15 @@ def test_arrays_that_are_no_data_set(tmp_path, arrays, message):
     refused("npz", tmp_path / "made.npz", tmp_path, message)
 
 
+def test_labels_that_are_damaged_or_pickled(tmp_path):
+    path = made.npz(tmp_path / "made.npz", {"train": 24}, train_labels=np.array([{}] * 24))
+    refused("npz", path, tmp_path, r"data\.path: cannot read .*made\.npz \(ValueError: Object arrays cannot be loaded")
+    images, labels = np.zeros((24, 8, 8), np.uint8), np.arange(24) % 3
+    np.savez(path, train_images=images, train_labels=labels)
+    path.write_bytes(path.read_bytes().replace(labels.tobytes(), (labels + 1).tobytes()))
+    refused("npz", path, tmp_path, r"data\.path: cannot read .*made\.npz \(BadZipFile: Bad CRC-32")
+
+
 def test_files_that_are_no_arrays(tmp_path):
     path = made.npz(tmp_path / "made.npz", {"train": 24})
     refused("npz", tmp_path, tmp_path, r"is a folder, but 1 \.npz; name a \.npz file")
@@ -108,6 +119,13 @@ def test_kaggle(tmp_path, header, monkeypatch):
     assert np.array_equal(data.train.images.flatten(1), pixels) and np.array_equal(data.test.images.flatten(1), tested)
     assert data.train_labels.tolist() == [0, 1, 2] * 10
     assert opened("csv", tmp_path / "table", tmp_path, "data.limit=12").train_labels.bincount().tolist() == [4] * 3
+
+
+@pytest.mark.parametrize("cell", ["-3", "1e0", "1.5"])
+def test_a_first_line_of_numbers_is_no_header(tmp_path, cell):
+    (tmp_path / "train.csv").write_text(f"1,1,2,3,{cell}\n" + "1,1,2,3,4\n" * 9)
+    assert not read_layout(tmp_path / "train.csv").has_header
+    refused("csv", tmp_path / "train.csv", tmp_path, "whole numbers from 0 to 255", "conditioning=none")
 
 
 def test_kaggle_test_images_without_labels_have_no_use(tmp_path):
@@ -137,6 +155,13 @@ def test_labels_may_be_text_in_any_column(tmp_path):
 def test_tables_that_are_no_images(tmp_path, text, message):
     (tmp_path / "train.csv").write_text(text)
     refused("csv", tmp_path / "train.csv", tmp_path, message, "conditioning=none")
+
+
+def test_text_that_is_damaged_behind_its_beginning(tmp_path):
+    (tmp_path / "train.csv").write_bytes(b"label,a,b,c,d\n" + b"1,2,3,4,5\n" * 9000 + b"\xff,2,3,4,5\n")
+    refused(
+        "csv", tmp_path / "train.csv", tmp_path, r"data\.path: cannot read .*train\.csv \(UnicodeDecodeError: .*0xff"
+    )
 
 
 def test_a_folder_without_tables(tmp_path):
@@ -186,6 +211,33 @@ def test_shards_that_are_no_data_set(tmp_path, options, message):
     refused("parquet", tmp_path / "a.parquet", tmp_path, "no column foto", "data.image_column=foto")
     (tmp_path / "a.parquet").write_bytes(b"PAR1" * 9)
     refused("parquet", tmp_path / "a.parquet", tmp_path, r"a\.parquet is damaged or no Parquet file")
+
+
+@pytest.mark.parametrize("features", [{"label": {"_type": "ClassLabel", "names": 3}}, {"label": "ClassLabel"}])
+def test_a_description_of_columns_that_is_none(tmp_path, features):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    made.shard(tmp_path / "a.parquet", 12, ["x", "y", "z"])
+    table = parquet.read_table(tmp_path / "a.parquet")
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    parquet.write_table(table.replace_schema_metadata(metadata), tmp_path / "a.parquet")
+    refused("parquet", tmp_path / "a.parquet", tmp_path, r"data\.path: cannot read .*a\.parquet \(\w+Error: ")
+
+
+@pytest.mark.parametrize("place", ["{folder}/private.png", "../private.png", "link.png"])
+def test_a_row_names_no_picture_elsewhere(tmp_path, place):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    made.picture(0).save(tmp_path / "private.png")
+    made.shard(tmp_path / "hub" / "a.parquet", 30, ["x", "y", "z"], image="path")
+    (tmp_path / "hub" / "link.png").symlink_to(tmp_path / "private.png")
+    table = parquet.read_table(tmp_path / "hub" / "a.parquet")
+    rows = table.to_pylist()
+    for row in rows[:9]:
+        row["image"]["path"] = place.format(folder=tmp_path)
+    parquet.write_table(pyarrow.Table.from_pylist(rows, table.schema), tmp_path / "hub" / "a.parquet")
+    data = opened("parquet", tmp_path / "hub" / "a.parquet", tmp_path, "data.max_bad=0.9")
+    assert len(data.train_labels) + len(data.test) == 21
+    listed = "".join(file.read_text() for file in (tmp_path / "cache").glob("parquet-*.unreadable.txt"))
+    assert listed.count("it lies outside of the Parquet file's folder\n") == 9
 
 
 def test_a_shard_without_images(tmp_path):

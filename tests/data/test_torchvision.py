@@ -17,12 +17,23 @@ from ldg.errors import UserError
 
 from . import made
 
-RNG = np.random.default_rng(0)
 COUNT = 12
+OMNIGLOT = ("Greek/character01", "Tifinagh/character02")  # a dark and a bright grey level
+LABELS = np.arange(COUNT) % 10
 
 
-def pixels(*shape):
-    return RNG.integers(0, 256, shape, dtype=np.uint8)
+def level(label):
+    """The grey level of an image, by which it is known whose label it has."""
+    return 20 * (label % 12) + 10
+
+
+def grey(labels, *shape):
+    """An image of one grey level for each label."""
+    return np.multiply.outer(level(labels), np.ones(shape, int)).astype(np.uint8)
+
+
+def shade(label, size):
+    return Image.new("RGB", size, (int(level(label)),) * 3)
 
 
 def pickled(path, content):
@@ -32,8 +43,8 @@ def pickled(path, content):
 
 def mnist(root, name):
     for part in ("train", "t10k"):
-        made.idx_pair(root / name / "raw", part, pixels(COUNT, 28, 28), np.arange(COUNT) % 10, packed=False)
-    return np.arange(COUNT) % 10
+        made.idx_pair(root / name / "raw", part, grey(LABELS, 28, 28), LABELS, packed=False)
+    return LABELS
 
 
 def qmnist(root):
@@ -41,11 +52,11 @@ def qmnist(root):
     raw.mkdir(parents=True)
     for part in ("train", "test"):
         labels = np.zeros((COUNT, 8), ">i4")
-        labels[:, 0] = np.arange(COUNT) % 10
+        labels[:, 0] = LABELS
         header = (0x0C02).to_bytes(4, "big") + COUNT.to_bytes(4, "big") + (8).to_bytes(4, "big")
         (raw / f"qmnist-{part}-labels-idx2-int").write_bytes(header + labels.tobytes())
-        (raw / f"qmnist-{part}-images-idx3-ubyte").write_bytes(made.idx(pixels(COUNT, 28, 28)))
-    return np.arange(COUNT) % 10
+        (raw / f"qmnist-{part}-images-idx3-ubyte").write_bytes(made.idx(grey(LABELS, 28, 28)))
+    return LABELS
 
 
 def usps(root):
@@ -53,38 +64,38 @@ def usps(root):
     for name in ("usps.bz2", "usps.t.bz2"):
         lines = []
         for number in range(COUNT):
-            values = " ".join(f"{place + 1}:{value:.4f}" for place, value in enumerate(RNG.uniform(-1, 1, 256)))
+            values = " ".join(f"{place + 1}:{level(number % 10) / 127.5 - 1:.4f}" for place in range(256))
             lines.append(f"{number % 10 + 1} {values} \n")
         (root / name).write_bytes(bz2.compress("".join(lines).encode()))
-    return np.arange(COUNT) % 10
+    return LABELS
 
 
 def svhn(root):
     root.mkdir(parents=True, exist_ok=True)
     for part in ("train", "test"):
-        labels = np.arange(COUNT) % 10
-        content = {"X": pixels(32, 32, 3, COUNT), "y": np.where(labels == 0, 10, labels)[:, None]}
+        images = grey(LABELS, 32, 32, 3).transpose(1, 2, 3, 0)
+        content = {"X": images, "y": np.where(LABELS == 0, 10, LABELS)[:, None]}
         savemat(root / f"{part}_32x32.mat", content)
-    return labels
+    return LABELS
 
 
 def cifar(root, folder, key, files, meta, names):
     for name in files:
-        pickled(root / folder / name, {"data": pixels(COUNT, 3072), key: (np.arange(COUNT) % 10).tolist()})
+        pickled(root / folder / name, {"data": grey(LABELS, 3072), key: LABELS.tolist()})
     pickled(root / folder / meta, {names: [f"class {number}" for number in range(100)]})
     batches = sum("test" not in name for name in files)
-    return np.tile(np.arange(COUNT) % 10, batches)
+    return np.tile(LABELS, batches)
 
 
 def stl10(root):
     folder = root / "stl10_binary"
     folder.mkdir(parents=True)
     for part in ("train", "test"):
-        (folder / f"{part}_X.bin").write_bytes(pixels(COUNT, 3, 96, 96).tobytes())
-        (folder / f"{part}_y.bin").write_bytes((np.arange(COUNT, dtype=np.uint8) % 10 + 1).tobytes())
+        (folder / f"{part}_X.bin").write_bytes(grey(LABELS, 3, 96, 96).tobytes())
+        (folder / f"{part}_y.bin").write_bytes((LABELS + 1).astype(np.uint8).tobytes())
     (folder / "unlabeled_X.bin").write_bytes(b"")
     (folder / "class_names.txt").write_text("\n".join(ABOUT["STL10"].classes))
-    return np.arange(COUNT) % 10
+    return LABELS
 
 
 def gtsrb(root):
@@ -94,7 +105,7 @@ def gtsrb(root):
         test = root / "gtsrb" / "GTSRB" / "Final_Test" / "Images" / f"{number:05d}.ppm"
         for each in (path, test):
             each.parent.mkdir(parents=True, exist_ok=True)
-            made.picture(number % 3, (30 + number, 40)).save(each)
+            shade(number % 3, (30 + number, 40)).save(each)
         lines.append(f"{number:05d}.ppm;30;40;5;5;25;35;{number % 3}")
     (root / "gtsrb" / "GT-final_test.csv").write_text("\n".join(lines))
     return np.sort(np.arange(COUNT) % 3)
@@ -104,7 +115,7 @@ def flowers(root):
     folder = root / "flowers-102"
     (folder / "jpg").mkdir(parents=True)
     for number in range(1, 3 * COUNT + 1):
-        made.picture(number % 3, (80, 60)).save(folder / "jpg" / f"image_{number:05d}.jpg")
+        shade(number - 1, (80, 60)).save(folder / "jpg" / f"image_{number:05d}.jpg")
     savemat(folder / "imagelabels.mat", {"labels": np.arange(1, 3 * COUNT + 1)[None] % 102})
     parts = np.arange(1, 3 * COUNT + 1).reshape(3, 1, COUNT)
     savemat(folder / "setid.mat", dict(zip(("trnid", "valid", "tstid"), parts, strict=True)))
@@ -117,7 +128,7 @@ def pets(root):
         (folder / name).mkdir(parents=True)
     lines = []
     for number in range(COUNT):
-        made.picture(number % 3, (80, 60)).save(folder / "images" / f"Abyssinian_{number}.jpg")
+        shade(number % 3, (80, 60)).save(folder / "images" / f"Abyssinian_{number}.jpg")
         lines.append(f"Abyssinian_{number} {number % 3 + 1} 1 1\n")
     for part in ("trainval", "test"):
         (folder / "annotations" / f"{part}.txt").write_text("".join(lines))
@@ -126,13 +137,13 @@ def pets(root):
 
 def omniglot(root):
     folder = root / "omniglot-py"
-    for name in ("Tifinagh/character02", "Greek/character01"):
+    for name in OMNIGLOT:
         for number in range(20):
             path = folder / "images_background" / name / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels(105, 105) > 127).save(path)
+            Image.new("1", (105, 105), level(CHARACTERS.index(name)) > 127).save(path)
     (folder / "images_background.zip").write_bytes(b"")
-    return np.repeat([CHARACTERS.index("Greek/character01"), CHARACTERS.index("Tifinagh/character02")], 18)
+    return np.repeat([CHARACTERS.index(name) for name in OMNIGLOT], 18)
 
 
 BATCHES = [f"data_batch_{number}" for number in range(1, 6)]
@@ -174,9 +185,9 @@ def without_checksums(monkeypatch):
         monkeypatch.setattr(f"torchvision.datasets.{module}.check_integrity", exists)
 
 
-def load(name, tmp_path, split="train", download=False, **pictures):
+def load(name, tmp_path, split="train", download=False, limit=None, **pictures):
     dataset = Torchvision(name, Pictures(**pictures))
-    return dataset, dataset.load(split, str(tmp_path / "root"), str(tmp_path / "cache"), download)
+    return dataset, dataset.load(split, str(tmp_path / "root"), str(tmp_path / "cache"), download, limit)
 
 
 @pytest.mark.parametrize("name", MAKE)
@@ -184,7 +195,9 @@ def test_made_files(name, tmp_path, without_checksums):
     labels = MAKE[name](tmp_path / "root")
     dataset, train = load(name, tmp_path)
     assert train.images.shape == (len(labels), *dataset.image_shape) and dataset.image_shape == ABOUT[name].image_shape
-    assert np.array_equal(np.sort(train.labels), np.sort(labels)) and train.images.std() > 10
+    assert np.array_equal(np.sort(train.labels), np.sort(labels))
+    shown, levels = train.images.mean((1, 2, 3)), level(train.labels)
+    assert np.abs(shown - (255 * (levels > 127) if name == "Omniglot" else levels)).max() < 2
     for split in ("test", "val") if dataset.has_val else ("test",):
         assert len(load(name, tmp_path, split)[1].labels) > 0
     small, images = load(name, tmp_path, image_size=16, channels=1)
@@ -229,3 +242,43 @@ def test_damaged_files_are_one_line(tmp_path):
     path.write_bytes(path.read_bytes()[:999])
     with pytest.raises(UserError, match=r"MNIST/raw: torchvision cannot read MNIST \(.*\); put fresh files there"):
         load("MNIST", tmp_path)
+
+
+def test_damaged_pictures_are_left_out(tmp_path, without_checksums, capsys):
+    flowers(tmp_path / "root")
+    (tmp_path / "root" / "flowers-102" / "jpg" / "image_00003.jpg").write_bytes(b"<html>")
+    assert load("Flowers102", tmp_path, max_bad=0.1)[1].labels.tolist() == [0, 1, *range(3, COUNT)]
+    assert f"1 of {COUNT} train images cannot be read and are left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["MNIST", "Omniglot"])
+def test_files_are_read_once_and_no_more_images_than_a_limit(name, tmp_path, without_checksums, monkeypatch):
+    MAKE[name](tmp_path / "root")
+    made_of, decoded = getattr(datasets, name), []
+
+    class Counted(made_of):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            decoded.append("made")
+
+        def __getitem__(self, row):
+            decoded.append("decoded")
+            return super().__getitem__(row)
+
+        raw_folder = f"{tmp_path}/root/{name}/raw"
+
+    monkeypatch.setattr(datasets, name, Counted)
+    for _ in range(2):  # the second time from the cache
+        assert len(load(name, tmp_path, limit=6)[1].labels) == 6
+        assert decoded == ["made"] + ["decoded"] * 6
+
+
+def test_a_download_that_was_interrupted_goes_on(tmp_path, monkeypatch):
+    mnist(tmp_path / "root", "MNIST")
+    file = tmp_path / "root" / "MNIST" / "raw" / "train-labels-idx1-ubyte"
+    content = file.read_bytes()
+    file.unlink()
+    with pytest.raises(UserError, match=r"missing .*, the files of torchvision's MNIST"):
+        load("MNIST", tmp_path)
+    monkeypatch.setattr(datasets.MNIST, "download", lambda self: file.write_bytes(content))
+    assert len(load("MNIST", tmp_path, download=True)[1].labels) == COUNT
