@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ldg.config.secrets import reveal, without_references
-from ldg.config.signatures import load_class
 from ldg.errors import UserError, one_line
 from ldg.files import look, shorten
 from ldg.migration import FORMAT, migrate
@@ -61,6 +60,8 @@ def build(config: Any, **arguments: Any) -> Any:
     built = {str(key): build(value) for key, value in config.items() if key not in ("_target_", "_partial_")}
     if "_target_" not in config:
         return built
+    from ldg.config.signatures import load_class  # loads pydantic, which --help does not wait for
+
     target = load_class(config["_target_"])
     if config.get("_partial_"):
         return partial(target, **built, **arguments)

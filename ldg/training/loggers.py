@@ -175,6 +175,7 @@ class WandbRun(WandbLogger):
         for variable, value in PATIENCE.items():
             # an upload that was asked for may take its time
             os.environ.setdefault(variable, "0" if log_model and variable == "WANDB_FINISH_TIMEOUT" else value)
+        os.environ.pop("WANDB_SERVICE", None)  # of a process that started this one, and may have ended it
         given = os.environ.get("WANDB_MODE", "auto") if mode == "auto" else mode
         self.mode = {"dryrun": "offline", "run": "online"}.get(given, given)
         self.gradients = gradients

@@ -327,6 +327,17 @@ def test_an_interrupted_run_is_sent_only_if_something_was_saved(checkpoint, tmp_
     assert ("wandb sync" in capsys.readouterr().err) == (checkpoint is not None)
 
 
+def test_the_service_of_a_process_that_has_ended_is_not_waited_for(tmp_path, monkeypatch, capsys):
+    import wandb
+
+    wandb.teardown()
+    monkeypatch.setenv("WANDB_SERVICE", f"3-{os.getpid()}-unix-{tmp_path}/socket")
+    logger = WandbRun(save_dir=str(tmp_path))
+    logger.log_metrics({"value": 1.0}, step=1)
+    assert logger.is_open and capsys.readouterr().err == ""
+    logger.end(0)
+
+
 def test_a_folder_that_cannot_be_made_does_not_end_the_run(tmp_path, capsys):
     (tmp_path / "wandb").touch()  # since the config was checked
     logger = WandbRun(save_dir=str(tmp_path))
