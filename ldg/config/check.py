@@ -1,6 +1,7 @@
 """Bind a resolved config to the signatures of its targets, and say in one line what does not fit."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable
@@ -78,6 +79,7 @@ BOUNDS: dict[str, Any] = {
     "EarlyStopping.min_delta": NonNegativeFloat,
     "EarlyStopping.check_finite": bool,
 }
+LARGEST = 3.4e38  # that torch's tensors hold, in 32 bits
 MOST_DEVICES = 16  # of a machine that has fewer cores
 # settings of launchers, which are no arguments of a constructor
 LAUNCHER: dict[str, Any] = {
@@ -245,6 +247,9 @@ def _check_value(key: str, value: Any, annotation: Any) -> None:
     if _takes_a_call(kinds, value):
         shown = value if isinstance(value, str) else shorten(json.dumps(value))
         raise UserError(f"{key}={shown}: should be a constructor call; a choice has a slash, as in model/kl=linear")
+    numbers = value if isinstance(value, list) else [value]
+    if any(isinstance(number, float) and LARGEST < abs(number) < math.inf for number in numbers):
+        raise UserError(f"{key}={shorten(json.dumps(value))}: should be a smaller number, of at most {LARGEST:.1e}")
     try:
         # JSON's strict mode takes a list for a tuple, but neither "3" nor true for a number
         TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)

@@ -123,6 +123,7 @@ def test_a_signature_read_from_text_is_the_real_one(target):
         (["likelihood.binarize=maybe"], "should be 'none', 'dynamic' or 'static'"),
         (["optimizer.lr=-1"], "optimizer.lr=-1: should be greater than 0"),
         (["optimizer.lr=fast"], 'optimizer.lr="fast"'),
+        (["model.free_bits=1e300"], "model.free_bits=1e+300: should be a smaller number, of at most 3.4e+38"),
         (["trainer.max_epochs=many"], 'trainer.max_epochs="many": should be a valid integer'),
         (["model.network.channels=16"], "model.network.channels=16: should be a list, as in [16,32]"),
         (["trainer.precision=bf17"], 'trainer.precision="bf17": should be 32-true, bf16-mixed or 16-mixed'),
