@@ -150,7 +150,7 @@ def test_bad_arguments_are_refused_at_once_in_one_line(tmp_path, arguments, mess
     ("arguments", "message"),
     [
         (["Hé^llo!"], "error: cannot write 'é' and '^': this model knows 0123456789ABC"),
-        (["é"], "(the model was outputs/letters/1; --checkpoint names another)"),
+        (["é"], "(the model was outputs/letters/1; --checkpoint names another, "),
         (["Hi", "--checkpoint", "broken.ckpt"], "error: broken.ckpt is damaged"),
         (["--interpolate", "0", "1"], "error: the checkpoint names no data set"),
         (["Hi", "--checkpoint", "n" * 300], "is too long"),

@@ -12,6 +12,7 @@ ldg write "Chihuahua+pug" --steps 7 --judge        from one class to the other, 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -320,7 +321,9 @@ def main(arguments: list[str]) -> None:
     except TooLarge:  # whatever the model
         raise
     except UserError as error:
-        hint = "" if args.checkpoint is not None else f" (the model was {source}; --checkpoint names another)"
+        hint = ""
+        if args.checkpoint is None and source != checkpoint.SHIPPED:
+            hint = f" (the model was {source}; --checkpoint names another, {os.path.relpath(checkpoint.SHIPPED)} writes)"
         raise UserError(f"{error}{hint}") from None
     if all(frame.min() == frame.max() for frame in drawn):
         hint = "" if args.threshold is None else f" at --threshold {args.threshold:g}: try one closer to 0.5"

@@ -264,10 +264,20 @@ def _other_choices(key: str, groups: list[str]) -> str:
         if rest == key:
             continue
         files = sorted((HOME / "configs" / group).glob("*.yaml"))
-        having = [file.stem for file in files if rest in _keys(yaml.safe_load(file.read_text(encoding="utf-8")))]
+        having = [file.stem for file in files if rest in _keys_of(file)]
         if having:
             return f" with this choice; {group}={' or '.join(having)} has it"
     return ""
+
+
+def _keys_of(file: Path) -> set[str]:
+    """The full names of the keys in a file and in those of ``configs/base`` that it includes."""
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    keys = set(_keys(content))
+    for entry in content.get("defaults") or []:
+        if isinstance(entry, str) and entry.startswith("/base/"):
+            keys |= _keys_of(HOME / "configs" / f"{entry[1:].removesuffix('@_here_')}.yaml")
+    return keys
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:

@@ -185,7 +185,8 @@ class UserDataset(Dataset):
         carved = "" if "test" in counts else f"; {self.test_fraction:.0%} of each class are the test split"
         shape = "x".join(map(str, self.image_shape))
         classes = f"{len(self.classes):,} classes" if len(self.classes) > 1 else "1 class"
-        print(f"{place}: {total} images of {classes}, as {shape}{carved}{note}", file=sys.stderr)
+        images = "image" if sum(int(each.sum()) for each in counts.values()) == 1 else "images"
+        print(f"{place}: {total} {images} of {classes}, as {shape}{carved}{note}", file=sys.stderr)
 
     def sources(self, split: Split, root: Path, download: bool) -> list[Path]:
         """As :meth:`Dataset.sources`: the file or folder."""

@@ -43,9 +43,9 @@ def draw_interpolations(model: VAE, interpolations: Sequence[Interpolation], opt
         if interpolation.probabilities is not None:
             below = make_axes_locatable(top).append_axes("bottom", plot, pad=0.35)  # as wide as the frames
             for name, column in zip(interpolation.ends, interpolation.probabilities.T.tolist(), strict=True):
-                below.plot(range(steps), column, marker="o", markersize=4, label=name)
+                below.plot(range(steps), column, marker="o", markersize=4, label=name, clip_on=False)
             below.set(xlim=(-0.5, steps - 0.5), xticks=[], ylabel="judge")
-            below.set_ylim(bottom=0)
+            below.set(ylim=(0, 1), yticks=(0, 1))
             below.spines[["top", "right"]].set_visible(False)
             below.legend(fontsize=9, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     canvas.draw()

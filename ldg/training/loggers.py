@@ -317,7 +317,7 @@ class WandbRun(WandbLogger):
     def sync(self) -> str:
         """The command that sends what W&B keeps of this run on the disk."""
         option = "" if self.mode == "offline" else "--include-online "
-        return f"wandb sync {option}{os.path.relpath(Path(self.experiment.dir).parent)}"
+        return f"{'uv run ' if 'UV' in os.environ else ''}wandb sync {option}{os.path.relpath(Path(self.experiment.dir).parent)}"
 
 
 def _end_service() -> None:
