@@ -323,7 +323,8 @@ def main(arguments: list[str]) -> None:
     except UserError as error:
         hint = ""
         if args.checkpoint is None and source != checkpoint.SHIPPED:
-            hint = f" (the model was {source}; --checkpoint names another, {os.path.relpath(checkpoint.SHIPPED)} writes)"
+            shipped = os.path.relpath(checkpoint.SHIPPED)
+            hint = f" (the model was {source}; --checkpoint names another, {shipped} writes)"
         raise UserError(f"{error}{hint}") from None
     if all(frame.min() == frame.max() for frame in drawn):
         hint = "" if args.threshold is None else f" at --threshold {args.threshold:g}: try one closer to 0.5"

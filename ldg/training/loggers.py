@@ -317,7 +317,8 @@ class WandbRun(WandbLogger):
     def sync(self) -> str:
         """The command that sends what W&B keeps of this run on the disk."""
         option = "" if self.mode == "offline" else "--include-online "
-        return f"{'uv run ' if 'UV' in os.environ else ''}wandb sync {option}{os.path.relpath(Path(self.experiment.dir).parent)}"
+        start = "uv run wandb" if "UV" in os.environ else "wandb"
+        return f"{start} sync {option}{os.path.relpath(Path(self.experiment.dir).parent)}"
 
 
 def _end_service() -> None:
