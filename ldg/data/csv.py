@@ -78,9 +78,14 @@ class Csv(UserDataset):
                         if not chosen:
                             continue
                         try:
-                            pixels = np.loadtxt(chosen, np.uint8, delimiter=",", comments=None, ndmin=2)
-                            images = pixels.reshape(len(chosen), height, width, channels).transpose(0, 3, 1, 2)
-                        except (ValueError, OverflowError) as error:
+                            # not as uint8: NumPy before 2.3 cuts what does not fit
+                            pixels = np.loadtxt(chosen, delimiter=",", comments=None, ndmin=2)
+                            is_whole = (pixels >= 0) & (pixels <= 255) & (pixels % 1 == 0)
+                            if not is_whole.all():
+                                raise ValueError(f"there is {pixels[~is_whole][0]:g}")
+                            images = pixels.astype(np.uint8).reshape(len(chosen), height, width, channels)
+                            images = images.transpose(0, 3, 1, 2)
+                        except ValueError as error:
                             reason = one_line(error)[:200]
                             raise UserError(
                                 f"{file}: pixels should be whole numbers from 0 to 255 ({reason})"
