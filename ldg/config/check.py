@@ -247,9 +247,6 @@ def _check_value(key: str, value: Any, annotation: Any) -> None:
     if _takes_a_call(kinds, value):
         shown = value if isinstance(value, str) else shorten(json.dumps(value))
         raise UserError(f"{key}={shown}: should be a constructor call; a choice has a slash, as in model/kl=linear")
-    numbers = value if isinstance(value, list) else [value]
-    if any(isinstance(number, float) and LARGEST < abs(number) < math.inf for number in numbers):
-        raise UserError(f"{key}={shorten(json.dumps(value))}: should be a smaller number, of at most {LARGEST:.1e}")
     try:
         # JSON's strict mode takes a list for a tuple, but neither "3" nor true for a number
         TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
@@ -265,7 +262,10 @@ def _check_value(key: str, value: Any, annotation: Any) -> None:
             f"{key}{place}={shorten(json.dumps(value, ensure_ascii=False))}: should be {' or '.join(complaints)}"
         ) from None
     except Exception:
-        return  # an annotation pydantic has no use for (a class of torch, say) is checked when it is called
+        pass  # an annotation pydantic has no use for (a class of torch, say) is checked when it is called
+    numbers = value if isinstance(value, list) else [value]
+    if any(isinstance(number, float) and LARGEST < abs(number) < math.inf for number in numbers):
+        raise UserError(f"{key}={shorten(json.dumps(value))}: should be a smaller number, of at most {LARGEST:.1e}")
 
 
 def _takes_a_call(kinds: tuple[Any, ...], value: Any) -> bool:
