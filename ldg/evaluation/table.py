@@ -14,7 +14,7 @@ def format_number(value: float) -> str:
         return "NaN" if math.isnan(value) else str(value)
     if size >= 1000 or value == int(value):
         return f"{value:,.0f}"
-    return f"{value:.{4 if size < 1 else 3 if size < 10 else 2}f}"
+    return f"{value:z.{4 if size < 1 else 3 if size < 10 else 2}f}"  # z: no minus before a zero
 
 
 def format_value(value: Value) -> str:
