@@ -13,6 +13,8 @@ COMMANDS = {
     "train": "train",
     "write": "generate",
     "evaluate": "evaluate",
+    "runs": "runs",
+    "compare": "compare",
     "sweeps": "sweeps",
     "export": "export",
     "dashboard": "dashboard",

@@ -53,7 +53,7 @@ def test_several_runs_give_one_table_and_a_scorecard_each(runs):
         assert sorted(content["results"]) == ["elbo", "latent", "reconstruction"]
         elbos.append(content["results"]["elbo"]["values"]["elbo"]["value"])
         files = {file.name for file in (runs / f"outputs/{name}/1").glob("scorecard.*")}
-        assert files == {"scorecard.json", "scorecard.md", "scorecard.png"}
+        assert files == {f"scorecard.{kind}" for kind in ("json", "md", "npz", "png")}
     row = next(line for line in lines if line.startswith("ELBO"))
     assert row.count("*") == 1
     best = f"{max(elbos):,.2f}"[:4]

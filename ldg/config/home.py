@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 IS_INSTALLED = (PACKAGE / "configs").is_dir()
 HOME = PACKAGE if IS_INSTALLED else PACKAGE.parent
 # the commands that are a script in a checkout
-SCRIPTS = {"train": "train.py", "write": "generate.py", "evaluate": "evaluate.py"}
+SCRIPTS = {"train": "train.py", "write": "generate.py", "evaluate": "evaluate.py", "compare": "compare.py"}
 
 
 def command(name: str) -> str:
@@ -36,7 +36,7 @@ def command(name: str) -> str:
     elif name in SCRIPTS:
         words = ["python", SCRIPTS[name] if is_here else str(HOME / SCRIPTS[name])]
     else:
-        words = ["python", "-m", f"ldg.{name}"]
+        words = ["python", "-m", "ldg", name]
     if "UV" in os.environ:
         words = words[1:] if words[1].endswith(".py") else words
         words = [*(_uvx() or ["uv", "run", *([] if is_here else ["--project", str(HOME)])]), *words]

@@ -1,7 +1,7 @@
 """The resolved config of a run, as an object."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, NonNegativeInt
@@ -60,6 +60,7 @@ class RunConfig:
         folder: the run's folder
         sweep_name: the folder of the sweep in ``outputs/sweeps``; None: named after what it varies
         run: the run's name in its sweep
+        choices: what was chosen, by group; empty in runs of before it was kept
         launcher: how a sweep's runs are launched, where the launcher has settings
     """
 
@@ -83,6 +84,7 @@ class RunConfig:
     folder: FilePath
     sweep_name: FolderName | None = None
     run: FolderName | None = None
+    choices: dict[str, Any] = field(default_factory=dict)
     launcher: dict[str, Any] | None = None
 
     @classmethod

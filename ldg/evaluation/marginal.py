@@ -114,7 +114,7 @@ class Marginal(Measure):
         setting = f"{self.samples} draws per image, {len(chosen):,} of {len(images):,} test images{goal}; {target}"
         detail = {"images": len(bound)}
         if len(bound) == len(images):
-            return Result(setting, {"marginal": self.mean("marginal", bound)}, detail)
+            return Result(setting, {"marginal": self.mean("marginal", bound[chosen.argsort()])}, detail)
         if self.binarize_seed is None:
             log_likelihood, kl = elbo_of_test_images(context)
         else:

@@ -3,7 +3,7 @@
 import importlib
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -50,6 +50,8 @@ class Value:
         unit: empty for a pure number
         better: the direction that is good; None: neither
         reference: what real images reach in the same measurement; None: it does not apply to them
+        per_image: of a mean over all test images, the float32 numbers of these in their order, (N,); else None.
+            ``scorecard.npz`` keeps them, so that two runs compare image by image.
     """
 
     value: float
@@ -57,6 +59,7 @@ class Value:
     unit: str = ""
     better: Direction | None = None
     reference: float | None = None
+    per_image: Any = field(default=None, compare=False, repr=False)
 
     @property
     def is_finite(self) -> bool:
@@ -121,16 +124,16 @@ class Measure(ABC):
         return Value(value, error, reference=reference, **attributes)
 
     def mean(self, name: str, values: Tensor) -> Value:
-        """The mean of a declared quantity over images.
+        """The mean of a declared quantity over all test images.
 
         Args:
             name: of the quantity
-            values: one number per image, (N,)
+            values: one number per image in the order of the test split, (N,)
 
         Returns:
-            As :func:`mean_and_error`.
+            As :func:`mean_and_error`, with the numbers themselves.
         """
-        return self.value(name, *mean_and_error(values))
+        return replace(self.value(name, *mean_and_error(values)), per_image=values.float().numpy())
 
 
 def mean_and_error(values: Tensor) -> tuple[float, float | None]:
@@ -159,3 +162,9 @@ def list_quantities() -> dict[str, Quantity]:
         measure: type[Measure] = getattr(importlib.import_module(module), name)
         quantities |= {quantity.name: quantity for quantity in measure.quantities}
     return quantities
+
+
+def main_metrics() -> list[str]:
+    """The metrics that tables show first: of validation, and those that measures choose."""
+    measured = [f"test/{name}" for name, quantity in list_quantities().items() if quantity.in_report]
+    return ["val/elbo", "val/log_likelihood", "val/kl", *measured]

@@ -12,9 +12,10 @@ from ldg.errors import UserError
 from ldg.evaluation import table
 from ldg.evaluation.context import EvaluationContext
 from ldg.evaluation.measure import Measure, Result, list_quantities
-from ldg.evaluation.scorecard import Scorecard, evaluate_checkpoint, read_scorecard
+from ldg.evaluation.scorecard import PER_IMAGE, Scorecard, evaluate_checkpoint, read_per_image, read_scorecard
 from ldg.figures.scorecard import Bar, ScorecardPicture
 from ldg.files import whole, write_text
+from ldg.runs.formats import format_number
 from ldg.training.loggers import harmless
 
 
@@ -29,7 +30,7 @@ def scorecard_folder(file: Path) -> Path:
 
 
 def publish_scorecard(card: Scorecard, context: EvaluationContext) -> Path:
-    """Write ``scorecard.json``, ``.md`` and ``.png``.
+    """Write ``scorecard.json``, ``.npz``, ``.md`` and ``.png``.
 
     Earlier results of the same checkpoint and seed are kept, unless they are measured again.
 
@@ -70,7 +71,12 @@ def read_earlier_results(card: Scorecard, path: Path) -> dict[str, Result]:
     except UserError:  # damaged, or of another format: it is replaced
         return {}
     is_newer = path.stat().st_mtime >= Path(card.checkpoint).stat().st_mtime
-    return old.results if is_newer and (old.checkpoint, old.seed) == (card.checkpoint, card.seed) else {}
+    if not is_newer or (old.checkpoint, old.seed) != (card.checkpoint, card.seed):
+        return {}
+    numbers = read_per_image(path.with_name(PER_IMAGE))
+    for result in old.results.values():
+        result.values |= {n: replace(value, per_image=numbers.get(n)) for n, value in result.values.items()}
+    return old.results
 
 
 def picture_of(card: Scorecard) -> ScorecardPicture:
@@ -84,7 +90,7 @@ def picture_of(card: Scorecard) -> ScorecardPicture:
         for value in [values[quantity.name]]
     ]
     headline = [
-        f"{quantity.title} {table.format_number(values[quantity.name].value)} {values[quantity.name].unit}".strip()
+        f"{quantity.title} {format_number(values[quantity.name].value)} {values[quantity.name].unit}".strip()
         for quantity in quantities
         if quantity.display == "headline"
     ]
@@ -95,7 +101,7 @@ def picture_of(card: Scorecard) -> ScorecardPicture:
         bars,
         accuracy.detail if accuracy else None,
         latent.detail["kl_per_dim"] if latent else None,
-        table.format_number(latent.values["active_units"].value) if latent else "",
+        format_number(latent.values["active_units"].value) if latent else "",
         list(dict.fromkeys(card.classifiers)),
     )
 

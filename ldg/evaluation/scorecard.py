@@ -6,6 +6,8 @@ import math
 import os
 import platform
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -25,10 +27,12 @@ from ldg.errors import UserError
 from ldg.evaluation.context import EvaluationContext, Skipped
 from ldg.evaluation.judge import find_judge, require_fitting
 from ldg.evaluation.measure import Measure, Result, Value
-from ldg.files import write_text
+from ldg.files import whole, write_text
 from ldg.models.classifier import Classifier
 
 SCHEMA = "ldg.scorecard/1"
+PER_IMAGE = "scorecard.npz"
+MAX_PER_IMAGE = 1 << 28  # bytes, inflated
 # measures and values in older files
 RENAMED = {
     "reads": "class_accuracy",
@@ -81,14 +85,18 @@ class Scorecard:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python for JSON; NaN and infinity become None."""
-        return {"schema": SCHEMA} | _finite_or_none(asdict(self)) | {"problems": self.problems}
+        content = asdict(self, dict_factory=lambda items: {key: value for key, value in items if key != "per_image"})
+        return {"schema": SCHEMA} | _finite_or_none(content) | {"problems": self.problems}
 
     def save(self, folder: Path) -> None:
-        """Write ``scorecard.json``.
+        """Write ``scorecard.json``, and ``scorecard.npz`` with the numbers of each test image.
 
         Raises:
             UserError: if it cannot be written.
         """
+        numbers = {name: value.per_image for name, value in self.values.items() if value.per_image is not None}
+        with whole(folder / PER_IMAGE) as path:
+            np.savez_compressed(path, **numbers)
         write_text(folder / "scorecard.json", json.dumps(self.to_dict(), indent=2) + "\n")
 
 
@@ -103,6 +111,23 @@ def read_scorecard(path: Path) -> Scorecard:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         again = f"make it again with {command('evaluate')}"
         raise UserError(f"{path} is damaged or not of the format {SCHEMA}; {again}") from None
+
+
+def read_per_image(path: Path) -> dict[str, np.ndarray]:
+    """The numbers of each test image, float (N,) by name of the value; none if the file is missing or damaged.
+
+    Args:
+        path: of a ``scorecard.npz``
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_PER_IMAGE:
+                return {}
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return {}
+    return {name: array for name, array in arrays.items() if array.ndim == 1 and array.dtype.kind == "f"}
 
 
 def _from_dict(content: dict[str, Any]) -> Scorecard:

@@ -5,16 +5,7 @@ from collections.abc import Sequence
 
 from ldg.evaluation.measure import Value, list_quantities
 from ldg.evaluation.scorecard import Scorecard
-
-
-def format_number(value: float) -> str:
-    """Four figures, and at most four decimals."""
-    size = abs(value)
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else str(value)
-    if size >= 1000 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:z.{4 if size < 1 else 3 if size < 10 else 2}f}"  # z: no minus before a zero
+from ldg.runs.formats import format_number
 
 
 def format_value(value: Value) -> str:

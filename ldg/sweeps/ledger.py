@@ -6,7 +6,6 @@ import io
 import os
 import re
 import secrets
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -18,10 +17,11 @@ import yaml
 from filelock import FileLock, Timeout
 from pydantic import Field, TypeAdapter
 
-from ldg.config.home import HOME, IS_INSTALLED
 from ldg.config.secrets import mask, without_password
 from ldg.errors import UserError, describe_os_error
 from ldg.files import whole, write_text
+from ldg.runs.provenance import describe_commit
+from ldg.runs.run import is_plain_yaml
 from ldg.sweeps.plan import Plan
 
 SCHEMA = "ldg.sweep/1"
@@ -86,7 +86,7 @@ class Sweep:
             storage=plan.study.get("storage") if plan.study else None,
             runs=len(plan.runs),
             started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            commit=_commit(),
+            commit=describe_commit(),
             versions={name: version(name) for name in ("ldg", "torch", "pytorch-lightning", "hydra-core")},
             identity=plan.identity,
         )
@@ -142,7 +142,7 @@ class Ledger:
         path = self.folder / "sweep.yaml"
         try:
             text = self._read(path)
-            if not _is_plain(text):
+            if not is_plain_yaml(text, MAX_DEPTH):
                 raise ValueError
             content = yaml.safe_load(text)
         except (OSError, ValueError, yaml.YAMLError, RecursionError):
@@ -256,16 +256,6 @@ class Ledger:
             raise UserError(f"{self.folder} cannot be written to: {describe_os_error(error)}") from None
 
 
-def _is_plain(text: str) -> bool:
-    """Whether YAML has neither aliases, which can stand for any number of copies, nor a depth that takes minutes."""
-    depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH or isinstance(event, yaml.AliasEvent):
-            return False
-    return True
-
-
 def _cell(value: Any) -> str:
     return "" if value is None else mask(" ".join(str(value).split()))
 
@@ -290,18 +280,3 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
         only = sorted({*old[part]} ^ {*new[part]})
         return f"one of them has {only[0]}"
     return "" if list(old["parameters"]) == list(new["parameters"]) else "its parameters were in another order"
-
-
-def _commit() -> str | None:
-    """The commit of the code, with + if it was changed since; None outside of a repository."""
-    if IS_INSTALLED:  # what lies around it is another's
-        return None
-    git = ["git", "-C", os.fspath(HOME)]
-    try:
-        commit, changes = (
-            subprocess.run([*git, *line], capture_output=True, encoding="utf-8", check=True, timeout=10).stdout.strip()
-            for line in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "-uno"])
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return commit + ("+" if changes else "")

@@ -6,8 +6,8 @@ import time
 
 from tqdm import tqdm
 
+from ldg.runs.formats import format_cell, format_duration
 from ldg.sweeps.ledger import ENDED, Ledger
-from ldg.sweeps.report.formats import format_cell, format_duration
 from ldg.sweeps.report.results import Results
 
 

@@ -136,8 +136,8 @@ def _launch(
 
 def _conclude(ledger: Ledger) -> int:
     """Print the outcome and write the report; the exit status."""
+    from ldg.runs.formats import format_cell
     from ldg.sweeps.report import write_report
-    from ldg.sweeps.report.formats import format_cell
     from ldg.sweeps.report.results import Results
 
     sweep, rows = ledger.read_sweep(), ledger.read_rows()

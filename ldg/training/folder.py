@@ -18,11 +18,13 @@ from ldg.config.run_config import RunConfig
 from ldg.config.secrets import mask
 from ldg.errors import Interrupted, UserError, describe_os_error
 from ldg.files import write_text
+from ldg.runs.provenance import add_session
+from ldg.runs.run import Run
 from ldg.training.console import resume_command
 
 
 class RunFolder:
-    """As a context manager around training: makes the folder, with ``config.yaml`` in it.
+    """As a context manager around training: makes the folder, with ``config.yaml`` and ``source.json``.
 
     If the run breaks, ``error.txt`` is written. A new run that is interrupted or ends with a mistake of the user's
     before a checkpoint is saved leaves no folder.
@@ -54,6 +56,7 @@ class RunFolder:
             raise UserError(f"{self.path} cannot be made: {reason}; choose another with outputs=...") from None
         try:
             write_text(self.path / "config.yaml", yaml.safe_dump(self.config.to_dict(), sort_keys=False))
+            add_session(self.path, Run(self.path).sessions)
         except UserError:
             self._remove()
             raise

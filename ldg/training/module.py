@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
+from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor
@@ -157,7 +158,13 @@ class TrainingModule(pl.LightningModule):
         self.reported = metrics
         self.log_dict(metrics, logger=False)
         for logger in self.loggers:
-            logger.log_metrics({"epoch": self.current_epoch + 1, **metrics}, step=self.trainer.global_step)
+            position = {"epoch": self.current_epoch + 1, "seconds": self._seconds()}
+            logger.log_metrics({**position, **metrics}, step=self.trainer.global_step)
+
+    def _seconds(self) -> float:
+        """The time of training so far, of a resumed run since its very start."""
+        timer = next(c for c in self.trainer.callbacks if isinstance(c, Timer))  # type: ignore[attr-defined]
+        return round(timer.time_elapsed("train"), 2)
 
     def settings(self) -> dict[str, float]:
         """Values that change during training and are logged with the metrics."""

@@ -69,7 +69,9 @@ def test_the_files_hold_what_was_measured(measured, folder):
         assert result.setting in text
     width, height = Image.open(folder / "scorecard.png").size
     assert width > 1500 and height > 1000
-    assert {path.name for path in folder.glob("*scorecard*")} == {f"scorecard.{kind}" for kind in ("json", "md", "png")}
+    assert {path.name for path in folder.glob("*scorecard*")} == {
+        f"scorecard.{kind}" for kind in ("json", "md", "npz", "png")
+    }
 
 
 def test_the_elbo_is_that_of_the_test_at_the_end_of_training(measured, folder):

@@ -5,22 +5,17 @@ import itertools
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import LogLocator
 from PIL import Image
 
-from ldg.sweeps.report.formats import format_cell, shorten
-from ldg.sweeps.report.results import MAX_TICKS, Results, Run
+from ldg.runs.formats import format_cell, shorten
+from ldg.sweeps.report.results import MAX_TICKS, Results, SweepRun
 
 COLOUR, BEST = "#3b6ea5", "#d1495b"
-DASHES: tuple[Any, ...] = ("-", "--", ":", "-.")
-MAX_COLOURS = 10  # that lines can be distinguished by
-MAX_NAMED = 30  # curves that a legend names
 MAX_LABELS = 8  # ticks of a numeric axis, names of points
 
 
@@ -186,7 +181,7 @@ def draw_parallel(results: Results) -> list[Panel]:
     figure, axes = _make_figure(min(14.0, 2.2 * len(names) + 1), 4.2)
     axes.spines[:].set_visible(False)
 
-    def height(run: Run, metric: str) -> float:
+    def height(run: SweepRun, metric: str) -> float:
         low, high = spans[metric]
         return min(1.0, max(0.0, (run.numbers[metric] - low) / (high - low)))
 
@@ -253,107 +248,6 @@ def _draw_heat_map(results: Results, row: str, column: str, metric: str, means: 
     axes.spines[:].set_visible(False)
     axes.set(xlabel=_escape(column), ylabel=_escape(row))
     return figure
-
-
-def draw_curves(results: Results) -> list[Panel]:
-    """Draw each objective over the epochs, a line for each run."""
-    panels = []
-    for metric in results.objectives:
-        lines = {run.name: run.curve(metric) for run in results.runs}
-        runs = [run for run in results.runs if len(lines[run.name][0]) > 1]
-        if runs:
-            figure = _draw_curves(results, metric, runs, lines)
-            panels.append(Panel(f"{metric} over the epochs", encode_png(figure)))
-    return panels
-
-
-def _draw_curves(
-    results: Results, metric: str, runs: list[Run], lines: dict[str, tuple[list[float], list[float]]]
-) -> Figure:
-    figure, axes = _make_figure(12.0, 5.0)
-    pair = _colour_and_dash(results)
-    for rank, run in reversed(list(enumerate(runs))):  # the best on top
-        style = _line_style(results, run, rank, len(runs), pair)
-        width = 2.4 if run is results.best else 1.4
-        axes.plot(*lines[run.name], linewidth=width, marker=".", label=_caption(results, run, metric), **style)
-    values = [value for run in runs for value in lines[run.name][1]]
-    axes.set(xlabel="epoch", ylabel=_escape(metric), ylim=limits(values))
-    axes.grid(alpha=0.3)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if pair:
-        _draw_legend_of_pair(axes, results, pair)
-    else:
-        _draw_legend_of_runs(figure, axes, len(runs))
-    return figure
-
-
-def _line_style(results: Results, run: Run, rank: int, number: int, pair: tuple[str, str] | None) -> dict[str, Any]:
-    """Colour and dash of a run's curve.
-
-    Args:
-        results: of the sweep
-        run: that is drawn
-        rank: of the run, 0 for the best
-        number: of runs
-        pair: the parameters that colour and dash stand for; None: they stand for the rank
-
-    Returns:
-        Arguments of matplotlib.
-    """
-    if pair:
-        colour, dash = (results.values(key).index(run.choices[key]) for key in pair)
-        return {"color": f"C{colour}", "linestyle": DASHES[dash]}
-    if number <= MAX_COLOURS:
-        return {"color": f"C{rank}", "linestyle": "-"}
-    if rank >= MAX_NAMED:
-        return {"color": "0.8", "linestyle": "-"}
-    return {"color": _colour(1 - rank / (number - 1)), "linestyle": DASHES[rank % len(DASHES)]}
-
-
-def _caption(results: Results, run: Run, metric: str) -> str:
-    end = format_cell(run.numbers.get(metric)) if run.state == "finished" else run.state
-    return _escape(f"{results.label(run)}  {end}")
-
-
-def _colour_and_dash(results: Results) -> tuple[str, str] | None:
-    """The parameters that colours and dashes can stand for, where exactly two differ and both have few values."""
-    if len(results.differing) != 2 or not all(run.choices[key] for run in results.runs for key in results.differing):
-        return None
-    dash, colour = sorted(results.differing, key=lambda key: len(results.values(key)))
-    is_distinct = len(results.values(colour)) <= MAX_COLOURS and len(results.values(dash)) <= len(DASHES)
-    return (colour, dash) if is_distinct else None
-
-
-def _draw_legend_of_runs(figure: Figure, axes: Axes, number: int) -> None:
-    """A legend with the curves in the order of rank, which is the reverse of that in which they were drawn."""
-    handles, names = axes.get_legend_handles_labels()
-    handles, names = handles[::-1][:MAX_NAMED], names[::-1][:MAX_NAMED]
-    title = "best first" + (f"; {number - MAX_NAMED} others in grey" if number > MAX_NAMED else "")
-    size = 8 if number <= 24 else 7
-    figure.legend(handles, names, loc="outside right upper", frameon=False, fontsize=size, title=title)
-
-
-def _draw_legend_of_pair(axes: Axes, results: Results, pair: tuple[str, str]) -> None:
-    """Two legends: one of the colours, one of the dashes."""
-    colour = pair[0]
-    tops = (1.0, 0.96 - 0.065 * (len(results.values(colour)) + 1))
-    for key, top in zip(pair, tops, strict=True):
-        lines = [
-            Line2D([], [], color=f"C{i}" if key == colour else "0.3", linestyle="-" if key == colour else DASHES[i])
-            for i in range(len(results.values(key)))
-        ]
-        names = [_tick_label(value) for value in results.values(key)]
-        legend = axes.legend(
-            lines,
-            names,
-            title=_escape(key),
-            frameon=False,
-            loc="upper left",
-            bbox_to_anchor=(1.01, top),
-            alignment="left",
-        )
-        if key == colour:
-            axes.add_artist(legend)
 
 
 def draw_fronts(results: Results) -> list[Panel]:

@@ -3,8 +3,9 @@
 import re
 from urllib.parse import quote
 
-from ldg.sweeps.report.formats import format_cell, format_duration, shorten
-from ldg.sweeps.report.results import Results, Run
+from ldg.compare.comparison import escape_markdown as escape
+from ldg.runs.formats import format_cell, format_duration, shorten
+from ldg.sweeps.report.results import Results, SweepRun
 
 
 def render_markdown(results: Results) -> str:
@@ -51,12 +52,7 @@ def render_markdown(results: Results) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 
-def escape(text: object) -> str:
-    """A text on one line, whose special characters Markdown shows as they are."""
-    return re.sub(r"([\\|<`*\[\]])", r"\\\1", " ".join(str(text).split()))
-
-
-def _link(run: Run) -> str:
+def _link(run: SweepRun) -> str:
     return f"[{escape(run.name)}](./{quote(run.name)}/)"
 
 

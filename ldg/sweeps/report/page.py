@@ -1,21 +1,19 @@
-"""The report as one HTML file that needs nothing else: styles, script and pictures are in it."""
+"""The report as a page: that of a comparison, with the sweep's own sections before it."""
 
-import base64
 import datetime
-import html
-import re
 from pathlib import Path
-from string import Template
-from urllib.parse import quote
 
-from ldg.sweeps.report import figures, pictures
-from ldg.sweeps.report.formats import format_cell, format_duration, parse_number, shorten
-from ldg.sweeps.report.results import Results, Run, main_metrics
+from ldg.compare import page as html
+from ldg.compare.differences import compare_sources, compare_versions, without_seed
+from ldg.compare.page import Column, Page
+from ldg.compare.scores import Scores
+from ldg.evaluation.measure import main_metrics
+from ldg.runs.formats import format_cell, format_duration, parse_number, shorten
+from ldg.sweeps.report import figures
+from ldg.sweeps.report.pictures import arrange_runs
+from ldg.sweeps.report.results import Results, SweepRun
 from ldg.sweeps.report.study import draw_study
 
-TEMPLATE = Path(__file__).with_name("page.html")
-WIDTHS = ((12, 900), (30, 640))  # of pictures, by the number of runs
-NARROWEST = 460
 DENSITY = 1.75  # of the plots' pixels
 LARGE = 1000  # pixels, from which on a plot is not made to fit a narrow screen
 
@@ -30,235 +28,143 @@ def render_page(results: Results, is_online: bool = False) -> str:
     Returns:
         A whole HTML file.
     """
-    choices = figures.draw_heat_maps(results) + figures.draw_effects(results) + figures.draw_parallel(results)
-    legend = "Each point is a run, each line the mean of the runs with the same value; the best run is red."
-    sections = [
-        ("Effect of the choices", legend, choices),
-        (
-            "Several objectives",
-            "No other run equals a red one in every objective and beats it in one.",
-            figures.draw_fronts(results),
-        ),
-        ("Learning curves", "The best run has the thick line.", figures.draw_curves(results)),
-        ("Optuna", "", draw_study(results, is_online)),
-    ]
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=_escape(f"{results.sweep.name}: {results.status}"),
-        head=_head(results),
-        table=_table(results),
-        plots="\n".join(_plots(*section) for section in sections if section[-1]),
-        pictures=_pictures(results),
+    runs, path = results.runs, results.folder / "report.html"
+    groups = list(dict.fromkeys(without_seed(run) if run.config else run.name for run in runs))
+    members = [groups.index(without_seed(run) if run.config else run.name) for run in runs]
+    labels = [results.label(run) for run in runs]
+    page = Page(
+        path=path,
+        title=results.sweep.name,
+        state=results.status,
+        runs=runs,
+        labels=[run.name for run in runs],
+        columns=_columns(results),
+        captions=[_caption(results, path, run) for run in runs],
+        groups=members,
+        group_labels=[labels[members.index(group)] for group in range(len(groups))],
+        head=_winner(results, path),
+        details=_details(results),
+        errors=[run.error for run in runs],
+        best=runs.index(results.best) if results.best else None,
+        sections=_sections(results, is_online),
+        curve=results.objective,
+        layout=arrange_runs(results),
+        notes=_notes(results),
+    )
+    return html.render(
+        page,
+        Scores(runs),
+        None,
+        html.source_section(page, compare_sources(runs)),
+        html.versions_section(page, compare_versions(runs)),
     )
 
 
-def _escape(text: object) -> str:
-    return html.escape(str(text))
+def _sections(results: Results, is_online: bool) -> list[str]:
+    choices = figures.draw_heat_maps(results) + figures.draw_effects(results) + figures.draw_parallel(results)
+    legend = "Each point is a run, each line the mean of the runs with the same value; the best run is red."
+    front = "No other run equals a red one in every objective and beats it in one."
+    sections = [
+        ("Effect of the choices", legend, choices),
+        ("Several objectives", front, figures.draw_fronts(results)),
+        ("Optuna", "", draw_study(results, is_online)),
+    ]
+    return [_plots(*section) for section in sections if section[-1]]
 
 
-def _breakable(name: str) -> str:
-    """A long name as HTML, in which a line may end after a dot or slash."""
-    return re.sub(r"([./=])", r"\1<wbr>", _escape(name))
+def _plots(title: str, legend: str, panels: list[figures.Panel]) -> str:
+    lines = []
+    for panel in panels:
+        if panel.png is not None:
+            width, height = int.from_bytes(panel.png[16:20], "big"), int.from_bytes(panel.png[20:24], "big")
+            kind = ' class="large"' if width > LARGE else ""
+            image = html.image(panel.png, panel.title, round(width / DENSITY), round(height / DENSITY))
+            lines.append(f"<figure{kind}><figcaption>{html.escape(panel.title)}</figcaption>{image}</figure>")
+    missing = [panel for panel in panels if panel.png is None]
+    notes = (f'<p class="note">{html.escape(panel.title)}: {html.escape(panel.note)}</p>' for panel in missing)
+    return html.section(title, legend, f'<div class="plots">{"".join(lines)}</div>', *notes)
 
 
-def _link(results: Results, path: Path, text: str) -> str:
-    """A link to a file or folder of the sweep, relative to the page; ``text`` is HTML."""
-    relative = quote(path.relative_to(results.folder).as_posix())
-    return f'<a href="./{_escape(relative)}">{text}</a>'
+def _winner(results: Results, path: Path) -> str:
+    """The best run with its choices."""
+    best = results.best
+    if best is None:
+        return ""
+    value = f"<strong>{format_cell(best.numbers[results.objective])}</strong> {html.escape(results.objective)}"
+    choices = " ".join(f"{key}={best.choices[key]}" for key in results.differing)
+    name = html.link(path, best.folder, html.escape(best.name))
+    return f'<div class="winner">{value}, the best: {name}<br>\n<code>{html.escape(choices)}</code></div>'
 
 
-def _size(png: bytes) -> tuple[int, int]:
-    """Width and height, from a PNG's header."""
-    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
-
-
-def _image(data: bytes, alt: str, density: float = 1.0) -> str:
-    """A PNG in the page, with ``density`` of its pixels on one pixel of the page."""
-    width, height = (side / density for side in _size(data))
-    source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
-    return f'<img alt="{_escape(alt)}" width="{width:.0f}" height="{height:.0f}" src="{source}">'
-
-
-def _choices(results: Results, run: Run) -> str:
-    return " ".join(f"{key}={run.choices[key]}" for key in results.differing)
-
-
-def _head(results: Results) -> str:
-    """Name and status of the sweep, its best run, and what it is."""
-    sweep, best = results.sweep, results.best
-    lines = [f"<h1>{_escape(sweep.name)}</h1>", f'<p class="state">{_escape(results.status)}</p>']
-    if best is not None:
-        value = f"<strong>{format_cell(best.numbers[results.objective])}</strong> {_escape(results.objective)}"
-        link = _link(results, best.folder, _escape(best.name))
-        lines.append(f'<div class="winner">{value}, the best: {link}<br>')
-        lines.append(f"<code>{_escape(_choices(results, best))}</code></div>")
+def _details(results: Results) -> dict[str, str]:
+    """What the sweep is, as HTML by what it is about."""
+    sweep = results.sweep
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     times = [run.numbers["seconds"] for run in results.runs if "seconds" in run.numbers]
-    training = f"; {_escape(format_duration(sum(times)))} of training in all" if times else ""
-    details = {
-        "command": f"<code>{_escape(sweep.command)}</code>",
-        "objectives": _escape(", ".join(f"{key} ({direction})" for key, direction in results.objectives.items())),
-        "in all runs": " ".join(f"<code>{_escape(f'{k}={v}')}</code>" for k, v in results.constant.items()),
+    training = f"; {html.escape(format_duration(sum(times)))} of training in all" if times else ""
+    objectives = ", ".join(f"{key} ({direction})" for key, direction in results.objectives.items())
+    return {
+        "command": f"<code>{html.escape(sweep.command)}</code>",
+        "objectives": html.escape(objectives),
+        "in all runs": " ".join(f"<code>{html.escape(f'{k}={v}')}</code>" for k, v in results.constant.items()),
         "started": _date(sweep.started),
         "this page": _date(now) + training,
-        "commit": f"<code>{_escape(sweep.commit)}</code>" if sweep.commit else "",
-        "versions": _escape(", ".join(f"{name} {version}" for name, version in sweep.versions.items())),
+        "commit": f"<code>{html.escape(sweep.commit)}</code>" if sweep.commit else "",
+        "versions": html.escape(", ".join(f"{name} {version}" for name, version in sweep.versions.items())),
     }
-    rows = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in details.items() if value)
-    return "\n".join([*lines, f"<dl>{rows}</dl>"])
 
 
 def _date(text: object) -> str:
     try:
         return f"{datetime.datetime.fromisoformat(str(text)):%Y-%m-%d %H:%M %Z}".strip()
     except ValueError:
-        return _escape(text)
+        return html.escape(text)
 
 
-def _table(results: Results) -> str:
-    """All runs: their choices, metrics and costs. A script sorts the lines, and hides columns of the class ``more``."""
-    if not results.runs:
-        return '<p class="note">No run has begun.</p>'
-    metrics = results.metrics
-    first = [name for name in metrics if name in results.objectives or name in main_metrics()] or metrics
-    classes = {name: "" if name in first else " more" for name in metrics}
-    is_numeric = {key: results.scale(key) != "words" for key in results.differing}
-    front = set(results.pareto_front()) if len(results.objectives) > 1 else set()
-    lines = "\n".join(_row(results, run, is_numeric, classes, run in front) for run in results.runs)
-    notes = ["Click a header to sort."]
-    if "so-far" in lines:
+def _notes(results: Results) -> list[str]:
+    notes = []
+    if any(metric not in run.numbers for run in results.runs for metric in results.metrics if run.latest(metric)):
         notes.append("Numbers in italics are those of the newest epoch of a run that did not finish, or not yet.")
-    if front:
+    if len(results.objectives) > 1:
         notes.append("◆ is on the Pareto front.")
-    more = len(metrics) - len(first) + 1  # and the one of W&B
-    notes.append(f'<label><input type="checkbox" id="all"> all columns ({more} more)</label>')
-    head = _table_head(results, is_numeric, classes)
-    table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table>"
-    return f'<p class="note">{" ".join(notes)}</p>\n<div class="wide">{table}</div>'
+    return notes
 
 
-def _table_head(results: Results, is_numeric: dict[str, bool], classes: dict[str, str]) -> str:
-    """The headers of the table.
-
-    Args:
-        results: of the sweep
-        is_numeric: whether the values are numbers, for each parameter that differs
-        classes: a further class of the cells, empty or beginning with a space, for each metric
-
-    Returns:
-        The cells.
-    """
+def _columns(results: Results) -> list[Column]:
+    """The columns of the table: state, choices, metrics and costs."""
+    runs = results.runs
+    front = set(results.pareto_front()) if len(results.objectives) > 1 else set()
     order = {"maximize": "descending", "minimize": "ascending"}[results.objectives[results.objective]]
-
-    def header(name: str, kind: str = "", sort: str = "") -> str:
-        state = f' aria-sort="{sort}"' if sort else ""
-        return f'<th scope="col" class="{kind}"{state}><button type="button">{_breakable(name)}</button></th>'
-
-    cells = [header("run"), header("state")]
-    cells += [header(key, "number" if is_numeric[key] else "") for key in is_numeric]
-    cells += [header(key, "number" + kind, order if key == results.objective else "") for key, kind in classes.items()]
-    cells += [header(key, "number") for key in ("epochs", "time", "parameters")]
-    return "".join([*cells, header("W&B", "more")])
-
-
-def _row(results: Results, run: Run, is_numeric: dict[str, bool], classes: dict[str, str], is_on_front: bool) -> str:
-    """A run's line of the table; the other arguments are those of the headers."""
-    mark = ' <span title="on the Pareto front">◆</span>' if is_on_front else ""
-    name = _link(results, run.folder, _escape(run.name))
-    error = f'<div class="error">{_escape(run.error)}</div>' if run.error else ""
-    cells = [f'<th scope="row" data-value="{_escape(run.name)}">{name}{mark}{error}</th>']
-    cells += [f'<td class="{_escape(run.state)}">{_escape(run.state)}</td>']
-    for key in is_numeric:
-        choice = run.choices[key]
-        text = shorten(choice) or "–"
-        if is_numeric[key]:
-            cells.append(_number_cell(parse_number(choice), text))
-        else:
-            cells.append(f'<td title="{_escape(choice)}">{_escape(text)}</td>')
-    for metric, kind in classes.items():
-        value = run.latest(metric)
-        is_final = metric in run.numbers or value is None
-        cells.append(_number_cell(value, format_cell(value), kind + ("" if is_final else " so-far")))
-    for key, write in (("epochs", format_cell), ("seconds", format_duration), ("parameters", format_cell)):
-        cells.append(_number_cell(run.numbers.get(key), write(run.numbers.get(key))))
-    cells.append(f'<td class="more">{_escape(run.wandb) or "–"}</td>')
-    return f"<tr{_best(results, run)}>{''.join(cells)}</tr>"
+    columns = [Column("state", [run.state for run in runs], kinds=[run.state for run in runs])]
+    if front:
+        columns.append(Column("◆", ["◆" if run in front else "" for run in runs]))
+    for key in results.differing:
+        texts = [run.choices[key] for run in runs]
+        numbers = None if results.scale(key) == "words" else [parse_number(text) for text in texts]
+        columns.append(Column(key, [shorten(text) for text in texts], numbers))
+    first = [name for name in results.metrics if name in results.objectives or name in main_metrics()]
+    for name in results.metrics:
+        values = [run.latest(name) for run in runs]
+        kinds = ["so-far" if name not in run.numbers and run.latest(name) is not None else "" for run in runs]
+        is_more = bool(first) and name not in first
+        columns.append(
+            Column(name, [format_cell(v) for v in values], values, kinds, is_more, order * (name == results.objective))
+        )
+    for title, key, form in (
+        ("epochs", "epochs", format_cell),
+        ("time", "seconds", format_duration),
+        ("parameters", "parameters", format_cell),
+    ):
+        values = [run.numbers.get(key) for run in runs]
+        columns.append(Column(title, [form(value) for value in values], values))
+    return [*columns, Column("W&B", [run.wandb for run in runs], is_more=True)]
 
 
-def _number_cell(value: float | None, text: str, kind: str = "") -> str:
-    return f'<td class="number{kind}" data-value="{"" if value is None else value}">{_escape(text)}</td>'
-
-
-def _plots(title: str, legend: str, panels: list[figures.Panel]) -> str:
-    lines = [f"<h2>{title}</h2>", f'<p class="note">{legend}</p>', '<div class="plots">']
-    for panel in panels:
-        if panel.png is not None:
-            kind = ' class="large"' if _size(panel.png)[0] > LARGE else ""
-            image = _image(panel.png, panel.title, DENSITY)
-            lines.append(f"<figure{kind}><figcaption>{_escape(panel.title)}</figcaption>{image}</figure>")
-    missing = [panel for panel in panels if panel.png is None]
-    notes = (f'<p class="note">{_escape(panel.title)}: {_escape(panel.note)}</p>' for panel in missing)
-    return "\n".join([*lines, "</div>", *notes])
-
-
-def _pictures(results: Results) -> str:
-    """The pictures of all runs, of which a script shows one kind at a time."""
-    kinds = pictures.list_kinds(results.runs[: pictures.MAX_RUNS])
-    if not kinds:
-        return ""
-    layout = pictures.arrange_runs(results)
-    choices = [
-        f'<label><input type="radio" name="kind" value="{kind}"{" checked" if kind == next(iter(kinds)) else ""}>'
-        f"{title}</label>"
-        for kind, title in kinds.items()
-    ]
-    left = len(results.runs) - pictures.MAX_RUNS
-    note = f'<p class="note">The best {pictures.MAX_RUNS} runs; {left} others are left out.</p>' if left > 0 else ""
-    return "\n".join(
-        [
-            f"<h2>Pictures side by side</h2>\n{note}",
-            f'<fieldset aria-label="which pictures">{"".join(choices)}</fieldset>',
-            *(_gallery(results, layout, kind, title) for kind, title in kinds.items()),
-        ]
+def _caption(results: Results, path: Path, run: SweepRun) -> str:
+    """A run's objective and choices."""
+    end = f"<b>{format_cell(run.latest(results.objective))}</b> {html.escape(results.objective)}"
+    choices = " ".join(
+        f"{html.breakable(key)}={html.escape(shorten(run.choices[key]) or '–')}" for key in results.differing
     )
-
-
-def _gallery(results: Results, layout: pictures.Layout, kind: str, title: str) -> str:
-    """The pictures of one kind in rows and columns."""
-    if not layout.columns:
-        cells = "\n".join(_picture(results, run, kind, title) for [run] in layout.rows[0][1])
-        return f'<div class="gallery wrap" id="pictures-{kind}">{cells}</div>'
-    parts = ['<div class="name column"></div>']
-    parts += [f'<div class="name column">{_breakable(name)}</div>' for name in layout.columns]
-    for name, cells_of_runs in layout.rows:
-        parts.append(f'<div class="name">{_breakable(name)}</div>')
-        for runs in cells_of_runs:
-            content = "".join(_picture(results, run, kind, title) for run in runs)
-            parts.append(f'<div class="cell">{content or _placeholder("not begun")}</div>')
-    columns = len(layout.columns)
-    opening = f'<div class="gallery matrix" id="pictures-{kind}" style="--columns: {columns}">'
-    return "\n".join([opening, *parts, "</div>"])
-
-
-def _picture(results: Results, run: Run, kind: str, title: str) -> str:
-    """A run's picture with its objective and choices."""
-    width = next((width for most, width in WIDTHS if len(results.runs) <= most), NARROWEST)
-    end = f"<b>{format_cell(run.latest(results.objective))}</b> {_escape(results.objective)}"
-    choices = " ".join(f"{_breakable(key)}={_escape(shorten(run.choices[key]) or '–')}" for key in results.differing)
-    caption = f"{end}, {_link(results, run.folder, choices or _escape(run.name))}"
-    if run.state != "finished":
-        caption += f" ({_escape(run.state)})"
-    picture = pictures.read_picture(run, kind, width)
-    if picture is None:
-        return _placeholder("no picture", caption)
-    file, data = picture
-    image = _link(results, file, _image(data, f"{title} of {run.name}"))
-    return f"<figure{_best(results, run)}>{image}<figcaption>{caption}</figcaption></figure>"
-
-
-def _best(results: Results, run: Run) -> str:
-    """The attribute that marks the best run."""
-    return ' class="best"' if run is results.best else ""
-
-
-def _placeholder(text: str, caption: str = "") -> str:
-    return f'<figure><div class="none">{text}</div><figcaption>{caption}</figcaption></figure>'
+    state = "" if run.state == "finished" else f" ({html.escape(run.state)})"
+    return f"{end}, {html.link(path, run.folder, choices or html.escape(run.name))}{state}"

@@ -1,75 +1,71 @@
 """The results of a sweep so far, read from its folder, of which some files may be missing yet."""
 
-import csv
 import itertools
 import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from ldg.evaluation.measure import list_quantities
-from ldg.figures.loss_curves import select_curve
-from ldg.files import read_csv
+from ldg.evaluation.measure import main_metrics
+from ldg.runs.formats import parse_number, shorten
+from ldg.runs.run import Run
 from ldg.sweeps.ledger import Ledger
-from ldg.sweeps.report.formats import parse_number, shorten
 
 MAX_TICKS = 12  # values of a parameter that can be distinguished as rows, columns or ticks
 OTHER = {"run", "state", "wandb", "error"}  # columns of runs.csv that are neither parameters nor numbers
 STATES = ("finished", "pruned", "running", "interrupted", "failed")
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A line of ``runs.csv``.
+class SweepRun(Run):
+    """A line of ``runs.csv``, and the folder of its run.
 
-    Attributes:
-        name: of the run
-        state: such as ``finished``
-        choices: values of the sweep's parameters, as they were written; empty where they are not known
-        numbers: metrics and other numbers by name, as far as they are finite
-        wandb: id of the W&B run, or empty
-        error: of a failed run, in one line
-        folder: of the run
+    Args:
         home: of the sweep; nothing outside of it is read
+        row: the line, as text by column
+        keys: the sweep's parameters
     """
 
-    name: str
-    state: str
-    choices: dict[str, str]
-    numbers: dict[str, float]
-    wandb: str
-    error: str
-    folder: Path
-    home: Path
+    def __init__(self, home: Path, row: dict[str, str], keys: Iterable[str]) -> None:
+        super().__init__(home / row["run"])
+        self.home = home
+        self.row = row
+        self.keys = list(keys)
+
+    def contains(self, path: Path) -> bool:
+        """Whether a file lies in the sweep's folder, links resolved."""
+        return Ledger(self.home).contains(path)
+
+    @property
+    def name(self) -> str:
+        """The run's name in the sweep."""
+        return self.row["run"]
 
     @cached_property
-    def _epochs(self) -> list[dict[str, str]]:
-        try:
-            return read_csv(*self.files("metrics.csv"))
-        except (TypeError, OSError, ValueError, csv.Error):  # none, half of one
-            return []
+    def state(self) -> str:
+        """What the ledger says, such as ``finished``."""
+        return self.row.get("state") or "–"
 
-    def files(self, pattern: str) -> list[Path]:
-        """The files of the run by a pattern, the last name first, without links to what is outside of the sweep."""
-        files = sorted(self.folder.glob(pattern), reverse=True)
-        return [file for file in files if file.is_file() and Ledger(self.home).contains(file)]
+    @cached_property
+    def choices(self) -> dict[str, str]:
+        """The values of the sweep's parameters, as they were written; empty where they are not known."""
+        return {key: self.row.get(key) or "" for key in self.keys}
 
-    def curve(self, metric: str) -> tuple[list[float], list[float]]:
-        """A metric over the epochs.
+    @cached_property
+    def numbers(self) -> dict[str, float]:
+        """Metrics and other numbers by name, as far as they are finite."""
+        cells = {key: parse_number(text) for key, text in self.row.items() if key not in {*OTHER, *self.keys}}
+        return {key: value for key, value in cells.items() if value is not None}
 
-        Args:
-            metric: its name
+    @property
+    def wandb(self) -> str:
+        """The id of the W&B run, or empty."""
+        return self.row.get("wandb") or ""
 
-        Returns:
-            Epochs and values, where they are finite.
-        """
-        try:
-            points = list(zip(*select_curve(self._epochs, metric), strict=True))
-        except (TypeError, ValueError):  # no numbers
-            return [], []
-        finite = [(epoch, value) for epoch, value in points if math.isfinite(value)]
-        return [epoch for epoch, _ in finite], [value for _, value in finite]
+    @property
+    def error(self) -> str:
+        """Of a failed run, in one line."""
+        return self.row.get("error") or ""
 
     def latest(self, metric: str) -> float | None:
         """A number at the run's end; before that, the one of its latest epoch; None if there is neither."""
@@ -92,25 +88,9 @@ class Results:
         self.sweep = ledger.read_sweep()
         self.objectives = self.sweep.objectives
         self.objective = next(iter(self.objectives))
-        self.runs = sorted((self._run(row) for row in ledger.read_rows() if row.get("run")), key=self._rank)
+        self.runs = sorted((SweepRun(folder, row, self.sweep.parameters) for row in ledger.read_rows()), key=self._rank)
 
-    def _run(self, row: dict[str, str]) -> Run:
-        choices = {key: row.get(key) or "" for key in self.sweep.parameters}
-        cells = {key: parse_number(text) for key, text in row.items() if key not in OTHER and key not in choices}
-        numbers = {key: value for key, value in cells.items() if value is not None}
-        name, state = row["run"], row.get("state") or "–"
-        return Run(
-            name,
-            state,
-            choices,
-            numbers,
-            row.get("wandb") or "",
-            row.get("error") or "",
-            self.folder / name,
-            self.folder,
-        )
-
-    def _rank(self, run: Run) -> tuple[int, float]:
+    def _rank(self, run: SweepRun) -> tuple[int, float]:
         if run.state == "finished" and self.objective in run.numbers:
             return 0, -self._sign(self.objective) * run.numbers[self.objective]
         return 1 + (STATES.index(run.state) if run.state in STATES else len(STATES)), 0.0
@@ -119,12 +99,12 @@ class Results:
         return 1 if self.objectives.get(metric) == "maximize" else -1
 
     @property
-    def finished(self) -> list[Run]:
+    def finished(self) -> list[SweepRun]:
         """The finished runs, the best first."""
         return [run for run in self.runs if run.state == "finished"]
 
     @property
-    def best(self) -> Run | None:
+    def best(self) -> SweepRun | None:
         """The finished run that is best in the first objective."""
         return next((run for run in self.finished if self.objective in run.numbers), None)
 
@@ -178,17 +158,17 @@ class Results:
         gaps = [b - a for a, b in itertools.pairwise(numbers)]
         return "log" if len(gaps) > 1 and numbers[0] > 0 and max(gaps) >= 4 * min(gaps) else "linear"
 
-    def label(self, run: Run) -> str:
+    def label(self, run: SweepRun) -> str:
         """What distinguishes a run from the others: its choices where they are short, its name otherwise."""
         return self._labels[run]
 
     @cached_property
-    def _labels(self) -> dict[Run, str]:
+    def _labels(self) -> dict[SweepRun, str]:
         choices = {run: ", ".join(shorten(run.choices[key]) or "–" for key in self.differing) for run in self.runs}
         is_short = all(0 < len(text) <= 32 for text in choices.values())
         return choices if is_short else {run: run.name for run in self.runs}
 
-    def pareto_front(self) -> list[Run]:
+    def pareto_front(self) -> list[SweepRun]:
         """The finished runs that no other one equals in every objective and beats in one."""
         points = {
             run.name: [self._sign(metric) * run.numbers[metric] for metric in self.objectives]
@@ -225,9 +205,3 @@ class Results:
                 cells.setdefault((run.choices[row], run.choices[column]), []).append(run.numbers[metric])
         means = {place: sum(values) / len(values) for place, values in cells.items()}
         return [[means.get((a, b), math.nan) for b in self.values(column)] for a in self.values(row)]
-
-
-def main_metrics() -> list[str]:
-    """The metrics that a report shows first, besides the objectives: of validation, and those that measures choose."""
-    measured = [f"test/{name}" for name, quantity in list_quantities().items() if quantity.in_report]
-    return ["val/elbo", "val/log_likelihood", "val/kl", *measured]

@@ -1,0 +1,247 @@
+"""A comparison of any runs, and the forms it is given out in: a page, a table, JSON and CSV."""
+
+import csv
+import io
+import json
+import re
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ldg.compare import page as html
+from ldg.compare.differences import compare_configs, compare_sources, compare_versions, without_seed
+from ldg.compare.pictures import Album
+from ldg.compare.scores import Scores
+from ldg.evaluation.measure import main_metrics
+from ldg.runs.formats import format_age, format_cell, format_duration, format_number, format_size, parse_number, shorten
+from ldg.runs.run import Run
+from ldg.runs.select import label_runs
+
+MAX_KEYS = 6  # of the config that have a column in the table of runs
+STATES = ("finished", "exported", "running", "stopped", "failed", "broken")
+
+
+class Comparison:
+    """Runs of any age and origin.
+
+    Args:
+        runs: in the order in which they are shown; differences are to the first
+        title: of the page
+        notes: Markdown below it
+    """
+
+    def __init__(self, runs: Sequence[Run], title: str = "", notes: str = "") -> None:
+        self.runs = list(runs)
+        self.title = title or f"{len(self.runs)} run{'' if len(self.runs) == 1 else 's'}"
+        self.notes = notes
+        self.labels = label_runs(self.runs)
+
+    @cached_property
+    def configs(self) -> Any:
+        """What differs in the configs."""
+        return compare_configs(self.runs)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """The scorecards."""
+        return Scores(self.runs)
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The keys in the table of runs: choices that differ, or else keys of the config."""
+        choices = dict.fromkeys(key for run in self.runs for key in run.choices)
+        differing = [key for key in choices if len({run.choices.get(key) for run in self.runs}) > 1]
+        named = [key for key in self.configs.rows if not key.endswith("_")]
+        return [*differing, *(key for key in named if key.rpartition(".")[2] not in choices)][:MAX_KEYS]
+
+    def value(self, run: Run, key: str) -> str:
+        """A choice of a run, or a value of its config, as text."""
+        return run.choices.get(key) or run.flat_config.get(key, "")
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that some run reports, the main ones first."""
+        reported = {key for run in self.runs for key in run.metrics}
+        main = [key for key in main_metrics() if key in reported]
+        return [*main, *sorted(reported - set(main))]
+
+    @property
+    def state(self) -> str:
+        """How many runs are in which state."""
+        counts = {state: sum(run.state == state for run in self.runs) for state in STATES}
+        return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+
+    @cached_property
+    def best(self) -> int | None:
+        """Index of the run with the best ELBO of validation images, where all are of the same data."""
+        data = {run.choices.get("data") or str(run.flat_config.get("data.dataset._target_")) for run in self.runs}
+        known = [i for i, run in enumerate(self.runs) if run.best is not None]
+        if len(known) < 2 or len(data) > 1:
+            return None
+        return max(known, key=lambda i: self.runs[i].best or 0.0)
+
+    def render_html(self, path: Path, album: Album | None = None) -> str:
+        """The page.
+
+        Args:
+            path: of its file
+            album: its pictures; None: those of the galleries
+        """
+        groups = list(dict.fromkeys(without_seed(run) for run in self.runs))
+        members = [groups.index(without_seed(run)) for run in self.runs]
+        commands = {i: run.session.get("command") for i, run in enumerate(self.runs)}
+        view = html.Page(
+            path=path,
+            title=self.title,
+            state=self.state,
+            runs=self.runs,
+            labels=self.labels,
+            columns=self._columns(),
+            captions=[html.link(path, run.folder, html.breakable(name)) for run, name in self._named()],
+            groups=members,
+            group_labels=[self.labels[members.index(group)] for group in range(len(groups))],
+            head=f'<div class="notes">{render_markdown(self.notes)}</div>' if self.notes.strip() else "",
+            errors=[self._error(run) for run in self.runs],
+            best=self.best,
+            details={"commands": self._commands(commands)} if any(commands.values()) else {},
+        )
+        return html.render(
+            view,
+            self.scores,
+            album,
+            html.config_section(view, self.configs),
+            html.source_section(view, compare_sources(self.runs)),
+            html.versions_section(view, compare_versions(self.runs)),
+        )
+
+    def _named(self) -> list[tuple[Run, str]]:
+        return list(zip(self.runs, self.labels, strict=True))
+
+    def _commands(self, commands: dict[int, Any]) -> str:
+        lines = (
+            f"{html.escape(self.labels[i])}: <code>{html.escape(command)}</code>"
+            for i, command in commands.items()
+            if isinstance(command, str)
+        )
+        return f"<details><summary>of each run</summary>{'<br>'.join(lines)}</details>"
+
+    def _error(self, run: Run) -> str:
+        if run.state == "broken":
+            return "there is no config that can be read"
+        text = (run.read("error.txt", 1 << 20) or "") if run.state == "failed" else ""
+        return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")[:300]
+
+    def _columns(self) -> list[html.Column]:
+        runs, metrics = self.runs, self.metrics
+        first = [name for name in metrics if name in main_metrics()] or metrics[:4]
+        columns = [
+            html.Column("state", [run.state for run in runs], kinds=[run.state for run in runs]),
+            html.Column("age", *_cells([time.time() - run.started for run in runs], format_age)),
+        ]
+        for key in self.keys:
+            texts = [self.value(run, key) for run in runs]
+            numbers = [parse_number(text) for text in texts]
+            is_numeric = all(number is not None or not text for number, text in zip(numbers, texts, strict=True))
+            columns.append(html.Column(key, [shorten(text) for text in texts], numbers if is_numeric else None))
+        columns.append(html.Column("best val/elbo", *_cells([run.best for run in runs], format_number)))
+        for name in metrics:
+            cells = _cells([run.metrics.get(name) for run in runs], format_number)
+            columns.append(html.Column(name, *cells, is_more=name not in first or name == "val/elbo"))
+        for title, key, form in (
+            ("epochs", "epochs", format_number),
+            ("time", "seconds", format_duration),
+            ("parameters", "parameters", format_number),
+        ):
+            columns.append(html.Column(title, *_cells([_number(run.summary.get(key)) for run in runs], form)))
+        return [*columns, html.Column("size", *_cells([run.size for run in runs], format_size), is_more=True)]
+
+    def rows(self) -> list[list[str]]:
+        """The short table: a head, and a line for each run."""
+        scored = [key for key in main_metrics() if key.startswith("test/")]
+        metrics = [key for key in scored if any(key in run.metrics for run in self.runs)]
+        head = ["run", "state", *self.keys, "best val/elbo", *metrics, "epochs", "time"]
+        lines = [head]
+        for run, label in self._named():
+            numbers = [run.best, *(run.metrics.get(name) for name in metrics), _number(run.summary.get("epochs"))]
+            texts = [format_cell(number) for number in numbers]
+            choices = [shorten(self.value(run, key)) or "–" for key in self.keys]
+            lines.append([label, run.state, *choices, *texts, format_duration(_number(run.summary.get("seconds")))])
+        return lines
+
+    def render_markdown(self) -> str:
+        """The short table and what differs in the configs, in Markdown."""
+        lines = [f"# {escape_markdown(self.title)}", "", *([self.notes.strip(), ""] if self.notes.strip() else [])]
+        lines += markdown_table(self.rows(), 2 + len(self.keys))
+        if self.configs.rows:
+            lines += ["", "## Config", ""]
+            lines += markdown_table([["key", *self.labels], *([k, *texts] for k, texts in self.configs.rows.items())])
+        rows = [[row.title, *(text or "–" for text in row.texts)] for row in self.scores.rows()]
+        if rows:
+            lines += ["", "## Scorecards", "", *markdown_table([["", *self.labels], *rows], 1)]
+        return "\n".join(lines) + "\n"
+
+    def render_json(self) -> str:
+        """All that is compared, as JSON: of each run its state, what differs in its config, metrics and scores."""
+        differences = {row.name: row.differences for row in self.scores.rows()}
+        runs = []
+        for i, (run, label) in enumerate(self._named()):
+            runs.append(
+                {
+                    "name": label,
+                    "folder": str(getattr(run, "file", run.folder)),
+                    "state": run.state,
+                    "config": {key: texts[i] for key, texts in self.configs.rows.items()},
+                    "commit": run.session.get("commit"),
+                    "metrics": run.metrics,
+                    "best": run.best,
+                    "scores": {name: {k: v.get(k) for k in ("value", "error")} for name, v in run.scores.items()},
+                    "differences": {
+                        name: {"value": mine.value, "error": mine.error, "paired": mine.is_paired}
+                        for name, of_runs in differences.items()
+                        if (mine := of_runs[i]) is not None
+                    },
+                }
+            )
+        return json.dumps({"schema": "ldg.comparison/1", "title": self.title, "runs": runs}, indent=1) + "\n"
+
+    def render_csv(self) -> str:
+        """A line for each run: its state, what differs in its config, and all metrics with all their digits."""
+        metrics = self.metrics
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(["run", "folder", "state", *self.configs.rows, *metrics, "epochs", "seconds", "parameters"])
+        for i, (run, label) in enumerate(self._named()):
+            config = [texts[i] for texts in self.configs.rows.values()]
+            ends = [run.summary.get(key, "") for key in ("epochs", "seconds", "parameters")]
+            numbers = [run.metrics.get(name, "") for name in metrics]
+            writer.writerow([label, getattr(run, "file", run.folder), run.state, *config, *numbers, *ends])
+        return buffer.getvalue()
+
+
+def render_markdown(text: str) -> str:
+    """Markdown as HTML; HTML in it is shown as text, and links to scripts are not made."""
+    from markdown_it import MarkdownIt
+
+    return str(MarkdownIt("js-default", {"html": False}).disable("image").render(text))
+
+
+def escape_markdown(text: object) -> str:
+    """A text on one line, whose special characters Markdown shows as they are."""
+    return re.sub(r"([\\|<`*\[\]])", r"\\\1", " ".join(str(text).split()))
+
+
+def markdown_table(lines: Sequence[Sequence[str]], words: int = 10**6) -> list[str]:
+    """The lines of a table, whose first ``words`` columns are of words and the others of numbers."""
+    head, *body = [[escape_markdown(cell) for cell in line] for line in lines]
+    rule = ["---" if i < words else "---:" for i in range(len(head))]
+    return [f"| {' | '.join(line)} |" for line in (head, rule, *body)]
+
+
+def _number(value: Any) -> float | None:
+    return parse_number(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _cells(values: Sequence[float | None], form: Any) -> tuple[list[str], Sequence[float | None]]:
+    return ["" if value is None else form(value) for value in values], values

@@ -1,0 +1,125 @@
+"""What differs between runs: configs, versions of libraries, and the project's source."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ldg.runs.provenance import COMMIT, MAX_PATCH, difference
+from ldg.runs.run import Run, flatten
+
+# keys that differ between any two runs, and say nothing of what they trained
+PLACES = ("name", "folder", "outputs", "ckpt_path", "run", "sweep_name", "tags", "logger", "launcher", "choices")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Values of several runs.
+
+    Attributes:
+        rows: a text for each run by key; empty where a run lacks the key
+        constant: the text of the keys that are the same in all runs
+    """
+
+    rows: dict[str, list[str]]
+    constant: dict[str, str]
+
+
+def _compare(values: Sequence[dict[str, str]]) -> Table:
+    """Part keys into those that differ and those that do not; runs without any value have no say."""
+    keys = dict.fromkeys(key for of_run in values for key in of_run)
+    known = [of_run for of_run in values if of_run]
+    differing = {key for key in keys if len({of_run.get(key) for of_run in known}) > 1}
+    rows = {key: [of_run.get(key, "") for of_run in values] for key in keys if key in differing}
+    return Table(rows, {key: known[0][key] for key in keys if key not in differing})
+
+
+def compare_configs(runs: Sequence[Run]) -> Table:
+    """Compare what runs trained, and how.
+
+    Args:
+        runs: any ones
+
+    Returns:
+        The values of config keys, without names and places; what a group gives to another one (the image's shape) once.
+    """
+    return _compare([describe(run) for run in runs])
+
+
+def describe(run: Run) -> dict[str, str]:
+    """The values of a run's config that say what it trained, by their full names."""
+    folder = str(run.config.get("folder"))
+    kept = {key: text for key, text in run.flat_config.items() if key.partition(".")[0] not in PLACES}
+    twice = ("model.conditioning", "model.likelihood.", "model.image_shape", "model.num_classes")
+    return {key: text for key, text in kept.items() if not key.startswith(twice) and folder not in text}
+
+
+def without_seed(run: Run) -> tuple[tuple[str, str], ...]:
+    """What runs that differ in their seeds alone have in common."""
+    return tuple(
+        item for item in sorted(describe(run).items()) if item[0].rpartition(".")[2] not in ("seed", "val_seed")
+    )
+
+
+def compare_versions(runs: Sequence[Run]) -> Table:
+    """Compare the versions of Python and the libraries in the last session of each run."""
+    versions = [run.session.get("versions") for run in runs]
+    return _compare([{k: str(v) for k, v in flatten(known)} if isinstance(known, dict) else {} for known in versions])
+
+
+@dataclass(frozen=True)
+class Source:
+    """The code of some runs.
+
+    Attributes:
+        commit: of the project, or empty
+        runs: indices of the runs
+        changes: what had not been committed, as a patch or in words; empty if nothing
+        since: how the commit differs from that of the first source, as a patch or in words; empty for none
+    """
+
+    commit: str
+    runs: list[int]
+    changes: str
+    since: str
+
+
+def compare_sources(runs: Sequence[Run]) -> list[Source]:
+    """Compare the code that runs were trained with.
+
+    Args:
+        runs: any ones; those of before the code was noted have no part
+
+    Returns:
+        Each code once, that of the first run first.
+    """
+    groups: dict[tuple[str, str], list[int]] = {}
+    for index, run in enumerate(runs):
+        if run.session:
+            groups.setdefault((_commit(run.session), _changes(run.session)), []).append(index)
+    first = next((commit for commit, _ in groups), "")
+    return [
+        Source(commit, members, changes, _since(first, commit) if commit != first else "")
+        for (commit, changes), members in groups.items()
+    ]
+
+
+def _commit(session: dict[str, Any]) -> str:
+    commit = session.get("commit")
+    return commit if isinstance(commit, str) and COMMIT.fullmatch(commit) else ""
+
+
+def _changes(session: dict[str, Any]) -> str:
+    patch, size = session.get("patch"), session.get("patch_size")
+    if isinstance(patch, str) and patch:
+        return patch[:MAX_PATCH]
+    return f"a patch of {size:,} characters, which was not kept" if isinstance(size, int) and size > 0 else ""
+
+
+def _since(first: str, commit: str) -> str:
+    """The difference between two commits, of a large one the files and the number of lines."""
+    if not first or not commit:
+        return "the commit of one of them is not known"
+    patch = difference(first, commit)
+    if patch is None:
+        return "the commits are not in this repository"
+    return patch if len(patch) <= MAX_PATCH else difference("--stat=120", first, commit) or ""

@@ -1,0 +1,275 @@
+"""A run as its folder tells of it, which may be half-written, broken, or a stranger's."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import math
+import os
+import socket
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ldg.runs.formats import parse_number
+from ldg.runs.provenance import FILE
+
+# bytes of a file that is read; those of ldg's own runs have a tenth of that
+LIMITS = {"config.yaml": 1 << 20, "summary.json": 1 << 20, FILE: 1 << 25, "metrics.csv": 1 << 25}
+MAX_SCORECARD = 1 << 25
+MAX_DEPTH = 30  # of a config
+MAX_COLUMNS = 1000  # of metrics.csv
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Run:
+    """A run's folder. Nothing outside of it is read; what cannot be read is as if it were not there.
+
+    Args:
+        folder: of the run
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def contains(self, path: Path) -> bool:
+        """Whether a file lies in the folder, links resolved."""
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder))
+
+    def files(self, pattern: str) -> list[Path]:
+        """The files in the folder by a pattern, the last name first, without links to what is outside."""
+        try:
+            files = sorted(self.folder.glob(pattern), reverse=True)
+        except OSError:
+            return []
+        return [file for file in files if file.is_file() and self.contains(file)]
+
+    def read(self, name: str, limit: int) -> str | None:
+        """The text of a file in the folder; None if there is none, or it is larger than ``limit`` bytes."""
+        path = self.folder / name
+        try:
+            if not path.is_file() or path.stat().st_size > limit or not self.contains(path):
+                return None
+            return path.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return None
+
+    def _json(self, name: str, limit: int) -> Any:
+        try:
+            return json.loads(self.read(name, limit) or "null")
+        except (ValueError, RecursionError):
+            return None
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The content of ``config.yaml``; empty if it is missing or broken."""
+        text = self.read("config.yaml", LIMITS["config.yaml"])
+        try:
+            content = yaml.load(text, LOADER) if text and is_plain_yaml(text) else None
+        except (yaml.YAMLError, ValueError, RecursionError):
+            content = None
+        return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
+
+    @cached_property
+    def flat_config(self) -> dict[str, str]:
+        """The config's values as text by their full names."""
+        return {key: _write(value) for key, value in flatten(self.config)}
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The content of ``summary.json``; empty before the run is finished."""
+        content = self._json("summary.json", LIMITS["summary.json"])
+        return content if isinstance(content, dict) else {}
+
+    @cached_property
+    def sessions(self) -> list[dict[str, Any]]:
+        """The content of ``source.json``: the trainings that made the run, the first one first."""
+        content = self._json(FILE, LIMITS[FILE])
+        return [item for item in content if isinstance(item, dict)] if isinstance(content, list) else []
+
+    @cached_property
+    def session(self) -> dict[str, Any]:
+        """The last of the sessions; empty for a run of before there were any."""
+        return self.sessions[-1] if self.sessions else {}
+
+    @cached_property
+    def rows(self) -> list[dict[str, str]]:
+        """The rows of ``metrics.csv`` as text by column."""
+        text = self.read("metrics.csv", LIMITS["metrics.csv"]) or ""
+        try:
+            lines = csv.DictReader(io.StringIO(text, newline=""))
+            if len(lines.fieldnames or ()) > MAX_COLUMNS:
+                return []
+            return [{str(key): value for key, value in row.items() if isinstance(value, str)} for row in lines]
+        except (ValueError, csv.Error):
+            return []
+
+    @cached_property
+    def scorecard(self) -> dict[str, Any]:
+        """The content of ``scorecard.json``, as it is; empty without one."""
+        content = self._json("scorecard.json", MAX_SCORECARD)
+        return content if isinstance(content, dict) else {}
+
+    @property
+    def name(self) -> str:
+        """The run's name, which others may have too."""
+        name = self.config.get("name")
+        return name if isinstance(name, str) and name.strip() else self.folder.name
+
+    @cached_property
+    def state(self) -> str:
+        """``finished``, ``failed``, ``running``, ``stopped``, or ``broken``: there is no config that can be read."""
+        if not self.config:
+            return "broken"
+        if self.summary:
+            return "finished"
+        if (self.folder / "error.txt").is_file():
+            return "failed"
+        return "running" if _is_alive(self.session) else "stopped"
+
+    @cached_property
+    def started(self) -> float:
+        """When the run began, in seconds since 1970."""
+        first = self.sessions[0].get("started") if self.sessions else None
+        try:
+            return datetime.datetime.fromisoformat(str(first)).timestamp()
+        except (ValueError, OverflowError, OSError):
+            pass
+        try:
+            return (self.folder / "config.yaml").stat().st_mtime
+        except OSError:
+            return 0.0
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of all files in the folder."""
+        return sum(_sizes(self.folder))
+
+    def curve(self, metric: str, over: str = "epoch") -> tuple[list[float], list[float]]:
+        """A metric over the course of training.
+
+        Args:
+            metric: its name
+            over: ``epoch``, ``step`` or ``seconds``
+
+        Returns:
+            Positions and values, where both are finite.
+        """
+        points = [(parse_number(row.get(over)), parse_number(row.get(metric))) for row in self.rows]
+        known = [(x, y) for x, y in points if x is not None and y is not None]
+        return [x for x, _ in known], [y for _, y in known]
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """The metrics of the best epoch, before the run is finished the newest ones; a scorecard's as ``test/NAME``."""
+        numbers: dict[str, float] = {}
+        for row in self.rows:
+            numbers |= _numbers({key: parse_number(text) for key, text in row.items() if "/" in key})
+        summary = self.summary.get("metrics")
+        numbers |= _numbers(summary) if isinstance(summary, dict) else {}
+        return numbers | {f"test/{name}": value["value"] for name, value in self.scores.items()}
+
+    @cached_property
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """The values of the scorecard by name: ``value``, and ``error`` where there is one."""
+        results = self.scorecard.get("results")
+        scores = {}
+        for result in results.values() if isinstance(results, dict) else ():
+            values = result.get("values") if isinstance(result, dict) else None
+            for name, value in values.items() if isinstance(values, dict) else ():
+                if isinstance(value, dict) and _is_number(value.get("value")):
+                    scores[str(name)] = value
+        return scores
+
+    @cached_property
+    def best(self) -> float | None:
+        """The best ELBO of validation images so far, in nats."""
+        values = self.curve("val/elbo")[1] or [v for k, v in self.metrics.items() if k == "val/elbo"]
+        return max(values, default=None)
+
+    @cached_property
+    def choices(self) -> dict[str, str]:
+        """What was chosen, by group: ``data``, ``model``, ``likelihood``, ...; what is not known is left out."""
+        logger = self.config.get("logger")
+        wandb = logger.get("wandb") if isinstance(logger, dict) else None
+        kept = self.config.get("choices") or (wandb.get("choices") if isinstance(wandb, dict) else None)
+        return {str(key): _write(value) for key, value in kept.items()} if isinstance(kept, dict) else {}
+
+
+def is_plain_yaml(text: str, depth: int = MAX_DEPTH) -> bool:
+    """Whether YAML has neither aliases, which can stand for any number of copies, nor a depth that takes minutes.
+
+    Args:
+        text: of the file
+        depth: the largest one
+
+    Raises:
+        yaml.YAMLError: if it is no YAML.
+    """
+    level = 0
+    for event in yaml.parse(text, LOADER):
+        level += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if level > depth or isinstance(event, yaml.AliasEvent):
+            return False
+    return True
+
+
+def flatten(node: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a nested config with their full names; a list is one value."""
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _write(value: Any) -> str:
+    """A value as an override would give it."""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError):  # a date
+        return str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, float]:
+    return {str(key): float(value) for key, value in values.items() if _is_number(value)}
+
+
+def _is_alive(session: dict[str, Any]) -> bool:
+    """Whether the process of a session is still there, as far as this machine can say."""
+    pid = session.get("pid")
+    if session.get("host") != socket.gethostname() or type(pid) is not int or not 0 < pid < 2**31:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _sizes(Path(entry.path))
+            else:
+                yield entry.stat(follow_symlinks=False).st_size
+        except OSError:  # removed meanwhile
+            continue
