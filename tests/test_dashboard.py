@@ -165,3 +165,29 @@ def test_a_missing_package_is_named(monkeypatch, capsys):
     assert dashboard("--save", "dashboard.json") == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ") and 'pip install "ldg[dashboard]"' in err and err.count("\n") == 1
+
+
+def test_a_report_compares_the_runs_that_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    for name, wandb in (("one", "id1"), ("two", "id2"), ("three", None)):
+        folder = tmp_path / "outputs" / name / "1"
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(f"name: {name}\n")
+        (folder / "summary.json").write_text(json.dumps({"wandb": wandb}))
+    (tmp_path / "notes.md").write_text("the **hypothesis**")
+    line = ["outputs", "--title", "which prior", "--notes", "notes.md", "--save", "report.json"]
+    assert dashboard(*line) == 0, capsys.readouterr().err
+    text = (tmp_path / "report.json").read_text()
+    grids = [block for block in json.loads(text)["blocks"] if block["type"] == "panel-grid"]
+    for grid in grids:
+        (runs,) = grid["metadata"]["runSets"]
+        (chosen,) = runs["filters"]["filters"]
+        assert chosen["key"]["name"] == "name" and chosen["value"] == ["id1", "id2"]
+    kinds = [panel["viewType"] for grid in grids for panel in grid["metadata"]["panelBankSectionConfig"]["panels"]]
+    assert {"Run Comparer", "Run History Line Plot", "Parallel Coordinates Plot", "Bar Chart", "Media Browser"} <= {
+        *kinds
+    }
+    assert "the **hypothesis**" in text and "val/elbo" in text and "gallery/strings" in text
+    assert dashboard("outputs/three", "--save", "none.json") == 2
+    assert "was logged to W&B" in capsys.readouterr().err and not (tmp_path / "none.json").exists()

@@ -53,7 +53,8 @@ SWEEPS = [command[1:] for command in TRAIN if command[:1] == ["-m"]]
 TRAIN = [command for command in TRAIN if command[:1] != ["-m"]]
 EVALUATE = everywhere("uv", "run", "evaluate.py")
 GENERATE = everywhere("uv", "run", "generate.py")
-REPORT = everywhere("uv", "run", "python", "-m")  # tests/test_installed.py carries out those of docs/install.md
+REPORT = everywhere("uv", "run", "ldg", "sweeps")  # tests/test_installed.py carries out those of docs/install.md
+COMPARE = [[name, *line] for name in ("runs", "compare") for line in everywhere("uv", "run", "ldg", name)]
 SHORT = [
     "trainer.max_epochs=1",
     "trainer.limit_train_batches=1",
@@ -133,12 +134,19 @@ def test_sweep_command(command, folder):
 def test_report_command(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Ledger.open(make_plan(compose_config(["sweep=latent_beta"]), ["sweep=latent_beta"]), "")
-    module, *arguments = command
-    assert module == "ldg.sweeps"
-    arguments = [argument.replace("sweeps/NAME", "sweeps/latent_beta") for argument in arguments]
-    status, out, err = call(tmp_path, *arguments, script="ldg/sweeps/__main__.py")
+    arguments = ["sweeps", *(argument.replace("sweeps/NAME", "sweeps/latent_beta") for argument in command)]
+    status, out, err = call(tmp_path, *arguments, script="ldg/__main__.py")
     assert status == 0, err
     assert "outputs/sweeps/latent_beta/report.html" in out
+
+
+@pytest.mark.parametrize("command", COMPARE, ids=" ".join)
+def test_compare_command(command, folder):
+    names = {"outputs/NAME/ID": "outputs/strokes/1", "outputs/NAME2/ID2": "outputs/fashion_mnist/1"}
+    arguments = [names.get(argument, argument).replace("data=emnist", "data=strokes") for argument in command]
+    status, out, err = call(folder, *arguments, script="ldg/__main__.py")
+    assert status == 0, err
+    assert "outputs/compare.html" in out if command[0] == "compare" else "best val/elbo" in out
 
 
 @pytest.mark.slow
@@ -219,7 +227,7 @@ class Project:
         for name in ("ldg", "configs", "experiments", "hydra_plugins"):
             ignored = shutil.ignore_patterns("__pycache__", "weights", "benchmarks")
             shutil.copytree(HOME / name, folder / name, ignore=ignored)
-        for name in ("train.py", "evaluate.py", "generate.py"):
+        for name in ("train.py", "evaluate.py", "generate.py", "compare.py"):
             shutil.copy(HOME / name, folder)
 
     def __enter__(self):

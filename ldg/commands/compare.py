@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
         from ldg.compare.table import format_table, read_table
 
         return print(format_table(runs, read_table(args.table)))
-    notes = _read_notes(args.notes) if args.notes else ""
+    notes = read_notes(args.notes) if args.notes else ""
     outputs = {"html": args.output, "md": args.md, "json": args.json, "csv": args.csv}
     for path in filter(None, outputs.values()):
         require_writable(path)
@@ -81,7 +81,12 @@ def main(arguments: list[str]) -> None:
         print(path)
 
 
-def _read_notes(path: Path) -> str:
+def read_notes(path: Path) -> str:
+    """The text of a file with notes.
+
+    Raises:
+        UserError: if it cannot be read, or is too long to be notes.
+    """
     if look(path) != "file":
         raise UserError(f"--notes: there is no file {path}")
     try:

@@ -1,8 +1,9 @@
-"""Save a view of ldg's runs in W&B: curves, scorecards, pictures, and choices against the ELBO.
+"""Save a view of ldg's runs in W&B, or a report of some of them: curves, scorecards, pictures, choices, differences.
 
 ldg dashboard                              a view of the project ldg
 ldg dashboard --entity TEAM --project NAME a view of another project
-ldg dashboard --save dashboard.json        the view as a file, which needs no account
+ldg dashboard outputs/sweeps/NAME --title "Which prior" --notes notes.md    a report of a sweep's runs
+ldg dashboard RUN RUN --save report.json   the view or the report as a file, which needs no account
 """
 
 from __future__ import annotations
@@ -12,20 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ldg.commands.cli import Parser
+from ldg.commands.compare import read_notes
 from ldg.errors import UserError, one_line
 from ldg.files import write_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wandb_workspaces.reports.v2 import Report
     from wandb_workspaces.workspaces import Workspace
 
-CURVES = {
-    "ELBO": ["train/elbo", "val/elbo"],
-    "log-likelihood": ["train/log_likelihood", "val/log_likelihood"],
-    "KL": ["train/kl", "val/kl"],
-    "active units": ["val/active_units"],
-    "beta": ["beta"],
-    "learning rate": ["lr"],
-}
 # columns of WandbRun's choices
 CHOICES = ("data", "model", "kl", "prior", "conditioning", "likelihood", "optimizer", "scheduler", "latent_dim")
 
@@ -42,6 +39,41 @@ def list_media() -> dict[str, str]:
     return media
 
 
+def list_curves() -> dict[str, list[str]]:
+    """The metrics of each line plot, by its title."""
+    from ldg.figures.loss_curves import PANELS
+
+    losses = {title: [f"train/{name}", f"val/{name}"] for name, (title, _) in PANELS.items() if name != "accuracy"}
+    return losses | {"active units": ["val/active_units"], "beta": ["beta"], "learning rate": ["lr"]}
+
+
+def _curves() -> list[Any]:
+    import wandb_workspaces.reports.v2 as wr
+
+    return [wr.LinePlot(title=title, x="epoch", y=names) for title, names in list_curves().items()]
+
+
+def _scores() -> list[Any]:
+    import wandb_workspaces.reports.v2 as wr
+
+    from ldg.evaluation.measure import list_quantities
+
+    bars = [wr.BarPlot(title=quantity.title, metrics=[f"test/{name}"]) for name, quantity in list_quantities().items()]
+    return [wr.MediaBrowser(title="scorecard", num_columns=1, media_keys=["scorecard_picture"]), *bars]
+
+
+def _choices() -> Any:
+    """The choices of all runs against their best ELBO."""
+    import wandb_workspaces.reports.v2 as wr
+
+    columns = [
+        wr.ParallelCoordinatesPlotColumn(wr.Config(f"choices.{name}"), display_name=name.replace("_", " "))
+        for name in CHOICES
+    ]
+    columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric("val/elbo.max"), display_name="best val/elbo"))
+    return wr.ParallelCoordinatesPlot(title="choices and the ELBO", columns=columns)
+
+
 def build_workspace(entity: str, project: str) -> Workspace:
     """The view, not yet saved.
 
@@ -55,42 +87,83 @@ def build_workspace(entity: str, project: str) -> Workspace:
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
-    from ldg.evaluation.measure import list_quantities
-
-    curves: list[Any] = [wr.LinePlot(title=title, x="epoch", y=list(names)) for title, names in CURVES.items()]
-    scores = [
-        wr.BarPlot(title=quantity.title, metrics=[f"test/{name}"]) for name, quantity in list_quantities().items()
-    ]
-    card = wr.MediaBrowser(title="scorecard", num_columns=1, media_keys=["scorecard_picture"])
     pictures: list[Any] = [
         wr.MediaBrowser(title=title, num_columns=1, media_keys=[key]) for key, title in list_media().items()
     ]
-    columns = [
-        wr.ParallelCoordinatesPlotColumn(wr.Config(f"choices.{name}"), display_name=name.replace("_", " "))
-        for name in CHOICES
-    ]
-    columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric("val/elbo.max"), display_name="best val/elbo"))
     one_a_row = ws.SectionLayoutSettings(columns=1, rows=1)
     return ws.Workspace(
         entity=entity,
         project=project,
         name="ldg",
         sections=[
-            ws.Section(name="ELBO", panels=curves, is_open=True),
-            ws.Section(
-                name="Choices",
-                panels=[wr.ParallelCoordinatesPlot(title="choices and the ELBO", columns=columns)],
-                is_open=True,
-                layout_settings=one_a_row,
-            ),
-            ws.Section(name="Scorecard", panels=[card, *scores], is_open=True),
+            ws.Section(name="ELBO", panels=_curves(), is_open=True),
+            ws.Section(name="Choices", panels=[_choices()], is_open=True, layout_settings=one_a_row),
+            ws.Section(name="Scorecard", panels=_scores(), is_open=True),
             ws.Section(name="Gallery", panels=pictures, is_open=True),
         ],
     )
 
 
-def save_workspace(view: Workspace) -> None:
-    """Save the view in W&B, which prints its address; each time a new one.
+def build_report(entity: str, project: str, ids: Sequence[str], title: str, notes: str = "") -> Report:
+    """A report of some runs, not yet saved.
+
+    Args:
+        entity: user or team
+        project: of the runs
+        ids: of the runs in W&B
+        title: of the report
+        notes: Markdown that stands first
+
+    Raises:
+        ModuleNotFoundError: if wandb-workspaces is not installed.
+    """
+    import wandb_workspaces.expr as expr
+    import wandb_workspaces.reports.v2 as wr
+
+    def grid(*panels: Any) -> Any:
+        # of the report's own project: W&B would be asked for another
+        chosen = wr.Runset(name=title, filters=[expr.Metric("ID").isin(list(ids))])
+        return wr.PanelGrid(runsets=[chosen], panels=list(panels))
+
+    wide = {"layout": wr.Layout(w=24, h=12)}
+    pictures = [
+        wr.MediaBrowser(title=name, media_keys=[key], mode="grid", grid_x_axis="step", grid_y_axis="run", **wide)
+        for key, name in list_media().items()
+        if not key.endswith("_moving")
+    ]
+    sections = {
+        "What differs": [wr.RunComparer(diff_only="split", **wide)],
+        "Curves": _curves(),
+        "Choices": [_choices()],
+        "Scorecards": _scores(),
+        "Pictures over the steps": pictures,
+    }
+    blocks: list[Any] = [wr.MarkdownBlock(notes)] if notes.strip() else []
+    for name, panels in sections.items():
+        blocks += [wr.H2(name), grid(*panels)]
+    return wr.Report(entity=entity, project=project, title=title, blocks=blocks, width="fluid")
+
+
+def find_ids(paths: Sequence[str]) -> list[str]:
+    """The W&B ids of runs.
+
+    Args:
+        paths: run folders, sweeps and patterns, see :func:`ldg.runs.select.find_runs`
+
+    Raises:
+        UserError: for a path without runs, or if W&B knows none of them.
+    """
+    from ldg.runs.select import find_runs
+
+    runs = find_runs(paths)
+    ids = [run.summary["wandb"] for run in runs if isinstance(run.summary.get("wandb"), str)]
+    if not ids:
+        raise UserError(f"none of {len(runs)} runs was logged to W&B; train with logger=wandb")
+    return ids
+
+
+def save(view: Workspace | Report) -> None:
+    """Save a view or report in W&B, which prints its address; each time a new one.
 
     Args:
         view: to be saved; without an entity it goes to the user's default one
@@ -115,20 +188,28 @@ def main(arguments: list[str]) -> None:
         UserError: if it can be saved neither in W&B nor as a file.
     """
     parser = Parser("dashboard", __doc__)
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="of a report: run folders, sweeps or patterns")
+    parser.add_argument("--title", default="Comparison", help="of a report")
+    parser.add_argument("--notes", type=Path, metavar="FILE.md", help="a text in Markdown that a report begins with")
     parser.add_argument("--entity", help="user or team (default: that of the account)")
     parser.add_argument("--project", default="ldg", help="name of the project (default: ldg)")
-    parser.add_argument("--save", type=Path, metavar="FILE.json", help="write the view to a file as well")
+    parser.add_argument("--save", type=Path, metavar="FILE.json", help="write it to a file as well")
     args = parser.parse_args(arguments)
-    view = build_workspace(args.entity or "", args.project)
+    view: Workspace | Report
+    if args.runs:
+        notes = read_notes(args.notes) if args.notes else ""
+        view = build_report(args.entity or "", args.project, find_ids(args.runs), args.title, notes)
+    else:
+        view = build_workspace(args.entity or "", args.project)
     if args.save:
-        spec = view._model.spec
+        spec = view._to_model().spec
         write_text(args.save, spec.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n")
         print(args.save)
     from ldg.training.loggers import has_credentials
 
     try:
         if is_logged_in := has_credentials():
-            save_workspace(view)
+            save(view)
     except Exception as error:  # whatever W&B raises: the key cannot be one, the server does not answer, ...
         advice = "" if args.save else "; --save FILE.json does without it"
         raise UserError(f"W&B: {one_line(error)}{advice}") from None

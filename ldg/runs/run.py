@@ -20,7 +20,7 @@ from ldg.runs.formats import parse_number
 from ldg.runs.provenance import FILE
 
 # bytes of a file that is read; those of ldg's own runs have a tenth of that
-LIMITS = {"config.yaml": 1 << 20, "summary.json": 1 << 20, FILE: 1 << 25, "metrics.csv": 1 << 25}
+LIMITS = {"config.yaml": 1 << 20, "summary.json": 1 << 20, FILE: 1 << 25, "metrics.csv": 1 << 25, "times.csv": 1 << 22}
 MAX_SCORECARD = 1 << 25
 MAX_DEPTH = 30  # of a config
 MAX_COLUMNS = 1000  # of metrics.csv
@@ -99,8 +99,12 @@ class Run:
 
     @cached_property
     def rows(self) -> list[dict[str, str]]:
-        """The rows of ``metrics.csv`` as text by column."""
-        text = self.read("metrics.csv", LIMITS["metrics.csv"]) or ""
+        """The rows of ``metrics.csv``, with the ``seconds`` of ``times.csv``, as text by column."""
+        times = {row.get("step"): row.get("seconds", "") for row in self._csv("times.csv")}
+        return [{"seconds": times.get(row.get("step"), "")} | row for row in self._csv("metrics.csv")]
+
+    def _csv(self, name: str) -> list[dict[str, str]]:
+        text = self.read(name, LIMITS[name]) or ""
         try:
             lines = csv.DictReader(io.StringIO(text, newline=""))
             if len(lines.fieldnames or ()) > MAX_COLUMNS:

@@ -22,10 +22,42 @@ from ldg.errors import Interrupted, UserError
 from ldg.files import read_csv, whole
 
 
-class MetricsFile(Logger):
-    """A CSV file with a row for each step logged. It is rewritten as a whole, so that it never ends in half a row.
+class StepTable:
+    """A CSV file with a row for each step. It is rewritten as a whole, so that it never ends in half a row.
 
-    What a resumed run repeats replaces the old values.
+    Args:
+        path: of the file
+
+    Raises:
+        UserError: if what is there is no table of numbers.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            rows = read_csv(self.path) if self.path.exists() else []
+            self.rows: list[dict[str, Any]] = [{key: value for key, value in row.items() if value} for row in rows]
+            for row in self.rows:
+                int(row["step"]), *map(float, row.values())
+        except (ValueError, KeyError, TypeError, csv.Error):
+            raise UserError(f"{self.path} is damaged; move it away, and a new one is begun") from None
+
+    def add(self, step: int | None, values: dict[str, float]) -> None:
+        """Add values to the row of a step; rows of later ones, which a resumed run repeats, go."""
+        earlier = [row for row in self.rows if int(row["step"]) < int(step or 0)]
+        same = [row for row in self.rows if int(row["step"]) == int(step or 0)]
+        self.rows = [*earlier, {"step": step, **{k: v for row in same for k, v in row.items()}, **values}]
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        with whole(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+class MetricsFile(Logger):
+    """A CSV file with a row for each step logged, and beside it ``times.csv`` with the seconds of training up to there.
+
+    The times are apart, because all other numbers are the same whenever the same command runs.
 
     Args:
         path: of the file
@@ -36,14 +68,8 @@ class MetricsFile(Logger):
 
     def __init__(self, path: str) -> None:
         super().__init__()
-        self.path = Path(path)
-        try:
-            rows = read_csv(self.path) if self.path.exists() else []
-            self.rows: list[dict[str, Any]] = [{key: value for key, value in row.items() if value} for row in rows]
-            for row in self.rows:
-                int(row["step"]), *map(float, row.values())
-        except (ValueError, KeyError, TypeError, csv.Error):
-            raise UserError(f"{self.path} is damaged; move it away, and a new one is begun") from None
+        self.metrics = StepTable(Path(path))
+        self.times = StepTable(Path(path).with_name("times.csv"))
 
     @property
     def name(self) -> str:
@@ -61,14 +87,10 @@ class MetricsFile(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add metrics to the row of a step."""
-        earlier = [row for row in self.rows if int(row["step"]) < int(step or 0)]
-        same = [row for row in self.rows if int(row["step"]) == int(step or 0)]
-        self.rows = [*earlier, {"step": step, **{k: v for row in same for k, v in row.items()}, **metrics}]
-        columns = list(dict.fromkeys(key for row in self.rows for key in row))
-        with whole(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
+        numbers = dict(metrics)
+        if (seconds := numbers.pop("seconds", None)) is not None:
+            self.times.add(step, {"seconds": seconds})
+        self.metrics.add(step, numbers)
 
 
 # what W&B reads unless the user has set it: a server that does not answer is waited for as many seconds, an upload that
