@@ -1,4 +1,4 @@
-"""Compare runs of any age and origin: what differs, their numbers, curves and pictures, on one page.
+"""Compare runs of any age and origin on one page: what differs, numbers, curves, pictures.
 
 ldg compare outputs/NAME/ID outputs/NAME2/ID2         writes outputs/compare.html, and prints a short table
 ldg compare outputs/sweeps/NAME "outputs/emnist*/*"   sweeps, patterns, checkpoints and exported weights too

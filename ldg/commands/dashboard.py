@@ -1,4 +1,4 @@
-"""Save a view of ldg's runs in W&B, or a report of some of them: curves, scorecards, pictures, choices, differences.
+"""Save a view of ldg's runs in W&B, or a report of some: curves, scorecards, pictures, choices.
 
 ldg dashboard                              a view of the project ldg
 ldg dashboard --entity TEAM --project NAME a view of another project

@@ -543,7 +543,13 @@ def test_on_a_full_disk_checkpoints_stay_whole_and_the_run_goes_on_later(act_at_
     undo()
     (folder,) = tmp_path.glob("*/*")
     assert f"what was saved before is in {folder}; resume with:  {resume_command(folder)}" in capsys.readouterr().err
-    assert sorted(file.name for file in folder.iterdir()) == ["checkpoints", "config.yaml", "metrics.csv"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "checkpoints",
+        "config.yaml",
+        "metrics.csv",
+        "source.json",
+        "times.csv",
+    ]
     assert sorted(file.name for file in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert read(folder / "checkpoints/last.ckpt")["epoch"] == 1
     resume(folder)
