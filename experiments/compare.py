@@ -18,7 +18,7 @@ from ldg.commands.cli import Parser, start
 from ldg.errors import UserError
 from ldg.evaluation import scorecard
 from ldg.evaluation.measure import Value
-from ldg.files import whole
+from ldg.figures.layout import save_figure
 from ldg.generation import picture, writer
 from ldg.generation.alphabet import is_written
 from ldg.models.vae import VAE
@@ -119,9 +119,7 @@ def main(arguments: list[str]) -> None:
         model = checkpoint.load(run)
         models[model.config["name"]] = model
     if args.save:
-        with whole(args.save) as path:
-            draw_strings(models, args.text).savefig(path, dpi=110)
-        return
+        return save_figure(draw_strings(models, args.text), args.save, dpi=110)
     for name, model in models.items():
         if args.pictures:
             picture.save(draw_sample(model), args.pictures / f"{name}.png")

@@ -4,12 +4,14 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 from sklearn.decomposition import PCA
 
 from ldg.figures.picture import Picture, Scene
+from ldg.fonts import find_families
 from ldg.generation.latents import fixed_generator
 
 IMAGES = 2000
@@ -47,7 +49,7 @@ def project(means: np.ndarray) -> tuple[np.ndarray, float]:
 
 def glyph(character: str) -> Path:
     """The outline of a character around the origin, as a marker of matplotlib."""
-    outline = TextPath((0, 0), character)
+    outline = TextPath((0, 0), character, prop=FontProperties(family=find_families(character)))
     x, y = outline.get_extents().get_points().mean(0)
     return outline.transformed(Affine2D().translate(-x, -y))
 
