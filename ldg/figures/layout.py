@@ -15,12 +15,13 @@ from ldg.generation import sheets, writer
 from ldg.models.vae import VAE
 
 MAX_COLUMNS = 12
+WIDTH = 84  # of an image, pixels
 STYLES = 4  # rows that differ in style
 
 
 def enlargement(width: int) -> int:
     """The factor that makes images of a width about 84 pixels wide."""
-    return max(1, round(84 / width))
+    return max(1, round(WIDTH / width))
 
 
 def draw_alone(picture: np.ndarray, width: float = 10.0) -> Figure:
