@@ -1,5 +1,6 @@
 """A run: data -> model -> training -> test -> a folder that holds all of it."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,9 @@ def run(
         callbacks = make_callbacks(config, module, [Progress(progress), *callbacks, stopper])
         trainer = make_trainer(config, callbacks)
         data.prepare_data()  # last of these, since it may take long
+        if data.limit is not None and progress and trainer.is_global_zero:
+            counts = f"{len(data.train):,} train, {len(data.val):,} val and {len(data.test):,} test images"
+            print(f"data.limit={data.limit}: {counts}", file=sys.stderr)
         with RunFolder(config) as folder, closed([]) as loggers, explained():
             loggers += filter(None, instantiate(config.logger).values())
             add_loggers(trainer, loggers, config, module)
