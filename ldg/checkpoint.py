@@ -12,7 +12,8 @@ import os
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -326,21 +327,36 @@ def _build_within(config: Any, size: int) -> Any:
     Raises:
         ValueError: As soon as it is several times larger, before the memory is used.
     """
-    from torch.nn.modules.module import register_module_parameter_registration_hook
-
     if isinstance(config, dict) and math.prod(config.get("image_shape", [])) > _MAX_PIXELS:
         raise ValueError(f"image_shape {config['image_shape']} is too large")
+
+    def check(built: int) -> None:
+        if built > 4 * size:  # a layer may be replaced by another while a model is built
+            raise ValueError(f"its model is larger than its {size} weights")
+
+    with count_parameters(check):
+        return build(config)
+
+
+@contextmanager
+def count_parameters(check: Callable[[int], None]) -> Iterator[None]:
+    """Count the parameters of the models that are built within this context, before their memory is used.
+
+    Args:
+        check: Called with the number so far, for each tensor of them; what it raises ends the building.
+    """
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
     built = 0
 
     def count(module: Any, name: str, parameter: Any) -> None:
         nonlocal built
         built += parameter.numel()
-        if built > 4 * size:  # a layer may be replaced by another while a model is built
-            raise ValueError(f"its model is larger than its {size} weights")
+        check(built)
 
     hook = register_module_parameter_registration_hook(count)
     try:
-        return build(config)
+        yield
     finally:
         hook.remove()
 

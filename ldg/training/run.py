@@ -17,6 +17,7 @@ from ldg.data.module import ImageDataModule
 from ldg.errors import explained
 from ldg.training.console import silence_libraries
 from ldg.training.folder import RunFolder
+from ldg.training.footprint import require_step
 from ldg.training.loggers import closed, sync_command
 from ldg.training.module import make_module
 from ldg.training.summary import load_best, summarise
@@ -63,6 +64,8 @@ def run(
         if data.limit is not None and progress and trainer.is_global_zero:
             counts = f"{len(data.train):,} train, {len(data.val):,} val and {len(data.test):,} test images"
             print(f"data.limit={data.limit}: {counts}", file=sys.stderr)
+        images = min(len(data.train), data.batch_size)
+        require_step(module.model, images, trainer.strategy.root_device, str(trainer.precision))
         with RunFolder(config) as folder, closed([]) as loggers, explained():
             loggers += filter(None, instantiate(config.logger).values())
             add_loggers(trainer, loggers, config, module)
