@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ def write(text: str, model: VAE | str | Path | None = None, **options: Any) -> n
 
     Args:
         text: See :func:`ldg.generation.writer.write`.
-        model: A model, a checkpoint or run folder; None: the newest finished run.
+        model: A model, a checkpoint or run folder; None: the newest finished run that can write the text.
         options: Those of :func:`ldg.generation.writer.write`.
 
     Returns:
@@ -35,8 +36,8 @@ def write(text: str, model: VAE | str | Path | None = None, **options: Any) -> n
         UserError: If there is no such model, or it cannot write the text.
     """
     from ldg.checkpoint import newest_run
-    from ldg.generation import writer
+    from ldg.generation import alphabet, writer
 
     if model is None or isinstance(model, str | Path):
-        model = load(model or newest_run())
+        model = load(model or newest_run(refuse=partial(alphabet.explain_refusal, text)))
     return writer.write(model, text, **options)

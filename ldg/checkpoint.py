@@ -12,7 +12,8 @@ import os
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,32 +93,52 @@ def find(path: str | Path) -> Path:
     return path
 
 
-def newest_run(outputs: str | Path = "outputs", note: Callable[[str], None] = lambda line: None) -> Path:
-    """Find the newest finished run of a VAE that has kept a checkpoint and writes legibly.
+def newest_run(
+    outputs: str | Path = "outputs",
+    refuse: Callable[[dict[str, Any]], str | None] = lambda about: None,
+    note: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Find the newest finished run of a VAE that has kept a checkpoint, writes legibly, and is of use.
 
     A run is passed over if a judge recognises less than 75 % as many of its characters as of real ones.
 
     Args:
         outputs: The folder of all runs.
-        note: Called with a line that names the newest run if it is passed over, and why.
+        refuse: Called with a run's summary, as far as it is known of the weights that come with ldg; why the run is of
+            no use, or None.
+        note: Called with a line that names the newest run if it is passed over, what takes its place, and why.
 
     Returns:
-        The run's folder; the weights that come with ldg if there is none.
+        The run's folder, or the weights that come with ldg; if all are refused, the newest that writes legibly.
     """
     finished = sorted(Path(outputs).glob("**/summary.json"), key=_age)
     runs = [(file.parent, about) for file in finished if (about := _about(file)) is not None]
-    chosen = next((run for run, about in runs if _legible(about)), SHIPPED)
-    if runs and chosen != runs[0][0]:
-        run, about = runs[0]
-        generated, real = (f"{about['legibility'][key]:.0%}" for key in ("generated", "real"))
-        note(f"{run}: a judge recognises {generated} of its characters, and {real} of real ones; --checkpoint takes it")
+    runs.append((SHIPPED, _read_metadata(SHIPPED)))
+    legible = [(run, about) for run, about in runs if _illegible(about) is None]
+    chosen, _ = next((each for each in legible if refuse(each[1]) is None), legible[0])
+    newest, about = runs[0]
+    if chosen != newest:
+        reason = _illegible(about) or refuse(about)
+        note(f"not with {newest}, unless --checkpoint names it, but with {chosen}: {reason}")
     return chosen
 
 
-def _legible(about: dict[str, Any]) -> bool:
-    """Whether a run writes, or nothing is known of it."""
+def _illegible(about: dict[str, Any]) -> str | None:
+    """Why a run is said not to write; None if it does, or nothing is known of it."""
     shares = about.get("legibility")
-    return shares is None or shares["generated"] >= LEGIBLE * shares["real"]
+    if shares is None or shares["generated"] >= LEGIBLE * shares["real"]:
+        return None
+    generated, real = (f"{shares[key]:.0%}" for key in ("generated", "real"))
+    return f"a judge recognises {generated} of its characters, and {real} of real ones"
+
+
+def _read_metadata(file: Path) -> dict[str, Any]:
+    """What exported weights say of themselves, without loading them."""
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as opened:
+        about: dict[str, Any] = json.loads(opened.metadata()["ldg"])
+    return about
 
 
 def _age(file: Path) -> float:
@@ -131,7 +152,9 @@ def _about(summary: Path) -> dict[str, Any] | None:
     """A summary, if it is a run's of a VAE, not a judge's nor another program's, and its checkpoint is still there."""
     try:
         about: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))
-        _legible(about)
+        _illegible(about)
+        if not all(isinstance(name, str) for name in about.get("classes", ())):
+            return None
         return about if about["example"] is not None and find(summary.parent).is_file() else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, UserError):
         return None
@@ -304,21 +327,36 @@ def _build_within(config: Any, size: int) -> Any:
     Raises:
         ValueError: As soon as it is several times larger, before the memory is used.
     """
-    from torch.nn.modules.module import register_module_parameter_registration_hook
-
     if isinstance(config, dict) and math.prod(config.get("image_shape", [])) > _MAX_PIXELS:
         raise ValueError(f"image_shape {config['image_shape']} is too large")
+
+    def check(built: int) -> None:
+        if built > 4 * size:  # a layer may be replaced by another while a model is built
+            raise ValueError(f"its model is larger than its {size} weights")
+
+    with count_parameters(check):
+        return build(config)
+
+
+@contextmanager
+def count_parameters(check: Callable[[int], None]) -> Iterator[None]:
+    """Count the parameters of the models that are built within this context, before their memory is used.
+
+    Args:
+        check: Called with the number so far, for each tensor of them; what it raises ends the building.
+    """
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
     built = 0
 
     def count(module: Any, name: str, parameter: Any) -> None:
         nonlocal built
         built += parameter.numel()
-        if built > 4 * size:  # a layer may be replaced by another while a model is built
-            raise ValueError(f"its model is larger than its {size} weights")
+        check(built)
 
     hook = register_module_parameter_registration_hook(count)
     try:
-        return build(config)
+        yield
     finally:
         hook.remove()
 

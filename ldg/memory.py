@@ -14,7 +14,7 @@ class TooLarge(UserError):
     """What would not fit into memory, or into the format of a file."""
 
 
-def require_memory(size: float, what: str, remedy: str, share: float = 0.5) -> None:
+def require_memory(size: float, what: str, remedy: str, share: float = 0.5, free: float | None = None) -> None:
     """Refuse what needs too large a part of the memory that is free.
 
     Args:
@@ -22,11 +22,12 @@ def require_memory(size: float, what: str, remedy: str, share: float = 0.5) -> N
         what: they are needed for
         remedy: what the user can make smaller
         share: of the free memory that it may need; what is mapped from a file may need all of it
+        free: bytes that are free; None: those of this process
 
     Raises:
         TooLarge: that names the first three.
     """
-    free = free_memory()
+    free = free_memory() if free is None else free
     if size > free * share:
         part = "half of " * (share == 0.5)
         raise TooLarge(

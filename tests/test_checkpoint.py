@@ -272,9 +272,10 @@ def test_a_run_that_cannot_be_read_is_passed_over(tmp_path):
         summary = {"example": '"Hi"', "legibility": {"generated": generated, "real": 0.93}}
         (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
         os.utime(folder / "summary.json", (time.time() - age, time.time() - age))
-    assert newest_run(tmp_path, lines.append) == tmp_path / "0.7"
+    assert newest_run(tmp_path, note=lines.append) == tmp_path / "0.7"
     assert lines == [
-        f"{tmp_path / '0.3'}: a judge recognises 30% of its characters, and 93% of real ones; --checkpoint takes it"
+        f"not with {tmp_path / '0.3'}, unless --checkpoint names it, but with {tmp_path / '0.7'}: "
+        "a judge recognises 30% of its characters, and 93% of real ones"
     ]
     shutil.rmtree(tmp_path / "0.7")
     assert newest_run(tmp_path) == checkpoint.SHIPPED

@@ -78,13 +78,13 @@ def test_every_named_experiment_trains_a_step(name, root, tmp_path):
 
 def combinations():
     """Every data set with every model, every model with every conditioning, and every data set with every one."""
+    chosen = []
     conditionings = ["both", "decoder", "none"]
     for (row, data), (column, model) in itertools.product(enumerate(DATA), enumerate(SMALL)):
         for place, conditioning in enumerate(conditionings):
             if data == "strokes" or model == "conv_cvae" or place == (row + column) % 3:
-                yield data, model, conditioning
-    for data in FILES:
-        yield data, "conv_cvae", "both"
+                chosen.append((data, model, conditioning))
+    return chosen + [(data, "conv_cvae", "both") for data in FILES]
 
 
 @pytest.mark.parametrize(("data", "model", "conditioning"), combinations())

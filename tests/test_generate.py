@@ -1,5 +1,7 @@
 """The writing script as a user runs it: what it leaves on disk, what it says, and how fast it refuses."""
 
+import json
+import os
 import subprocess
 import sys
 import time
@@ -39,7 +41,8 @@ def leave_run(folder, classes=CHARACTERS, conditioning="both", image_shape=(1, 1
     metadata = {"version": checkpoint.FORMAT, "config": config, "classes": list(classes)}
     (folder / "checkpoints").mkdir(parents=True)
     torch.save({"ldg": metadata, "state_dict": weights}, folder / "checkpoints" / "best.ckpt")
-    (folder / "summary.json").write_text('{"example": "Hello World"}')
+    about = {"example": "Hello World", "classes": list(classes), "conditioning": conditioning}
+    (folder / "summary.json").write_text(json.dumps(about))
     return folder
 
 
@@ -180,6 +183,46 @@ def test_before_any_training_the_shipped_weights_write(tmp_path, monkeypatch, ca
     monkeypatch.chdir(tmp_path)
     status, out, err = run(capsys, "Hello World")
     assert (status, out) == (0, "hello-world.png\n") and err == f"with {checkpoint.SHIPPED}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "taken", "reason"),
+    [
+        (["Hello"], "outputs/letters/1", "no class is called 'Hello': the model knows cat, dog"),
+        (["Dog"], "outputs/photos/1", None),
+        (["Hi", "--to", "dog"], "outputs/letters/1", "no class is called 'Hi': the model knows cat, dog"),
+        (["42", "--checkpoint", "outputs/plain/1"], None, "this model was trained without labels"),
+        (["--columns", "2"], "outputs/photos/1", None),
+    ],
+)
+def test_a_run_that_has_no_class_for_the_text_is_passed_over(workplace, capsys, arguments, taken, reason):
+    for age, (name, classes, conditioning) in enumerate(
+        [
+            ("photos", ("cat", "dog"), "both"),
+            ("plain", CHARACTERS, "none"),
+            ("digits", CHARACTERS[:10], "both"),
+        ]
+    ):
+        summary = leave_run(workplace / "outputs" / name / "1", classes, conditioning) / "summary.json"
+        os.utime(summary, (time.time() + 10 - age,) * 2)
+    status, _, err = run(capsys, *arguments, "-s", "x.gif" if "--to" in arguments else "x.png")
+    if taken is None:
+        assert status == 2 and reason in err and err.count("\n") == 1
+    elif reason is None:
+        assert (status, err) == (0, f"with {taken}\n")
+    else:
+        note = f"not with outputs/photos/1, unless --checkpoint names it, but with {taken}: {reason}"
+        assert (status, err) == (0, f"{note}\nwith {taken}\n")
+    assert run(capsys, "7", "-s", "seven")[2].endswith("with outputs/digits/1\n")  # not without labels
+
+
+def test_what_nobody_can_write_is_an_error_of_the_newest_run(workplace, capsys):
+    (workplace / "outputs/letters/1/summary.json").write_text('{"example": "Hello World", "classes": [1]}')
+    leave_run(workplace / "outputs" / "photos" / "1", ("cat", "dog"))
+    status, out, err = run(capsys, "é")
+    assert (status, out) == (2, "") and err.startswith("error: no class is called 'é'") and err.count("\n") == 1
+    status, out, err = run(capsys, "Hi")
+    assert (status, out) == (0, "hi.png\n") and f"but with {checkpoint.SHIPPED}: no class is called 'Hi'" in err
 
 
 def test_default_names_never_collide_and_given_names_ask(workplace, capsys):

@@ -19,7 +19,7 @@ FLOORS = [
     ["checkpoint"],
     ["runs"],
     ["models", "data", "config", "migration"],
-    ["files", "memory", "streams"],
+    ["files", "fonts", "memory", "streams"],
     ["errors"],
 ]
 COMMANDS = ("__init__", "export", "dashboard")

@@ -166,8 +166,6 @@ def test_evaluate_command(command, folder, monkeypatch, capsys):
 def test_generate_command(command, folder):
     before = set(folder.glob("*.*"))
     arguments = [argument.replace("outputs/NAME/ID", "outputs/strokes/1") for argument in command]
-    if any("Sneaker" in argument for argument in arguments):
-        arguments += ["--checkpoint", "outputs/fashion_mnist/1"]
     status, out, err = call(folder, *arguments, script="generate.py")
     assert status == 0, err
     (new,) = set(folder.glob("*.*")) - before

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ldg.files import read_csv, whole
+from ldg.files import read_csv
 
 
 def draw_curves(folder: Path) -> Path:
@@ -14,9 +14,9 @@ def draw_curves(folder: Path) -> Path:
     Returns:
         The picture's path.
     """
+    from ldg.figures.layout import save_figure
     from ldg.figures.loss_curves import draw_loss_curves
 
     figure = draw_loss_curves(read_csv(folder / "metrics.csv"), folder.parent.name)
-    with whole(folder / "loss.png") as path:
-        figure.savefig(path, dpi=150)
+    save_figure(figure, folder / "loss.png", dpi=150)
     return folder / "loss.png"

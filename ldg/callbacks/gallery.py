@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 from pydantic import PositiveInt
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from ldg.callbacks.averaging import Averaging
 from ldg.errors import UserError, suggestion
+from ldg.figures.layout import save_figure
 from ldg.figures.picture import Picture, Scene, list_pictures
 from ldg.files import whole
 from ldg.generation.alphabet import is_written, parse
@@ -107,13 +107,15 @@ class Gallery(pl.Callback):
                 with torch.no_grad():
                     figure, caption = picture.draw(scene)
                 newest = self.folder / f"{picture.name}.png"
+                path, title = newest, caption
                 if when == "epoch":
                     path = self.folder / f"epoch_{self.epoch:04d}" / newest.name
-                    save_figure(figure, f"{caption} – epoch {self.epoch}", path)
+                    title = f"{caption} – epoch {self.epoch}"
+                figure.suptitle(title, fontsize=11)
+                save_figure(figure, path, dpi=120)
+                if path != newest:
                     with whole(newest) as temporary:
                         temporary.write_bytes(path.read_bytes())
-                else:
-                    save_figure(figure, caption, newest)
                 log_figure(trainer, picture.name, caption, newest)
 
     def scene(self, module: pl.LightningModule) -> Scene:
@@ -157,22 +159,6 @@ def averaged(trainer: pl.Trainer) -> pl.LightningModule | None:
     """The module with averaged weights, where a callback keeps one."""
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return next((callback.averaged_module for callback in callbacks if isinstance(callback, Averaging)), None)
-
-
-def save_figure(figure: Figure, title: str, path: Path) -> None:
-    """Title a figure and save it as PNG.
-
-    Args:
-        figure: which gets the title
-        title: above the picture
-        path: of the file
-
-    Raises:
-        UserError: if the file cannot be written.
-    """
-    figure.suptitle(title, fontsize=11)
-    with whole(path) as temporary:
-        figure.savefig(temporary, dpi=120)
 
 
 def log_figure(trainer: pl.Trainer, name: str, caption: str, path: Path) -> None:

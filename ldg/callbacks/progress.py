@@ -45,7 +45,8 @@ class Progress(ProgressBar):
             disable=not sys.stderr.isatty(),
         )
         if self.bar.disable:
-            self._print(f"{self._epoch(trainer)} begins: {trainer.num_training_batches:,} batches")
+            batches = int(trainer.num_training_batches)
+            self._print(f"{self._epoch(trainer)} begins: {batches:,} batch{'es' * (batches != 1)}")
 
     @staticmethod
     def _print(line: str) -> None:

@@ -15,7 +15,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ldg.commands.cli import Parser, number
 from ldg.commands.device import add_device, choose_device
@@ -50,8 +50,8 @@ def _make_parser() -> Parser:
     add(
         "--checkpoint",
         metavar="PATH",
-        help=".ckpt file or run folder (default: the newest finished run in outputs/ whose legibility is at least "
-        "75 %% of that of real images, by a judge; else the weights of ldg)",
+        help=".ckpt file or run folder (default: the newest finished run in outputs/ that has classes for the text and "
+        "whose legibility is at least 75 %% of that of real images, by a judge; else the weights of ldg)",
     )
     add_device(parser)
     add(
@@ -170,6 +170,13 @@ def _choose_path(args: argparse.Namespace) -> Path:
     if args.steps is not None and not args.interpolate and path.suffix.lower() == ".gif":
         raise UserError("--steps draws all steps into one picture: give a .png; a GIF is made by --to")
     return path
+
+
+def _explain_refusal(args: argparse.Namespace, about: dict[str, Any]) -> str | None:
+    """Why a run cannot draw what a command line says, by the run's summary; None if it can."""
+    from ldg.generation.alphabet import explain_refusal
+
+    return next(filter(None, (explain_refusal(text, about) for text in (args.text, args.to) if text)), None)
 
 
 def _make_options(args: argparse.Namespace) -> Options:
@@ -306,7 +313,9 @@ def main(arguments: list[str]) -> None:
 
     source = args.checkpoint
     if source is None:
-        source = checkpoint.newest_run(note=lambda line: print(line, file=sys.stderr))
+        source = checkpoint.newest_run(
+            refuse=lambda about: _explain_refusal(args, about), note=lambda line: print(line, file=sys.stderr)
+        )
     checkpoint.find(source)  # an error before torch is imported
     device = choose_device(args.device)
     try:

@@ -61,16 +61,20 @@ def _train_in_sweep(composed: DictConfig) -> None:
 
 
 def _train_one(composed: DictConfig) -> None:
+    from ldg.config.compose import resolve_config
+    from ldg.config.run_config import RunConfig
+    from ldg.sweeps.command_line import is_first_process
+
+    config = RunConfig.from_dict(resolve_config(composed))
+    if is_first_process():
+        print(f"{_describe_run(config)}; loading PyTorch", file=sys.stderr)
     # torch and Lightning load from here on, after the config was accepted
     from hydra.core.hydra_config import HydraConfig
     from pytorch_lightning.utilities import rank_zero_only
 
-    from ldg.config.compose import resolve_config
-    from ldg.config.run_config import RunConfig
     from ldg.training.console import diverged, report, resume_command
     from ldg.training.slurm import continue_job, requeue, use_cores
 
-    config = RunConfig.from_dict(resolve_config(composed))
     if config.ckpt_path:
         from ldg.training.resume import resume_config
 
@@ -92,6 +96,17 @@ def _train_one(composed: DictConfig) -> None:
         print(report(summary, Path(config.folder)))
     if diverged(summary):
         raise UserError("training diverged, its numbers are NaN or infinite; try a smaller optimizer.lr")
+
+
+def _describe_run(config: RunConfig) -> str:
+    """What a run trains, by its config alone."""
+    if config.ckpt_path:
+        return f"resuming {config.ckpt_path}"
+    shape, count = "x".join(map(str, config.data["image_shape"])), config.data["num_classes"]
+    epochs = config.trainer.get("max_epochs")
+    parts = [f"images of {shape}", f"{count:,} class{'es' * (count != 1)}"]
+    parts += [f"{epochs:,} epoch{'s' * (epochs != 1)}"] if epochs and epochs > 0 else []
+    return f"training {config.name}: {', '.join(parts)}"
 
 
 def train_and_evaluate(config: RunConfig, **options: Any) -> dict[str, Any]:

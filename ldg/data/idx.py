@@ -114,19 +114,24 @@ def open_pair(images: File, labels: File) -> Iterator[tuple[BinaryIO, tuple[int,
         yield file, (height, width), numbers
 
 
-def open_idx(path: File) -> BinaryIO:
+@contextmanager
+def open_idx(path: File) -> Iterator[BinaryIO]:
     """Open a file, through gzip if its first two bytes say so, whatever its name.
 
     Args:
         path: of the file
 
-    Returns:
+    Yields:
         The file, open for reading bytes.
     """
-    file = open_regular(path) if isinstance(path, Path) else cast(BinaryIO, path.open("rb"))
-    gzipped = file.read(2) == b"\x1f\x8b"
-    file.seek(0)
-    return cast(BinaryIO, gzip.open(file)) if gzipped else file
+    with open_regular(path) if isinstance(path, Path) else cast(BinaryIO, path.open("rb")) as file:
+        gzipped = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if not gzipped:
+            yield file
+            return
+        with gzip.open(file) as unpacked:  # which leaves the file open
+            yield cast(BinaryIO, unpacked)
 
 
 def read_header(file: BinaryIO, path: File, magic: int, dimensions: int) -> tuple[int, ...]:

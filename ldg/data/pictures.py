@@ -253,6 +253,7 @@ def open_picture(source: Source, shape: Shape | None = None) -> Image.Image:
     except UnidentifiedImageError:
         raise ValueError(f"it is none of {', '.join(FORMATS)}") from None
     if picture.width * picture.height > MOST_PIXELS:
+        picture.close()
         raise ValueError(f"{picture.width}x{picture.height} pixels are more than {MOST_PIXELS // 10**6} million")
     if shape is not None:
         side = 2 * max(shape[1:])  # an orientation may exchange height and width

@@ -176,6 +176,11 @@ class ImageSplits:
     def _divide(self, images: Tensor, labels: Tensor) -> tuple[ImageSubset, ImageSubset]:
         parts = stratified(labels.numpy(), self.val_fraction, self.val_seed)
         if not len(parts[1]):
+            if self.limit is not None and self.limit < (enough := 2 * self.num_classes):
+                raise UserError(
+                    f"data.limit={self.limit}: no class has two training images, one of them for validation; "
+                    f"set it to {enough} or more"
+                )
             name = type(self.dataset).__name__
             raise UserError(
                 f"{name}: no class has two training images, so that none is left for validation; add images"

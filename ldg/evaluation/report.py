@@ -13,8 +13,9 @@ from ldg.evaluation import table
 from ldg.evaluation.context import EvaluationContext
 from ldg.evaluation.measure import Measure, Result, list_quantities
 from ldg.evaluation.scorecard import PER_IMAGE, Scorecard, evaluate_checkpoint, read_per_image, read_scorecard
+from ldg.figures.layout import save_figure
 from ldg.figures.scorecard import Bar, ScorecardPicture
-from ldg.files import whole, write_text
+from ldg.files import write_text
 from ldg.runs.formats import format_number
 from ldg.training.loggers import harmless
 
@@ -49,8 +50,7 @@ def publish_scorecard(card: Scorecard, context: EvaluationContext) -> Path:
     card.save(folder)
     write_text(folder / "scorecard.md", table.format_markdown([card]))
     figure, _ = picture_of(card).draw(lambda labels: context.sample(labels, "sheet"), context.model)
-    with whole(folder / "scorecard.png") as path:
-        figure.savefig(path, dpi=130)
+    save_figure(figure, folder / "scorecard.png", dpi=130)
     return folder
 
 

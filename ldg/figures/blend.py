@@ -7,6 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 
+from ldg.figures.layout import fit_texts
 from ldg.generation import sheets, writer
 from ldg.generation.blend import Interpolation
 from ldg.models.vae import VAE
@@ -48,5 +49,6 @@ def draw_interpolations(model: VAE, interpolations: Sequence[Interpolation], opt
             below.set(ylim=(0, 1), yticks=(0, 1))
             below.spines[["top", "right"]].set_visible(False)
             below.legend(fontsize=9, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    fit_texts(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba(), np.float32)[:, :, :3] / 255

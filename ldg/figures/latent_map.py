@@ -4,12 +4,14 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 from sklearn.decomposition import PCA
 
 from ldg.figures.picture import Picture, Scene
+from ldg.fonts import find_families
 from ldg.generation.latents import fixed_generator
 
 IMAGES = 2000
@@ -47,7 +49,7 @@ def project(means: np.ndarray) -> tuple[np.ndarray, float]:
 
 def glyph(character: str) -> Path:
     """The outline of a character around the origin, as a marker of matplotlib."""
-    outline = TextPath((0, 0), character)
+    outline = TextPath((0, 0), character, prop=FontProperties(family=find_families(character)))
     x, y = outline.get_extents().get_points().mean(0)
     return outline.transformed(Affine2D().translate(-x, -y))
 
@@ -86,7 +88,7 @@ def draw_map(means: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) ->
         is_character = len(present) > 20 and len(classes[label]) == 1 and not classes[label].isspace()
         look = {"marker": glyph(classes[label]), "s": 30} if is_character else {"s": 8, "label": classes[label]}
         axes.scatter(chosen[:, 0], chosen[:, 1], color=colour, alpha=0.6, linewidths=0, **look)
-    if len(present) <= 20:
+    if len(present) <= 20 and len(classes) > 1:
         axes.legend(frameon=False, markerscale=2.5, fontsize=9)
     axes.set(xlabel=f"first {kind}", ylabel=f"second {kind}" if means.shape[1] > 1 else "class")
     axes.set_aspect("equal", adjustable="datalim")

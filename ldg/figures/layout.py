@@ -1,21 +1,27 @@
-"""Figures of images in rows, and the latents that pictures share."""
+"""Figures of images in rows, how figures are saved, and the latents that pictures share."""
+
+from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from torch import Tensor
 
+from ldg.files import whole
+from ldg.fonts import find_families
 from ldg.generation import sheets, writer
 from ldg.models.vae import VAE
 
 MAX_COLUMNS = 12
+WIDTH = 84  # of an image, pixels
 STYLES = 4  # rows that differ in style
 
 
 def enlargement(width: int) -> int:
     """The factor that makes images of a width about 84 pixels wide."""
-    return max(1, round(84 / width))
+    return max(1, round(WIDTH / width))
 
 
 def draw_alone(picture: np.ndarray, width: float = 10.0) -> Figure:
@@ -70,6 +76,34 @@ def draw_rows(rows: list[np.ndarray], names: list[str], columns: list[str] | Non
             ha="center" if rotation == 0 else "left",
         )
     return figure
+
+
+def fit_texts(figure: Figure) -> None:
+    """Have the texts of a figure drawn as they are, though a class is called ``$5 or $10`` or 猫.
+
+    Args:
+        figure: whose texts are not taken for mathematics any more, and get the fonts that have their characters
+    """
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    families = find_families("".join(text.get_text() for text in texts))
+    for text in texts:
+        text.set(parse_math=False, fontfamily=families)
+
+
+def save_figure(figure: Figure, path: Path, dpi: int) -> None:
+    """Save a figure as PNG.
+
+    Args:
+        figure: as :func:`fit_texts` has it drawn
+        path: of the file
+        dpi: pixels per inch
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    fit_texts(figure)
+    with whole(path) as temporary:
+        figure.savefig(temporary, dpi=dpi)
 
 
 def sample_styles(model: VAE, count: int) -> Tensor:

@@ -21,7 +21,7 @@ class Reconstructions(Picture):
         model = scene.model
         x = unit(images).to(model.device)
         back = model.reconstruct(x, labels.to(model.device), fixed_generator())
-        names = [model.classes[label] for label in labels.tolist()]
+        names = [model.classes[label] for label in labels.tolist()] if model.num_classes > 1 else None
         figure = draw_rows([x.cpu().numpy(), back.cpu().numpy()], ["original", "posterior\nmean"], names)
         return figure, f"Reconstructions, {self.split} images"
 

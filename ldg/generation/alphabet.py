@@ -1,14 +1,16 @@
-"""From a text to the classes that are drawn. Imports neither torch nor anything of images."""
+"""From a text to the classes that are drawn. Imports no torch."""
 
 import difflib
 import re
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ldg.data.strokes import MARKS
 from ldg.errors import UserError
 
 CHARACTERS_A_LINE = 60
@@ -76,6 +78,27 @@ def parse(
     cells = _names(text, classes, mix)
     width = PICTURES_A_LINE if width is None else width or len(cells)
     return [cells[start : start + width] for start in range(0, len(cells), width)]
+
+
+def explain_refusal(text: str, about: Mapping[str, Any]) -> str | None:
+    """Explain why a run cannot write a text.
+
+    Args:
+        text: See :func:`parse`.
+        about: The run's summary, with ``classes`` and ``conditioning``; older ones lack them.
+
+    Returns:
+        What the run lacks; None if it can write the text, or its summary does not say.
+    """
+    if (classes := about.get("classes")) is None:
+        return None
+    if about.get("conditioning") == "none" and ("+" not in text or is_written(classes)):
+        return "it was trained without labels (conditioning=none)"
+    try:
+        parse(text, classes, marks=MARKS)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def soft_labels(cells: Sequence[Cell], num_classes: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ldg.fonts import find_font
 from ldg.memory import require_memory
 
 CAPTION_SIZE = 14  # smallest type, pixels
@@ -140,7 +141,9 @@ def captioned(pictures: Sequence[np.ndarray], captions: Sequence[str], columns: 
     Returns:
         A picture (H', W') or (H', W', 3) in [0, 1].
     """
-    font = ImageFont.load_default(size=_type_size(pictures[0].shape[1]))
+    size, text = _type_size(pictures[0].shape[1]), "".join(captions)
+    # Pillow's font has hardly more than ASCII
+    font = ImageFont.load_default(size) if text.isascii() else ImageFont.truetype(find_font(text), size)
     labelled = [_with_caption(picture, text, font) for picture, text in zip(pictures, captions, strict=True)]
     width = max(picture.shape[1] for picture in labelled)
     return sheet([_centred(picture, width) for picture in labelled], columns, padding)

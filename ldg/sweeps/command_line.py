@@ -190,10 +190,8 @@ def _check_paths(config: dict[str, Any], is_sweep: bool) -> None:
         UserError: that names the key.
     """
     check_folder("outputs", config["outputs"])
-    ranks = [os.environ.get(name) or "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID")]
-    is_first_process = set(ranks) == {"0"}
     is_started_again = os.environ.get("SLURM_RESTART_COUNT", "") not in ("", "0")  # and goes on in its folder
-    if not is_sweep and is_first_process:
+    if not is_sweep and is_first_process():
         if config["ckpt_path"]:
             find(config["ckpt_path"])
         elif _is_taken(config["folder"]) and not is_started_again:
@@ -202,6 +200,11 @@ def _check_paths(config: dict[str, Any], is_sweep: bool) -> None:
             )
         check_folder("folder", config["folder"])
     _check_arguments({key: value for key, value in config.items() if isinstance(value, dict)})
+
+
+def is_first_process() -> bool:
+    """Whether this is the first, or the only, process of a run: Lightning, torchrun and SLURM number them."""
+    return {os.environ.get(name) or "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID")} == {"0"}
 
 
 def _is_taken(folder: str) -> bool:

@@ -14,6 +14,8 @@ from ldg.config.overrides import quote
 from ldg.errors import UserError
 from ldg.training.resume import find_longer
 
+FEW = 200  # steps; after fewer, even of few images hardly more than the mean is learned
+
 # library warnings about settings that are intended
 QUIET = (
     ".*LeafSpec.*",
@@ -63,13 +65,21 @@ def report(summary: dict[str, Any], folder: Path) -> str:
     if shares := summary["legibility"]:
         text = f"{shares['generated']:.0%} of its characters, and {shares['real']:.0%} of real ones"
         lines.append(f"\na judge recognises {text}")
+    longer = find_longer(folder)
+    steps = summary["steps"]
+    if 0 < steps < FEW and any(override.startswith("trainer.max_epochs=") for override in longer or ()):
+        enough = math.ceil(FEW / steps * summary["epochs"])
+        lines.append(
+            f"\nonly {steps} step{'s' * (steps > 1)} of training, from which a model learns little: "
+            f"trainer.max_epochs={enough} makes {FEW}"
+        )
     lines.append(f"\npictures, curves, checkpoints:  {folder}")
     if summary["example"] and _can_write(folder):
         write = command("write")
         lines.append(
             f"write with it:                  {write} {summary['example']} --checkpoint {shlex.quote(str(folder))}"
         )
-    if (longer := find_longer(folder)) is not None:
+    if longer is not None:
         lines.append(f"resume:                         {resume_command(folder, longer)}")
     if summary.get("sync"):
         lines.append(summary["sync"])

@@ -14,13 +14,14 @@ from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from ldg.checkpoint import build
+from ldg.checkpoint import build, count_parameters
 from ldg.config.run_config import RunConfig
 from ldg.errors import UserError, explain, one_line
 from ldg.migration import FORMAT
 from ldg.models.classifier import Classifier, ClassifierOutput
 from ldg.models.inference import Loss
 from ldg.models.vae import VAE
+from ldg.training.footprint import require_model
 from ldg.training.resume import relocate
 
 ACTIVE = 0.01  # a latent is active if its posterior mean varies more than this over the images (Burda et al. 2016)
@@ -309,7 +310,9 @@ def make_module(config: RunConfig, classes: tuple[str, ...]) -> TrainingModule:
         UserError: if the model or the optimizer refuses its arguments.
     """
     try:
-        model = build(config.model).to(memory_format=torch.channels_last)
+        with count_parameters(require_model):
+            model = build(config.model)
+        model = model.to(memory_format=torch.channels_last)
         model.classes = classes
         optimizer = instantiate(config.optimizer)
         scheduler = instantiate(config.scheduler) if config.scheduler else None

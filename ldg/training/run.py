@@ -1,5 +1,6 @@
 """A run: data -> model -> training -> test -> a folder that holds all of it."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ldg.data.module import ImageDataModule
 from ldg.errors import explained
 from ldg.training.console import silence_libraries
 from ldg.training.folder import RunFolder
+from ldg.training.footprint import require_step
 from ldg.training.loggers import closed, sync_command
 from ldg.training.module import make_module
 from ldg.training.summary import load_best, summarise
@@ -59,6 +61,11 @@ def run(
         callbacks = make_callbacks(config, module, [Progress(progress), *callbacks, stopper])
         trainer = make_trainer(config, callbacks)
         data.prepare_data()  # last of these, since it may take long
+        if data.limit is not None and progress and trainer.is_global_zero:
+            counts = f"{len(data.train):,} train, {len(data.val):,} val and {len(data.test):,} test images"
+            print(f"data.limit={data.limit}: {counts}", file=sys.stderr)
+        images = min(len(data.train), data.batch_size)
+        require_step(module.model, images, trainer.strategy.root_device, str(trainer.precision))
         with RunFolder(config) as folder, closed([]) as loggers, explained():
             loggers += filter(None, instantiate(config.logger).values())
             add_loggers(trainer, loggers, config, module)

@@ -53,21 +53,24 @@ def summarise(config: RunConfig, trainer: pl.Trainer, module: TrainingModule) ->
     Returns:
         name, number of epochs and steps, seconds of training (of a resumed run since its very start), number of
         parameters, path of the best checkpoint in the run's folder, id of the W&B run, the arguments of ``ldg write``
-        that show what the model draws, and the metrics by split and name.
+        that show what the model draws, its classes and conditioning, and the metrics by split and name.
     """
     timer = next(c for c in trainer.callbacks if isinstance(c, Timer))  # type: ignore[attr-defined]
     epochs: Any = trainer.fit_loop.epoch_progress.current  # trainer.current_epoch lags where nothing is left to train
     best = best_checkpoint(trainer)
     wandb = wandb_run(trainer.loggers)
+    model = module.model
     return {
         "name": config.name,
         "epochs": epochs.processed,
         "steps": trainer.global_step,
         "seconds": round(timer.time_elapsed("train"), 1),
-        "parameters": sum(p.numel() for p in module.model.parameters()),
+        "parameters": sum(p.numel() for p in model.parameters()),
         "checkpoint": os.path.relpath(best, config.folder) if best else None,
         "wandb": str(wandb.version) if wandb else None,
-        "example": _example(module.model) if isinstance(module.model, VAE) else None,
+        "example": _example(model) if isinstance(model, VAE) else None,
+        "classes": list(model.classes),
+        "conditioning": model.conditioning if isinstance(model, VAE) else None,
         "metrics": {key: value for key, value in module.reported.items() if "/" in key},
     }
 

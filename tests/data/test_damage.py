@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import warnings
 
 import pytest
 
@@ -34,6 +33,7 @@ FILES = {
 }
 
 
+@pytest.mark.usefixtures("closes_files")
 @pytest.mark.parametrize(("dataset", "name", "change"), FILES.values(), ids=FILES)
 def test_changed_bytes(dataset, name, change, tmp_path):
     packed = name.endswith(".tar")
@@ -47,9 +47,7 @@ def test_changed_bytes(dataset, name, change, tmp_path):
         path.write_bytes(data)
         os.utime(path, ns=(number, number))  # never the entry of another variant
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of Pillow about what it finds
-                images, labels = dataset.load("train", str(tmp_path / "root"), str(tmp_path / "cache"), False)
+            images, labels = dataset.load("train", str(tmp_path / "root"), str(tmp_path / "cache"), False)
             assert len(images) == len(labels) > 0, what
         except UserError as error:
             assert "\n" not in str(error) and str(error).isprintable(), what

@@ -342,6 +342,7 @@ def test_all_unreadable(tmp_path):
     assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 
 
+@pytest.mark.usefixtures("closes_files")
 def test_a_bomb_is_left_out(tmp_path):
     def chunk(kind, data):
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")

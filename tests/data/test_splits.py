@@ -91,6 +91,14 @@ def test_a_split_without_an_image_is_an_error(size, val, config):
             splits.prepare_data()
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_a_limit_that_leaves_none_for_val_is_named(limit, config):
+    message = rf"data\.limit={limit}: no class has two training images, .* validation; set it to 6 or more"
+    with pytest.raises(UserError, match=message):
+        load_splits(Numbered(), {**config, "limit": limit}).prepare_data()
+    load_splits(Numbered(), {**config, "limit": 6}).prepare_data()
+
+
 def test_class_names_are_checked(config):
     dataset = Numbered()
     dataset.classes = ("a", "b", "b")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from ldg.callbacks.gallery import choose_pictures
 from ldg.errors import UserError
@@ -168,6 +169,35 @@ def test_the_data_sheet_shows_every_class():
     images, _ = scene.examples("train", 72)
     np.testing.assert_array_equal(shown(figure), sheets.grid(unit(images).numpy(), 12, scale=3))
     assert caption == "Training images, 62 of 62 classes"
+
+
+def test_the_data_sheet_names_classes_that_are_words(fashion):
+    scene = scene_of(*fashion)
+    images, labels = scene.examples("train", 72)
+    sheet = shown(draw(scene, "data")[0])
+    scene.model.classes = ("T-shirt", *scene.model.classes[1:])
+    other = shown(draw(scene, "data")[0])
+    plain = sheets.grid(unit(images).numpy(), 12, padding=8, scale=3)
+    # rows of letters below the images; only those of the other name differ
+    rows, columns = (np.unique(axis) for axis in np.nonzero(sheet != other))
+    height = (sheet.shape[0] - plain.shape[0]) // -(-len(images) // 12)
+    assert 0 < height < 28 * 3 / 2 and (sheet[: 28 * 3 + 8] == plain[: 28 * 3 + 8]).all()
+    assert rows.min() >= 28 * 3 + 8
+    assert set(columns // (28 * 3 + 8)) == {i % 12 for i, label in enumerate(labels.tolist()) if label == 0}
+
+
+def test_a_single_class_is_not_named():
+    model = make(shape=(1, 28, 28), classes=1, latent_dim=2, conditioning="none").eval()
+    images = torch.randint(256, (12, 1, 28, 28), generator=torch.Generator().manual_seed(0)).byte()
+    scene = Scene(model, lambda split, number: (images[:number], torch.zeros(12).long()[:number]))
+    seen = []
+    for name in ("faces", "other faces"):
+        model.classes = (name,)
+        pictures = [each for each in list_pictures().values() if each.applies_to(model)]
+        texts = [t.get_text() for each in pictures for t in draw(scene, each.name)[0].findobj(Text)]
+        assert not any("faces" in text for text in texts)
+        seen.append(shown(draw(scene, "data")[0]))
+    np.testing.assert_array_equal(*seen)
 
 
 @pytest.mark.parametrize("name", list_pictures())

@@ -109,6 +109,21 @@ def test_an_end_by_steps_changes_no_number_of_the_epochs_before(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("steps", "line", "hint"),
+    [
+        (6, [], "only 6 steps of training, from which a model learns little: trainer.max_epochs=34 makes 200"),
+        (1, ["trainer.limit_train_batches=1"], "trainer.max_epochs=200 makes 200"),
+        (200, [], None),  # so many, as the summary has it
+        (4, ["trainer.max_epochs=50", "+trainer.max_steps=4"], None),  # the budget was another
+    ],
+)
+def test_a_run_of_few_steps_says_how_many_epochs_make_enough(steps, line, hint, tmp_path):
+    folder, summary = train(*LINE, "trainer.max_epochs=1", *line, f"outputs={tmp_path}")
+    lines = [text for text in report(summary | {"steps": steps}, folder).splitlines() if text.startswith("only ")]
+    assert [text for text in lines if text.endswith(hint or "")] == lines and len(lines) == bool(hint)
+
+
+@pytest.mark.parametrize(
     "line",
     [
         ["trainer.limit_val_batches=0", "data.batch_size=1000"],

@@ -471,6 +471,12 @@ def test_what_lightning_and_torch_refuse_is_a_line_and_leaves_nothing(line, mess
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_limit_is_in_the_counts_that_are_printed(tmp_path, capsys):
+    train(*TINY, "data.limit=130", "trainer.max_epochs=1", f"outputs={tmp_path}")
+    # of each of 62 characters: two or three, and one of them for validation; of the 124 of the test split all
+    assert capsys.readouterr().err.splitlines()[0] == "data.limit=130: 68 train, 62 val and 124 test images"
+
+
 def test_lightnings_variables_do_not_change_a_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PL_TRAINER_MAX_STEPS", "3")
