@@ -111,7 +111,7 @@ def check_config(config: dict[str, Any]) -> None:
     for field in fields(RunConfig):
         if field.name in config:
             _check_value(field.name, config[field.name], known[field.name])
-        elif field.default is MISSING:
+        elif field.default is MISSING and field.default_factory is MISSING:
             raise UserError(f"{field.name}: a run needs it; see {command('train')} --cfg job")
     check_secrets(config)
     _check_data_keys(config["data"])

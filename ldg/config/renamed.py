@@ -34,7 +34,11 @@ KEYS = {
     "hydra.launcher.n_jobs": "launcher.n_jobs",
 }
 # choices of a group
-CHOICES = {("model", "ladder_cvae"): "hierarchical_cvae"}
+CHOICES = {
+    ("model", "ladder_cvae"): "hierarchical_cvae",
+    ("model/kl", "half"): "weak",
+    ("callbacks", "averaged"): "default",
+}
 
 
 def new_key(key: str) -> str | None:

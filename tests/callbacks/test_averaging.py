@@ -20,7 +20,7 @@ class Watch(pl.Callback):
 
 def test_the_averaged_weights_are_those_that_are_drawn_and_saved(tmp_path):
     assert Averaging().averaged_module is None
-    line = [*TINY, "callbacks=averaged", "callbacks.gallery=null", "callbacks.averaging.every_n_steps=2"]
+    line = [*TINY, "callbacks=default", "callbacks.gallery=null", "callbacks.averaging.every_n_steps=2"]
     config = configured(*line, "trainer.max_epochs=1", f"folder={tmp_path}/run")
     watch = Watch()
     run(config, callbacks=[watch])

@@ -32,7 +32,7 @@ CHOICES = {
     "optimizer": ["adam", "adamw", "sgd"],
     "scheduler": ["cosine", "plateau", "none"],
     "conditioning": ["both", "decoder", "none"],
-    "model/kl": ["constant", "half", "linear", "cyclical", "capacity"],
+    "model/kl": ["constant", "weak", "linear", "cyclical", "capacity"],
     "logger": ["csv", "wandb", "none", "tensorboard"],
     "callbacks": ["default", "averaged", "none"],
 }

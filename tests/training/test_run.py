@@ -126,7 +126,7 @@ LAYER = "model.network.decoder.0.weight"
 
 def test_averaged_weights_are_what_is_judged_kept_and_drawn(tmp_path):
     """An average that is the weights of the first step for ever, and one that also takes in the sixth."""
-    line = [*STROKES, *DENSE, *BARE[:2], "callbacks=averaged", "callbacks.gallery.pictures=[reconstructions_val]"]
+    line = [*STROKES, *DENSE, *BARE[:2], "callbacks=default", "callbacks.gallery.pictures=[reconstructions_val]"]
     line.append(f"outputs={tmp_path}")
     folder, summary = train(*line, "trainer.max_epochs=2", "callbacks.averaging.every_n_steps=1000")
     first, second = rows(folder)[:2]
@@ -161,7 +161,7 @@ VARIANTS = {
     "cosine": [],
     "plateau": ["scheduler=plateau", "scheduler.patience=0", "optimizer=sgd", "optimizer.lr=1e-5"],
     "limited": ["trainer.limit_train_batches=4"],
-    "averaged": ["callbacks=averaged", "callbacks.averaging.every_n_steps=2", "model/prior=flow"],
+    "averaged": ["callbacks=default", "callbacks.averaging.every_n_steps=2", "model/prior=flow"],
     "balanced": ["data.balance=1"],
     "bytes": [
         "likelihood.binarize=dynamic",
@@ -255,6 +255,7 @@ def test_a_run_goes_on_after_a_crash_wherever_its_folder_lies(uninterrupted, act
 def test_last_is_the_last_epoch_even_if_it_was_not_the_best(tmp_path):
     """With a few images the networks soon know them by heart, and the val images less and less."""
     line = [*TINY, "model.network.hidden=[64]", "trainer.limit_train_batches=1", "data.shuffle=false"]
+    line += ["callbacks.averaging=null"]
     folder, _ = train(*line, "optimizer.lr=0.01", "scheduler=none", "trainer.max_epochs=60", f"outputs={tmp_path}")
     values = [float(row["val/elbo"]) for row in rows(folder)]
     assert values[-1] < max(values)
@@ -418,7 +419,7 @@ def test_early_stopping_stops(tmp_path):
 def test_gradients_are_clipped(tmp_path, precision):
     """Plain SGD moves the weights by lr * gradient: with a clipped norm, by no more than lr * that."""
     line = [*TINY, "optimizer=sgd", "+optimizer.fused=true", "optimizer.momentum=0", "optimizer.lr=1.0"]
-    line += ["scheduler=none", f"outputs={tmp_path}"]
+    line += ["scheduler=none", f"outputs={tmp_path}", "callbacks.averaging=null"]
     line += ["trainer.max_epochs=2", "trainer.limit_train_batches=1", "+callbacks.last_checkpoint.save_top_k=-1"]
     line += ["callbacks.last_checkpoint.filename='e{epoch}'", "test=false", "trainer.limit_val_batches=1"]
     folder, _ = train(*line, "trainer.gradient_clip_val=0.25", f"trainer.precision={precision}")
