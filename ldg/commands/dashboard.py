@@ -50,7 +50,7 @@ def list_curves() -> dict[str, list[str]]:
 def _curves() -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
-    return [wr.LinePlot(title=title, x="epoch", y=names) for title, names in list_curves().items()]
+    return [wr.LinePlot(title=title, x="epoch", y=list(names)) for title, names in list_curves().items()]
 
 
 def _scores() -> list[Any]:
@@ -125,14 +125,14 @@ def build_report(entity: str, project: str, ids: Sequence[str], title: str, note
         chosen = wr.Runset(name=title, filters=[expr.Metric("ID").isin(list(ids))])
         return wr.PanelGrid(runsets=[chosen], panels=list(panels))
 
-    wide = {"layout": wr.Layout(w=24, h=12)}
-    pictures = [
-        wr.MediaBrowser(title=name, media_keys=[key], mode="grid", grid_x_axis="step", grid_y_axis="run", **wide)
+    wide = wr.Layout(w=24, h=12)
+    pictures: list[Any] = [
+        wr.MediaBrowser(title=name, media_keys=[key], mode="grid", grid_x_axis="step", grid_y_axis="run", layout=wide)
         for key, name in list_media().items()
         if not key.endswith("_moving")
     ]
-    sections = {
-        "What differs": [wr.RunComparer(diff_only="split", **wide)],
+    sections: dict[str, list[Any]] = {
+        "What differs": [wr.RunComparer(diff_only="split", layout=wide)],
         "Curves": _curves(),
         "Choices": [_choices()],
         "Scorecards": _scores(),
