@@ -7,15 +7,14 @@ into the run folder, and to the loggers that take pictures.
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
 from pydantic import PositiveInt
-from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from ldg.callbacks.averaging import Averaging
+from ldg.callbacks.media import log_picture
 from ldg.errors import UserError, suggestion
 from ldg.figures.picture import Picture, Scene, list_pictures
 from ldg.files import whole
@@ -114,7 +113,7 @@ class Gallery(pl.Callback):
                         temporary.write_bytes(path.read_bytes())
                 else:
                     save_figure(figure, caption, newest)
-                log_figure(trainer, picture.name, caption, newest)
+                self._log(trainer, picture.name, newest, caption)
 
     def scene(self, module: pl.LightningModule) -> Scene:
         """What the pictures show of a module's model."""
@@ -130,10 +129,13 @@ class Gallery(pl.Callback):
         path = self.folder / f"{picture.name}.gif"
         with whole(path) as temporary:
             first.save(temporary, save_all=True, append_images=others, duration=durations, loop=0)
-        key = f"gallery/{picture.name}_moving"
+        self._log(trainer, f"{picture.name}_moving", path)
+
+    def _log(self, trainer: pl.Trainer, name: str, path: Path, caption: str | None = None) -> None:
+        """Log a saved picture, with its step below it."""
+        step = trainer.global_step
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_video(key, [str(path)], step=trainer.global_step, format=["gif"])
+            log_picture(logger, f"gallery/{name}", path, caption and f"{caption}, step {step}", step)
 
 
 def choose_pictures(names: list[str] | None) -> list[Picture]:
@@ -173,21 +175,3 @@ def save_figure(figure: Figure, title: str, path: Path) -> None:
     figure.suptitle(title, fontsize=11)
     with whole(path) as temporary:
         figure.savefig(temporary, dpi=120)
-
-
-def log_figure(trainer: pl.Trainer, name: str, caption: str, path: Path) -> None:
-    """Log a saved picture to Weights & Biases and TensorBoard.
-
-    Args:
-        trainer: whose loggers get it
-        name: of the picture; the key is ``gallery/NAME``
-        caption: in W&B, which also names the step
-        path: of the PNG
-    """
-    step = trainer.global_step
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.log_image(f"gallery/{name}", [str(path)], step=step, caption=[f"{caption}, step {step}"])
-        elif isinstance(logger, TensorBoardLogger):
-            image = np.asarray(Image.open(path).convert("RGB"))
-            logger.experiment.add_image(f"gallery/{name}", image, step, dataformats="HWC")
