@@ -33,7 +33,7 @@ CHOICES = {
     "scheduler": ["cosine", "plateau", "none"],
     "conditioning": ["both", "decoder", "none"],
     "model/kl": ["constant", "half", "linear", "cyclical", "capacity"],
-    "logger": ["csv", "wandb", "none", "tensorboard"],
+    "logger": ["csv", "wandb", "none", "tensorboard", "trackio", "mlflow"],
     "callbacks": ["default", "averaged", "none"],
 }
 LIMIT = 90  # seconds until a command counts as hanging
