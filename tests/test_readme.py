@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+import yaml
 
 import evaluate
 import ldg
@@ -54,6 +55,8 @@ TRAIN = [command for command in TRAIN if command[:1] != ["-m"]]
 EVALUATE = everywhere("uv", "run", "evaluate.py")
 GENERATE = everywhere("uv", "run", "generate.py")
 REPORT = everywhere("uv", "run", "python", "-m")  # tests/test_installed.py carries out those of docs/install.md
+WANDB = [command for command in REPORT if "wandb" in command]  # of a sweep, for W&B
+REPORT = [command for command in REPORT if command not in WANDB]
 SHORT = [
     "trainer.max_epochs=1",
     "trainer.limit_train_batches=1",
@@ -139,6 +142,15 @@ def test_report_command(command, tmp_path, monkeypatch):
     status, out, err = call(tmp_path, *arguments, script="ldg/sweeps/__main__.py")
     assert status == 0, err
     assert "outputs/sweeps/latent_beta/report.html" in out
+
+
+@pytest.mark.parametrize("command", WANDB, ids=" ".join)
+def test_wandb_sweep_command(command, tmp_path):
+    module, *arguments = command
+    status, out, err = call(tmp_path, *arguments, script=f"{module.replace('.', '/')}/__main__.py")
+    assert status == 0, err
+    text = (tmp_path / arguments[-1]).read_text() if "-s" in arguments else out
+    assert yaml.safe_load(text)["name"].startswith(arguments[1])
 
 
 @pytest.mark.slow
