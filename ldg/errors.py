@@ -134,6 +134,8 @@ _EXTRAS = {
     "pythae": "benchmark",
     "pyarrow": "parquet",
     "psycopg": "postgresql",
+    "trackio": "trackio",
+    "mlflow": "mlflow",
 }
 # modules that are not named like their package
 _INSTALLED_BY = {"MySQLdb": "mysqlclient (or pip install pymysql, and write mysql+pymysql://)"}

@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+import yaml
 
 import evaluate
 import ldg
@@ -54,6 +55,8 @@ TRAIN = [command for command in TRAIN if command[:1] != ["-m"]]
 EVALUATE = everywhere("uv", "run", "evaluate.py")
 GENERATE = everywhere("uv", "run", "generate.py")
 REPORT = everywhere("uv", "run", "ldg", "sweeps")  # tests/test_installed.py carries out those of docs/install.md
+WANDB = [command for command in REPORT if "wandb" in command]  # of a sweep, for W&B
+REPORT = [command for command in REPORT if command not in WANDB]
 COMPARE = [[name, *line] for name in ("runs", "compare") for line in everywhere("uv", "run", "ldg", name)]
 SHORT = [
     "trainer.max_epochs=1",
@@ -147,6 +150,14 @@ def test_compare_command(command, folder):
     status, out, err = call(folder, *arguments, script="ldg/__main__.py")
     assert status == 0, err
     assert "outputs/compare.html" in out if command[0] == "compare" else "best val/elbo" in out
+
+
+@pytest.mark.parametrize("command", WANDB, ids=" ".join)
+def test_wandb_sweep_command(command, tmp_path):
+    status, out, err = call(tmp_path, "sweeps", *command, script="ldg/__main__.py")
+    assert status == 0, err
+    text = (tmp_path / command[-1]).read_text() if "-s" in command else out
+    assert yaml.safe_load(text)["name"].startswith(command[1])
 
 
 @pytest.mark.slow
@@ -264,9 +275,10 @@ def added_files():
 def test_the_tutorial_adds_one_file_and_one_yaml_for_each_thing():
     sections = re.split(r"^## ", TUTORIAL.read_text(), flags=re.M)[1:]
     titles = [section.partition("\n")[0] for section in sections]
-    things = ("architecture", "hierarchical architecture", "likelihood", "prior", "measure", "picture", "data set")
+    things = ["architecture", "hierarchical architecture", "likelihood", "prior", "measure", "picture", "data set"]
+    things += ["logger", "launcher"]
     assert titles.pop(0) == "Classes of your own"
-    assert titles == [f"{'An' if thing == 'architecture' else 'A'} {thing}" for thing in (*things, "launcher")]
+    assert titles == [f"{'An' if thing == 'architecture' else 'A'} {thing}" for thing in things]
     for section in sections[1:]:
         files = re.findall(r"^```(python|yaml)\n# (\S+)$", section, re.M)
         assert 1 <= len(files) <= 2 and len({kind for kind, _ in files}) == len(files), files
@@ -306,4 +318,6 @@ def test_the_tutorial(tmp_path):
     assert list(project.folder.glob("outputs/*/*/gallery/class_means.png"))
     (card,) = project.folder.glob("outputs/*/*/scorecard.json")
     assert "ink" in json.loads(card.read_text())["results"]
+    (page,) = project.folder.glob("outputs/*/*/page.html")
+    assert 'src="gallery/data.png"' in page.read_text()
     assert (project.folder / "hello.png").exists()

@@ -7,14 +7,13 @@ into the run folder, and to the loggers that take pictures.
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from PIL import Image
 from pydantic import PositiveInt
-from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from ldg.callbacks.averaging import Averaging
+from ldg.callbacks.media import log_picture
 from ldg.errors import UserError, suggestion
 from ldg.figures.layout import save_figure
 from ldg.figures.picture import Picture, Scene, list_pictures
@@ -116,7 +115,7 @@ class Gallery(pl.Callback):
                 if path != newest:
                     with whole(newest) as temporary:
                         temporary.write_bytes(path.read_bytes())
-                log_figure(trainer, picture.name, caption, newest)
+                self._log(trainer, picture.name, newest, caption)
 
     def scene(self, module: pl.LightningModule) -> Scene:
         """What the pictures show of a module's model."""
@@ -132,10 +131,13 @@ class Gallery(pl.Callback):
         path = self.folder / f"{picture.name}.gif"
         with whole(path) as temporary:
             first.save(temporary, save_all=True, append_images=others, duration=durations, loop=0)
-        key = f"gallery/{picture.name}_moving"
+        self._log(trainer, f"{picture.name}_moving", path)
+
+    def _log(self, trainer: pl.Trainer, name: str, path: Path, caption: str | None = None) -> None:
+        """Log a saved picture, with its step below it."""
+        step = trainer.global_step
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_video(key, [str(path)], step=trainer.global_step, format=["gif"])
+            log_picture(logger, f"gallery/{name}", path, caption and f"{caption}, step {step}", step)
 
 
 def choose_pictures(names: list[str] | None) -> list[Picture]:
@@ -159,21 +161,3 @@ def averaged(trainer: pl.Trainer) -> pl.LightningModule | None:
     """The module with averaged weights, where a callback keeps one."""
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return next((callback.averaged_module for callback in callbacks if isinstance(callback, Averaging)), None)
-
-
-def log_figure(trainer: pl.Trainer, name: str, caption: str, path: Path) -> None:
-    """Log a saved picture to Weights & Biases and TensorBoard.
-
-    Args:
-        trainer: whose loggers get it
-        name: of the picture; the key is ``gallery/NAME``
-        caption: in W&B, which also names the step
-        path: of the PNG
-    """
-    step = trainer.global_step
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.log_image(f"gallery/{name}", [str(path)], step=step, caption=[f"{caption}, step {step}"])
-        elif isinstance(logger, TensorBoardLogger):
-            image = np.asarray(Image.open(path).convert("RGB"))
-            logger.experiment.add_image(f"gallery/{name}", image, step, dataformats="HWC")

@@ -1,28 +1,67 @@
-"""Write the report of a sweep, also while it runs.
+"""Write the report of a sweep, also while it runs, or a named sweep as a file for W&B.
 
 ldg sweeps outputs/sweeps/NAME            writes report.html and report.md in the sweep's folder
 ldg sweeps outputs/sweeps/NAME --online   also with the study that lies in a database elsewhere
+ldg sweeps wandb NAME                     prints the file by which W&B hands out the runs of experiments/sweep/NAME.yaml
+ldg sweeps wandb NAME data=emnist -s FILE writes it, with overrides as of ldg train -m sweep=NAME
 """
 
 from pathlib import Path
 
 from ldg.commands.cli import Parser
+from ldg.config.home import command
+from ldg.errors import UserError
+from ldg.files import write_text
 
 
 def main(arguments: list[str]) -> None:
-    """Write the report of a command line, and print its files.
+    """Write the report of a command line, and print its files; or print or write the file for W&B.
 
     Args:
         arguments: without the program's name
 
     Raises:
-        UserError: for a wrong command line, or a folder that holds no sweep or cannot be written to.
+        UserError: for a wrong command line, a folder that holds no sweep or cannot be written to, or a sweep that W&B
+            has no form for.
     """
     parser = Parser("sweeps", __doc__)
-    parser.add_argument("folder", type=Path, help="a sweep's folder, outputs/sweeps/NAME")
+    parser.add_argument("folder", metavar="FOLDER | wandb", help="a sweep's folder, outputs/sweeps/NAME")
+    parser.add_argument("sweep", nargs="*", metavar="NAME", help="after wandb: a named sweep, and overrides")
     parser.add_argument("--online", action="store_true", help="contact the database that the sweep's file names")
+    parser.add_argument("-s", "--save", type=Path, metavar="FILE", help="after wandb: write the file")
     options = parser.parse_args(arguments)
+    if options.folder == "wandb" and options.sweep:
+        text = _describe_to_wandb(*options.sweep)
+        if options.save:
+            write_text(options.save, text)
+            print(options.save)
+        else:
+            print(text, end="")
+        return
+    if options.sweep or options.save:
+        raise UserError(f"a file for W&B is made by: {command('sweeps')} wandb NAME")
     from ldg.sweeps.report import write_report  # loads torch
 
-    for path in write_report(options.folder, options.online):
+    for path in write_report(Path(options.folder), options.online):
         print(path)
+
+
+def _describe_to_wandb(name: str, *overrides: str) -> str:
+    """The text of W&B's file for a named sweep, once every value is checked."""
+    import yaml
+    from omegaconf import OmegaConf
+
+    from ldg.config.compose import compose_config
+    from ldg.config.renamed import replace_choices
+    from ldg.sweeps.command_line import check_command_line, keep_secrets, prepare_arguments
+    from ldg.sweeps.plan import make_plan, split_overrides
+    from ldg.sweeps.wandb import make_definition
+
+    line = keep_secrets(prepare_arguments(replace_choices(["-m", f"sweep={name}", *overrides])))
+    check_command_line(line)
+    config = compose_config(split_overrides(line[1:])[0])
+    project = OmegaConf.select(config, "logger.wandb.project")
+    if project is None:
+        raise UserError("W&B hands out runs that log to it; choose logger=wandb")
+    definition = make_definition(make_plan(config, line[1:]), project, config.hydra.runtime.choices)
+    return yaml.safe_dump(definition, sort_keys=False, allow_unicode=True, width=1000)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # Hydra and pydantic take longer than --help
 
     from ldg.config.run_config import RunConfig
 
-INNER = ("base", "hydra", "measure", "wandb")  # groups that are not chosen from
+INNER = ("base", "hydra", "measure")  # groups that are not chosen from
 
 
 def train(composed: DictConfig) -> None:

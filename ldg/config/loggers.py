@@ -9,6 +9,12 @@ from pydantic import ValidationError
 
 from ldg.errors import UserError, missing_package
 
+# packages of which a logger needs one
+PACKAGES = {
+    "TensorBoardLogger": ("tensorboard", "tensorboardX"),
+    "TrackioRun": ("trackio",),
+    "MlflowRun": ("mlflow",),
+}
 # characters that W&B's server takes; its client checks the other variables
 LONGEST = {"WANDB_NAME": 128, "WANDB_RUN_GROUP": 128, "WANDB_RUN_ID": 128, "WANDB_JOB_TYPE": 64}
 
@@ -25,8 +31,9 @@ def check_loggers(config: dict[str, Any]) -> None:
     for name, call in config["logger"].items():
         arguments = call or {}
         kind = str(arguments.get("_target_")).rpartition(".")[2]
-        if kind == "TensorBoardLogger" and not any(map(find_spec, ("tensorboard", "tensorboardX"))):
-            raise UserError(f"logger.{name}: {missing_package('tensorboard')}")
+        packages = PACKAGES.get(kind, ())
+        if packages and not any(map(find_spec, packages)):
+            raise UserError(f"logger.{name}: {missing_package(packages[0])}")
         if kind == "WandbRun":
             check_wandb_environment()
 

@@ -17,8 +17,11 @@ from ldg.files import shorten
 PATHS = ("ckpt_path", "outputs", "folder", "root", "cache", "save_dir", "dirpath", "path")
 # those of data, which composing has looked at
 READ_ONLY = ("data.path", "data.dataset.path")
-_WANDB = ("project", "entity", "name", "group", "notes", "id", "job_type")
-TEXTS = ("name", "sweep_name", "run", "callbacks.gallery.text", *(f"logger.wandb.{key}" for key in _WANDB))
+_RUN = ("project", "name", "group")
+_WANDB = (*_RUN, "entity", "notes", "id", "job_type")
+_LOGGERS = {"wandb": _WANDB, "trackio": _RUN, "mlflow": _RUN}
+_LOGGED = [f"logger.{logger}.{key}" for logger, keys in _LOGGERS.items() for key in keys]
+TEXTS = ("name", "sweep_name", "run", "callbacks.gallery.text", *_LOGGED)
 _OVERRIDE = re.compile(r"([+~]*)([\w$./@:-]+)=(.*)", re.DOTALL | re.ASCII)
 # characters that build lists, dicts, functions and sweeps; what has none of them can only be a text
 _STRUCTURE = re.compile(r"""[][(){},"']""")

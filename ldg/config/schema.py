@@ -28,19 +28,6 @@ _DEFAULTS: Schema = {
     "type": "array",
     "items": {"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}]},
 }
-# what W&B's sweeps in experiments/wandb say
-_WANDB: Schema = {
-    "type": "object",
-    "properties": {
-        **{key: {"type": "string"} for key in ("project", "name", "program")},
-        **{key: {"type": "object"} for key in ("metric", "parameters", "early_terminate")},
-        "method": {"enum": ["grid", "random", "bayes"]},
-        "run_cap": {"type": "integer", "minimum": 1},
-        "command": {"type": "array", "items": {"type": "string"}},
-    },
-    "required": ["program", "method", "parameters"],
-    "additionalProperties": False,
-}
 
 
 def make_schema(folders: list[Path]) -> Schema:
@@ -60,7 +47,7 @@ def make_schema(folders: list[Path]) -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "a YAML file of ldg",
-        "anyOf": [{"$ref": "#/$defs/run"}, *({"$ref": f"#/$defs/{top}"} for top in tops), _WANDB],
+        "anyOf": [{"$ref": "#/$defs/run"}, *({"$ref": f"#/$defs/{top}"} for top in tops)],
         "$defs": {
             "run": _describe_run(targets),
             **{place: _describe_calls(place, targets) for place in targets},
@@ -75,7 +62,7 @@ def _collect_files(folders: list[Path], targets: dict[str, set[str]]) -> list[st
     tops = set()
     files = [(file, file.parent.relative_to(folder).parts) for folder in folders for file in folder.rglob("*.yaml")]
     for file, group in sorted(files):
-        if group[:1] in (("base",), ("wandb",)):  # files that others include, or of W&B's
+        if group[:1] == ("base",):  # files that others include
             continue
         content, is_global = _read(file)
         place = "" if is_global or not group else ".".join(group)

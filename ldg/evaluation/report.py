@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import WandbLogger
 
+from ldg.callbacks.media import log_picture, log_table
 from ldg.checkpoint import find
 from ldg.errors import UserError
 from ldg.evaluation import table
@@ -130,27 +131,20 @@ def after_training(
     return score
 
 
+@harmless
 def log_scorecard(logger: Any, card: Scorecard, image: Path) -> None:
-    """Log a scorecard: numbers, table and picture to W&B, the picture to TensorBoard.
+    """Log a scorecard: numbers and table where a logger takes tables, and the picture.
 
     Args:
-        logger: of Lightning; others than these two are left out
+        logger: of Lightning
         card: the results
         image: their picture
     """
+    numbers = {f"test/{name}": value.value for name, value in card.values.items()}
+    header, *rows = table.table_rows([card])
     if isinstance(logger, WandbLogger):
-        numbers = {f"test/{name}": value.value for name, value in card.values.items()}
-        _log_to_wandb(logger, numbers, table.table_rows([card]), image)
-    elif isinstance(logger, TensorBoardLogger):
-        import numpy as np
-        from PIL import Image
-
-        logger.experiment.add_image("scorecard", np.asarray(Image.open(image).convert("RGB")), dataformats="HWC")
-
-
-@harmless
-def _log_to_wandb(logger: WandbLogger, numbers: dict[str, float], rows: list[list[str]], image: Path) -> None:
-    header, *body = rows
-    logger.experiment.summary.update(numbers)
-    logger.log_table("scorecard", columns=["measure", *header[1:]], data=body)
-    logger.log_image("scorecard_picture", [str(image)])
+        logger.experiment.summary.update(numbers)  # not a point of a curve
+    elif hasattr(logger, "log_table"):
+        logger.log_metrics(numbers)
+    log_table(logger, "scorecard", ["measure", *header[1:]], rows)
+    log_picture(logger, "scorecard_picture", image)

@@ -170,7 +170,7 @@ def _check_settings(options: argparse.Namespace) -> None:
         if key == "sweep" and override.value() is not None:
             if override.is_sweep_override():
                 raise UserError(f"{override.input_line}: one sweep at a time")
-            if not options.multirun:
+            if not options.multirun and not os.environ.get("WANDB_SWEEP_ID"):  # W&B's agent gives each run its values
                 raise UserError(f"{override.input_line}: a sweep needs -m")
         # Lightning gives the processes of a DDP run the folder they are in
         if key in REFUSED and override.value() not in (".", False, None):

@@ -107,9 +107,9 @@ def _read_summary(folder: Path) -> dict[str, Any] | None:
 
 
 def _configure(sweep: Sweep, folder: Path, overrides: list[str], hydra: DictConfig) -> RunConfig:
-    """The config of a run in the sweep's folder and W&B group, which continues from its last checkpoint if it has one.
+    """The config of a run in the sweep's folder, and in a group of the loggers that have groups.
 
-    A folder without a checkpoint is removed.
+    It continues from its last checkpoint if it has one. A folder without a checkpoint is removed.
     """
     resolved = resolve_config(compose_config([*hydra.overrides.hydra, *overrides], Sources.of_job(hydra)))
     check_config(resolved)
@@ -121,11 +121,12 @@ def _configure(sweep: Sweep, folder: Path, overrides: list[str], hydra: DictConf
         config.ckpt_path = None
         shutil.rmtree(folder, ignore_errors=True)
     config.tags = [*config.tags, sweep.name[:64]]  # no longer tag, and no longer group below, is taken by W&B
-    if wandb := config.logger.get("wandb"):
-        wandb["tags"] = config.tags
-        for key, value in (("group", sweep.name[:128]), ("name", folder.name)):
-            if not any(override.startswith(f"logger.wandb.{key}=") for override in overrides):
-                wandb[key] = value
+    for name, logger in config.logger.items():
+        if logger and "group" in logger:
+            given = {override.partition("=")[0] for override in overrides}
+            fitted = {"group": sweep.name[:128], "name": folder.name}
+            logger |= {key: value for key, value in fitted.items() if f"logger.{name}.{key}" not in given}
+            logger |= {"tags": config.tags} if "tags" in logger else {}
     return config
 
 

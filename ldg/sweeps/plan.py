@@ -238,15 +238,19 @@ def _grid_values(override: Override, hydra: DictConfig) -> list[str]:
         raise UserError(f"{line}: a grid needs single values; give some, or tune with hydra/sweeper=optuna")
     if isinstance(value, RangeSweep) and (number := _count(override)) > MAX_RUNS:
         raise UserError(f"this sweep has {number:,} runs; {MAX_RUNS:,} are the most")
-    values = _list_values(override)
+    values = list_values(override)
     most, times = Counter(values).most_common(1)[0]
     if times > 1:
         raise UserError(f"{line}: {most} is given twice")
     return values
 
 
-def _list_values(override: Override) -> list[str]:
-    """The values of a discrete sweep, in an order that is the same at every start."""
+def list_values(override: Override) -> list[str]:
+    """The values of a discrete sweep, in an order that is the same at every start.
+
+    Args:
+        override: with several values, no interval
+    """
     value: Any = override.value()
     is_shuffled, value.shuffle = value.shuffle, False
     values = list(override.sweep_string_iterator())
@@ -315,4 +319,4 @@ def _ends(key: str, text: str) -> list[str]:
     if override.is_interval_sweep():
         interval: Any = override.value()
         return [repr(interval.start), repr(interval.end)]
-    return _list_values(override)
+    return list_values(override)

@@ -20,6 +20,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from ldg.errors import Interrupted, UserError
 from ldg.files import read_csv, whole
+from ldg.training.guarded import GuardedLogger
 
 
 class StepTable:
@@ -127,11 +128,11 @@ def _reason(error: BaseException) -> str:
     return first
 
 
-def _dotted(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def dotted(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The values of a nested config with their full names."""
     for key, value in node.items():
         if isinstance(value, dict):
-            yield from _dotted(value, f"{prefix}{key}.")
+            yield from dotted(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
@@ -227,7 +228,7 @@ class WandbRun(WandbLogger):
         kept = {
             k: v for k, v in params.items() if isinstance(v, dict) and k in known and not isinstance(known[k], dict)
         }
-        shown = {k: v for k, v in params.items() if k not in kept} | dict(_dotted(kept)) | {"choices": self.choices}
+        shown = {k: v for k, v in params.items() if k not in kept} | dict(dotted(kept)) | {"choices": self.choices}
         super().log_hyperparams({k: v for k, v in shown.items() if k not in known or known[k] != v})
 
     @harmless
@@ -367,10 +368,10 @@ def sync_command(loggers: Sequence[Logger]) -> str | None:
 
 @contextmanager
 def closed(loggers: list[Logger]) -> Iterator[list[Logger]]:
-    """End the W&B run however the training ends.
+    """End the runs of the loggers however the training ends.
 
-    W&B is given the exit status: 0 for success, 2 for a mistake of the user's, 128 + N for signal N, 1 for anything
-    else. If the run breaks, or is interrupted when something was saved, the command that sends it is printed.
+    They are given the exit status: 0 for success, 2 for a mistake of the user's, 128 + N for signal N, 1 for anything
+    else. If the run breaks, or is interrupted when something was saved, the command that sends it to W&B is printed.
 
     Args:
         loggers: of the training
@@ -390,6 +391,9 @@ def closed(loggers: list[Logger]) -> Iterator[list[Logger]]:
         raise
     finally:
         command = sync_command(loggers)
+        for guarded in loggers:
+            if isinstance(guarded, GuardedLogger):
+                guarded.end(status)
         if logger := wandb_run(loggers):
             logger.end(status)
         if command and status not in (0, 2) and not is_empty:

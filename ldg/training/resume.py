@@ -69,7 +69,7 @@ def resume_config(config: RunConfig, overrides: list[str]) -> RunConfig:
         if not isinstance(saved.get(group), dict):
             raise UserError(f"{path} does not fit its own config: {group} is no part of it")
     for group in {override.key_or_group for override in parsed} & {"logger", "callbacks"}:  # which are replaced
-        saved[group] = {key: value for key, value in saved[group].items() if key == "wandb"}
+        saved[group] = {key: value for key, value in saved[group].items() if _has_groups(value)}
     _refuse_foreign(saved)
     try:
         result = saved | _keep_inside({k: v for k, v in saved.items() if k not in LABELS}, given, _mover(saved, folder))
@@ -301,14 +301,19 @@ def _fit_group(name: str, new: dict[str, Any], run: dict[str, Any]) -> dict[str,
     """A group named on the command line, fitted to the run."""
     if name == "trainer":
         return {k: v for k, v in run["trainer"].items() if k not in DEVICES} | {k: new[k] for k in DEVICES if k in new}
-    if "wandb" in new:
-        new["wandb"] |= {"name": run["name"], "tags": run["tags"], "save_dir": run["outputs"]}
-        earlier = run["logger"].get("wandb", {})
-        new["wandb"] |= {
-            "group": earlier.get("group") or next(iter(run["tags"]), None),
-            "choices": earlier.get("choices"),
-        }
+    for key, call in new.items():
+        if _has_groups(call):
+            earlier = run["logger"].get(key) or {}
+            group = earlier.get("group") or next(iter(run["tags"]), None)
+            fitted = {"name": run["name"], "tags": run["tags"], "save_dir": run["outputs"], "group": group}
+            fitted["choices"] = earlier.get("choices")
+            call |= {name: value for name, value in fitted.items() if name in call}
     return new
+
+
+def _has_groups(call: Any) -> bool:
+    """Whether a constructor call is that of a logger which keeps runs in groups."""
+    return isinstance(call, dict) and "group" in call
 
 
 def _take(config: dict[str, Any], given: dict[str, Any], path: list[str]) -> None:

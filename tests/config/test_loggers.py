@@ -70,7 +70,7 @@ def test_wandb_variables(variable, value, message, config, monkeypatch):
     check_loggers(config | {"logger": {"wandb": None}})
 
 
-def test_folders_and_packages(config, tmp_path, monkeypatch):
+def test_folders(tmp_path):
     (tmp_path / "file").touch()
     message = refusal(check_command_line, [f"logger.wandb.save_dir={tmp_path}/file"])
     assert message == f"logger.wandb.save_dir={tmp_path}/file: {tmp_path}/file is not a folder; choose another"
@@ -78,13 +78,18 @@ def test_folders_and_packages(config, tmp_path, monkeypatch):
     assert message == f"logger.csv.path={tmp_path}/file/x: {tmp_path}/file is not a folder; choose another"
     message = refusal(check_command_line, [f"logger.csv.path={tmp_path}"])
     assert message == f"logger.csv.path: {tmp_path} is a folder; name a file"
-    board = {"_target_": "pytorch_lightning.loggers.TensorBoardLogger", "save_dir": str(tmp_path)}
-    monkeypatch.setattr("ldg.config.loggers.find_spec", lambda name: name if name == "tensorboardX" else None)
-    check_loggers(config | {"logger": {"tensorboard": board}})
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("tensorboard", "tensorboardX"), ("trackio", "trackio"), ("mlflow", "mlflow")]
+)
+def test_a_package_that_is_missing_is_named_with_its_extra(name, package, monkeypatch):
+    monkeypatch.setattr("ldg.config.loggers.find_spec", lambda name: name if name == package else None)
+    check_command_line([f"logger={name}"])
     monkeypatch.setattr("ldg.config.loggers.find_spec", lambda name: None)
-    message = refusal(check_loggers, config | {"logger": {"tensorboard": board}})
-    missing = 'the package tensorboard is missing: pip install "ldg[tensorboard]", or uv run --extra tensorboard'
-    assert message == f"logger.tensorboard: {missing}"
+    message = refusal(check_command_line, [f"logger={name}"])
+    missing = f'the package {name} is missing: pip install "ldg[{name}]", or uv run --extra {name}'
+    assert message == f"logger.{name}: {missing}"
 
 
 def test_a_command_line_is_checked_for_it(monkeypatch):

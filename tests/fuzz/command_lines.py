@@ -33,8 +33,8 @@ CHOICES = {
     "scheduler": ["cosine", "plateau", "none"],
     "conditioning": ["both", "decoder", "none"],
     "model/kl": ["constant", "weak", "linear", "cyclical", "capacity"],
-    "logger": ["csv", "wandb", "none", "tensorboard"],
-    "callbacks": ["default", "averaged", "none"],
+    "logger": ["csv", "wandb", "none", "tensorboard", "trackio", "mlflow"],
+    "callbacks": ["default", "none"],
 }
 LIMIT = 90  # seconds until a command counts as hanging
 MEMORY = 12 * 2**30  # bytes of address space beyond those of the process it is forked from

@@ -1,9 +1,11 @@
-"""W&B's sweep definitions: the spaces of ldg's sweeps, in command lines that train.py accepts; runs log what varied."""
+"""ldg's sweeps as W&B's: the same spaces, in command lines that ldg train accepts; runs log what varied."""
 
+import contextlib
+import functools
+import io
 import itertools
 import json
 import os
-import re
 import subprocess
 import sys
 
@@ -12,17 +14,27 @@ import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args, load_sweep_config
 from wandb.sdk.lib.config_util import save_config_file_from_dict
 
-from ldg.config.compose import compose_config, replace_folder, resolve_config
+from ldg.commands.sweeps import main
+from ldg.config.compose import compose_config
 from ldg.config.overrides import parse_overrides
+from ldg.errors import UserError
 from ldg.sweeps.command_line import check_command_line
 from ldg.sweeps.plan import make_plan
 from tests.conftest import HOME
 from tests.runs import STROKES, configured
+from tests.sweeps.test_plan import SWEEPS
 from tests.training.test_wandb import inspect
 
-DEFINITIONS = {path.stem: path for path in sorted((HOME / "experiments" / "wandb").glob("*.yaml"))}
 # type and scale of the numbers between two bounds
 BOUNDED = {"uniform": (float, "linear"), "log_uniform_values": (float, "log"), "int_uniform": (int, "linear")}
+
+
+@functools.cache
+def define(*arguments):
+    """The definition that ``ldg sweeps wandb`` prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        main(["wandb", *arguments])
+    return yaml.safe_load(out.getvalue())
 
 
 def values(parameter):
@@ -53,7 +65,9 @@ def command_line(definition, chosen):
     macros = create_sweep_command_args({"args": {name: {"value": value} for name, value in chosen.items()}})
     macros |= {"env": ["/usr/bin/env"], "interpreter": ["python"], "program": [definition["program"]]}
     parts = map(str, create_sweep_command(list(definition["command"])))
-    return [word for part in parts for word in (macros[part[2:-1]] if part.startswith("${") else [part])]
+    command = [word for part in parts for word in (macros[part[2:-1]] if part.startswith("${") else [part])]
+    assert command[:5] == ["/usr/bin/env", "python", "-m", "ldg", "train"]
+    return command[5:]
 
 
 def space_of_definition(parameter):
@@ -72,51 +86,59 @@ def space_of_sweep(key, text):
     return [yaml.safe_load(value) for value in override.sweep_string_iterator()]
 
 
-def config_of(*overrides):
-    """The config of a run, without what the sweep and W&B's agent set."""
-    config = resolve_config(compose_config(list(overrides)))
-    config = replace_folder(config, config["folder"], "folder")
-    return {key: value for key, value in config.items() if key not in ("logger", "tags", "name")}
-
-
-@pytest.mark.parametrize("name", DEFINITIONS)
+@pytest.mark.parametrize("name", SWEEPS)
 def test_a_definition_is_the_sweep_of_the_same_name(name):
-    definition = load_sweep_config(str(DEFINITIONS[name]))
+    definition = define(name)
     plan = make_plan(compose_config([f"sweep={name}"]), [f"sweep={name}"])
     spaces = {key: space_of_definition(parameter) for key, parameter in definition["parameters"].items()}
     assert spaces == {key: space_of_sweep(key, text) for key, text in plan.parameters.items()}
+    assert (definition["name"], definition["project"]) == (name, "ldg")
     assert plan.objectives == {definition["metric"]["name"]: definition["metric"]["goal"]}
+    assert definition["method"] == ("bayes" if plan.study else "grid")
     assert len(plan.runs) == definition.get("run_cap", len(list(combinations(definition))))
-    fixed = [part for part in definition["command"] if "=" in part]
-    assert config_of(*fixed) == config_of(f"sweep={name}")
 
 
-@pytest.mark.parametrize("name", DEFINITIONS)
-def test_a_definition_has_what_a_sweep_needs(name):
-    definition = load_sweep_config(str(DEFINITIONS[name]))
-    assert definition["name"] == name
-    assert (HOME / definition["program"]).is_file()
-    assert definition["metric"] == {"name": "val/elbo", "goal": "maximize"}
-    assert definition["method"] in ("grid", "bayes")
-    assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", key) for key in definition["parameters"])  # W&B's schema
-    if definition["method"] == "bayes":
-        assert definition["run_cap"] > 0 and definition["early_terminate"]["type"] == "hyperband"
-    else:
-        assert all(parameter.keys() == {"values"} for parameter in definition["parameters"].values())
+def test_an_optuna_study_becomes_a_bayesian_search():
+    definition = define("tune_conv")
+    assert definition["parameters"] == {
+        "optimizer.lr": {"distribution": "log_uniform_values", "min": 3e-4, "max": 1e-2},
+        "model.network.channels": {"values": ["[8,16,32]", "[16,32,64]", "[32,64,128]"]},  # text: W&B tunes no lists
+        "model.latent_dim": {"values": [8, 16, 24, 32, 40, 48, 56, 64]},
+        "model.kl.warmup_epochs": {"distribution": "uniform", "min": 0.5, "max": 3.0},
+    }
+    assert definition["early_terminate"] == {"type": "hyperband", "min_iter": 2, "eta": 2}
+    sampler, pruner = "hydra.sweeper.study.sampler._target_=optuna.samplers", "hydra.sweeper.study.pruner"
+    other = define("tune_conv", f"{sampler}.RandomSampler", f"{pruner}=null", "model.latent_dim=int(interval(2,9))")
+    assert other["method"] == "random" and "early_terminate" not in other
+    assert other["parameters"]["model.latent_dim"] == {"distribution": "int_uniform", "min": 2, "max": 9}
 
 
-@pytest.mark.parametrize("name", DEFINITIONS)
-def test_every_command_line_of_the_agent_is_accepted(name):
-    definition = load_sweep_config(str(DEFINITIONS[name]))
-    seen = set()
+def test_overrides_extend_and_replace_the_sweep(tmp_path, capsys):
+    line = ["latent_beta", "data=fashion_mnist", "model.latent_dim=2", "callbacks.gallery.text=a,null", "seed=1"]
+    main(["wandb", *line, "logger.wandb.project=my letters", "-s", str(tmp_path / "sweep.yaml")])
+    assert capsys.readouterr().out == f"{tmp_path}/sweep.yaml\n"
+    definition = load_sweep_config(str(tmp_path / "sweep.yaml"))
+    assert definition["parameters"] == {
+        "model.kl.beta": {"values": [0.5, 1, 2]},
+        "callbacks.gallery.text": {"values": ["a", "null"]},  # W&B's null would come as the text None
+    }
+    assert definition["project"] == "my letters" and definition["name"].startswith("latent_beta-")
+    config = configured(*command_line(definition, {"model.kl.beta": 0.5, "callbacks.gallery.text": "null"}))
+    assert (config.seed, config.model["latent_dim"], config.model["kl"]["beta"]) == (1, 2, 0.5)
+    assert config.callbacks["gallery"]["text"] is None and config.logger["wandb"]["project"] == "my letters"
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_command_line_of_the_agent_is_accepted(name, monkeypatch):
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep1")  # as the agent sets it
+    definition, names = define(name), []
     for chosen in covering(definition):
         command = command_line(definition, chosen)
-        assert command[:3] == ["/usr/bin/env", "python", "train.py"]
-        if not seen:
-            check_command_line(command[3:])  # what train.py does first: the same checks as below
-        config = configured(*command[3:]).to_dict()
+        if not names:
+            check_command_line(command)  # what ldg train does first: the same checks as below
+        config = configured(*command).to_dict()
         wandb = config["logger"]["wandb"]
-        assert (wandb["group"], wandb["tags"], wandb["project"]) == (name, [name], definition["project"])
+        assert (wandb["group"], wandb["tags"], wandb["project"]) == (name, [name], "ldg")
         for key, value in chosen.items():
             if key in ("model", "likelihood"):
                 assert wandb["choices"][key] == value
@@ -125,14 +147,56 @@ def test_every_command_line_of_the_agent_is_accepted(name):
                 for part in key.split("."):
                     node = node[part]
                 assert node == (yaml.safe_load(value) if isinstance(value, str) else pytest.approx(value))
-        seen.add(json.dumps(chosen))
-    assert len(seen) > 1
+        names.append(wandb["name"])
+    assert len(names) > 1
+    assert set(names) == {None} if name == "tune_conv" else len(set(names)) == len(names)
+    assert (config["trainer"]["max_epochs"] == 1) == (name == "speed")  # which says so for all of its runs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["latent_bet"], "sweep=latent_bet: no such choice, did you mean latent_beta?"),
+        (["latent_beta", "model.latent_dim=0,4"], "model.latent_dim=0: should be greater than 0"),
+        (["latent_beta", "model/kl=linear,half"], "model/kl: names of W&B's parameters have letters, digits and _ . -"),
+        (["speed", "logger=csv"], "W&B hands out runs that log to it; choose logger=wandb"),
+        (["speed", "seed=1"], "nothing varies; give several values, as in seed=1,2"),
+        (["tune_conv", "+hydra.sweeper.objectives.parameters=minimize"], "W&B knows one, not val/elbo, parameters"),
+        (
+            ["tune_conv", "model.latent_dim=tag(log,int(interval(4,64)))"],
+            "model.latent_dim=tag(log,int(interval(4,64))): W&B has no logarithmic scale of whole numbers",
+        ),
+        (
+            ["tune_conv", "hydra.sweeper.study.sampler._target_=optuna.samplers.BruteForceSampler"],
+            "W&B has no BruteForceSampler; choose one of TPESampler, ",
+        ),
+        (
+            [
+                "tune_conv",
+                "hydra.sweeper.study.pruner._target_=optuna.pruners.PercentilePruner",
+                "+hydra.sweeper.study.pruner.percentile=25.0",
+            ],
+            "W&B has no PercentilePruner; choose MedianPruner, HyperbandPruner or, for none, null",
+        ),
+    ],
+)
+def test_what_wandb_has_no_form_for_is_one_line(arguments, message, tmp_path):
+    with pytest.raises(UserError) as error:
+        main(["wandb", *arguments, "-s", str(tmp_path / "sweep.yaml")])
+    assert message in str(error.value) and "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("line", [["a", "b"], ["a", "-s", "b.yaml"], ["wandb", "-s", "b.yaml"]], ids=" ".join)
+def test_a_report_is_of_one_folder(line):
+    with pytest.raises(UserError, match=r"a file for W&B is made by: .* wandb NAME"):
+        main(line)
 
 
 @pytest.mark.slow
 def test_a_run_of_an_agent_has_usable_columns(tmp_path):
     """A sweep over ``model`` keeps that column for itself; the model's settings are there all the same."""
-    definition = load_sweep_config(str(DEFINITIONS["architectures"]))
+    definition = define("architectures")
     chosen = {"model": "vanilla_cvae", "conditioning": "decoder"}
     command = command_line(definition, chosen)
     parameters = tmp_path / "config-run1.yaml"
@@ -140,11 +204,12 @@ def test_a_run_of_an_agent_has_usable_columns(tmp_path):
     # as the agent sets them
     agent = {"DIR": tmp_path, "RUN_ID": "run1", "SWEEP_ID": "sweep1", "SWEEP_PARAM_PATH": parameters}
     environment = os.environ | {f"WANDB_{name}": str(value) for name, value in agent.items()}
+    environment["PYTHONPATH"] = str(HOME)
     environment.pop("WANDB_SERVICE", None)  # the agent leaves it out, too
     tiny = [*STROKES, "model.latent_dim=2", "model.network.hidden=[8]", "trainer=cpu", "debug=fast"]
-    line = [*command[3:], *tiny, "callbacks.gallery=null", "logger=wandb", "trainer.max_epochs=1"]
+    line = [*command, *tiny, "callbacks.gallery=null", "logger=wandb", "trainer.max_epochs=1"]
     done = subprocess.run(
-        [sys.executable, str(HOME / command[2]), *line],
+        [sys.executable, "-m", "ldg", "train", *line],
         cwd=tmp_path,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -1,0 +1,83 @@
+"""Loggers whose libraries may fail: that ends the logging, and not the training."""
+
+import functools
+import sys
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from pytorch_lightning.loggers.logger import Logger
+from pytorch_lightning.utilities import rank_zero_only
+
+from ldg.errors import one_line
+
+
+def guarded(method: Callable[..., None]) -> Callable[..., None]:
+    """Let an error in a library end the logging and not the training.
+
+    Args:
+        method: of a :class:`GuardedLogger`
+
+    Returns:
+        The same, which does nothing after an error, nor in other processes of the training than the first.
+    """
+
+    @rank_zero_only
+    @functools.wraps(method)
+    def call(logger: "GuardedLogger", *args: Any, **kwargs: Any) -> None:
+        if logger.has_failed:
+            return
+        try:
+            method(logger, *args, **kwargs)
+        except Exception as error:
+            logger.has_failed = True
+            print(f"{logger.title}: {one_line(error)}; the run goes on without it", file=sys.stderr)
+
+    return call
+
+
+class GuardedLogger(Logger):
+    """A logger that starts its library when there is something to log, and goes without it after an error.
+
+    Its methods that use the library are :func:`guarded`.
+
+    Args:
+        project: which its runs belong to
+    """
+
+    title: ClassVar[str]  # of the library, in messages
+    has_failed = False
+
+    def __init__(self, project: str) -> None:
+        super().__init__()
+        self.project = project
+        self._run: Any = None
+
+    @abstractmethod
+    def start(self) -> Any:
+        """Start a run of the library, and return its object."""
+
+    @abstractmethod
+    def end(self, status: int) -> None:
+        """End the library's run, if one was started.
+
+        Args:
+            status: 0 for success, 2 for a mistake of the user's, 128 + N for signal N, 1 for anything else
+        """
+
+    @property
+    def run(self) -> Any:
+        """The library's object of the run, which is started when it is first needed."""
+        if self._run is None:
+            self._run = self.start()
+        return self._run
+
+    @property
+    def name(self) -> str:
+        """The project."""
+        return self.project
+
+    @property
+    def version(self) -> str:
+        """Empty: the library numbers its runs."""
+        return ""
