@@ -22,7 +22,7 @@ FLOORS = [
     ["files", "fonts", "memory", "streams"],
     ["errors"],
 ]
-COMMANDS = ("__init__", "export", "dashboard")
+COMMANDS = ("__init__",)
 FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in packages}
 LIGHT = ("generation", "models", "checkpoint", "migration", "data", "files", "memory", "streams", "errors")
 # a LightningDataModule, and what reads torchvision's files where a data set is one of torchvision's

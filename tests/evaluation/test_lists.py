@@ -19,7 +19,7 @@ from ldg.config.compose import compose_measures
 from ldg.evaluation import report, scorecard, table
 from ldg.evaluation.measure import Measure, Quantity, Result, list_quantities
 from ldg.figures.picture import list_pictures
-from ldg.sweeps.__main__ import main as write_report
+from ldg.commands.sweeps import main as write_report
 from tests.conftest import HOME
 
 
