@@ -15,11 +15,11 @@ from PIL import Image
 import ldg.figures
 from ldg.callbacks.gallery import choose_pictures
 from ldg.commands import dashboard, evaluate
+from ldg.commands.sweeps import main as write_report
 from ldg.config.compose import compose_measures
 from ldg.evaluation import report, scorecard, table
 from ldg.evaluation.measure import Measure, Quantity, Result, list_quantities
 from ldg.figures.picture import list_pictures
-from ldg.commands.sweeps import main as write_report
 from tests.conftest import HOME
 
 
