@@ -99,7 +99,7 @@ function drawCurves() {
   const names = { epoch: "epoch", step: "step", seconds: "time of training, s" };
   const isLog = find("#log").checked;
   const positive = traces.every((trace) => trace.y.every((value) => value > 0));
-  find("#curve-note").textContent = !traces.length ? "None of the runs has this metric." :
+  find("#curve-note").textContent = !traces.length ? "None of the runs has " + metric + " over " + names[over] + "." :
     isLog && !positive ? "A logarithmic axis needs positive numbers: it is linear." : "";
   Plotly.react("curves", traces, layout({
     xaxis: axis({ title: { text: names[over] } }), legend: { orientation: traces.length > 6 ? "v" : "h", y: 1.0, yanchor: traces.length > 6 ? "top" : "bottom" },
