@@ -53,7 +53,7 @@ class Comparison:
         """The keys in the table of runs: choices that differ, or else keys of the config."""
         choices = dict.fromkeys(key for run in self.runs for key in run.choices)
         differing = [key for key in choices if len({run.choices.get(key) for run in self.runs}) > 1]
-        named = [key for key in self.configs.rows if not key.endswith("_")]
+        named = [key for key in self.configs.rows if not key.endswith("_") and not key.startswith("callbacks.")]
         return [*differing, *(key for key in named if key.rpartition(".")[2] not in choices)][:MAX_KEYS]
 
     def value(self, run: Run, key: str) -> str:

@@ -44,7 +44,7 @@ const line = (place) => ({ color: colours[place % 10], dash: dashes[Math.floor(p
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const layout = (more) => ({
   paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: css("--ink"), family: "system-ui, sans-serif" },
-  margin: { l: 64, r: 16, t: 16, b: 48 }, ...more,
+  margin: { l: 64, r: 16, t: 16, b: 60 }, ...more,
 });
 const axis = (more) => ({ gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line"), ...more });
 const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
