@@ -1,6 +1,7 @@
 """The summary of a finished run, of its best weights."""
 
 import os
+import shlex
 from typing import Any
 
 import pytorch_lightning as pl
@@ -80,5 +81,10 @@ def _example(model: VAE) -> str:
     if model.conditioning == "none":
         return "--rows 4 --columns 8"
     if is_written(model.classes):
-        return f'"{writable(model.classes, "Hello World")}"'
-    return f'"{", ".join(model.classes[:2])}"'
+        return _quote(writable(model.classes, "Hello World"))
+    return _quote(", ".join(model.classes[:2]))
+
+
+def _quote(text: str) -> str:
+    """A text as an argument of a shell, in single quotes only where double ones would not keep it."""
+    return shlex.quote(text) if set('$`"\\!') & set(text) else f'"{text}"'

@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from ldg.training.console import resume_command
 from ldg.training.module import VAEModule
 from ldg.training.trainer import make_callbacks, make_trainer
 from tests.conftest import program
+from tests.data import made
 from tests.runs import BARE, CONV, DENSE, STROKES, TINY, configured, content, resume, rows, run, train, weights
 
 PARTS = ("loss", "elbo", "log_likelihood", "kl")
@@ -476,6 +478,15 @@ def test_a_limit_is_in_the_counts_that_are_printed(tmp_path, capsys):
     train(*TINY, "data.limit=130", "trainer.max_epochs=1", f"outputs={tmp_path}")
     # of each of 62 characters: two or three, and one of them for validation; of the 124 of the test split all
     assert capsys.readouterr().err.splitlines()[0] == "data.limit=130: 68 train, 62 val and 124 test images"
+
+
+@pytest.mark.parametrize("name", ["it's", "$HOME", 'a "b"', "`c`", "d\\"])
+def test_the_example_is_an_argument_of_a_shell(name, tmp_path):
+    made.folder(tmp_path / "photos", [name, "owl"], per_class=4)
+    line = ["data=folder", f"data.path={tmp_path}/photos", *DENSE, *BARE, "trainer.max_epochs=1", "test=false"]
+    _, summary = train(*line, f"outputs={tmp_path}")
+    example = subprocess.run(["sh", "-c", f"printf %s {summary['example']}"], capture_output=True, encoding="utf-8")
+    assert example.stdout == ", ".join(sorted([name, "owl"]))
 
 
 def test_lightnings_variables_do_not_change_a_run(tmp_path, monkeypatch):
