@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from PIL import Image
 
+from ldg.figures.layout import fit_texts
 from ldg.runs.formats import format_cell, shorten
 from ldg.sweeps.report.results import MAX_TICKS, Results, SweepRun
 
@@ -37,6 +38,7 @@ class Panel:
 def encode_png(figure: Figure) -> bytes:
     """A figure as PNG of few colours."""
     buffer = io.BytesIO()
+    fit_texts(figure)
     with warnings.catch_warnings():  # a name may have characters that the font lacks, or leave no room
         warnings.simplefilter("ignore")
         figure.savefig(buffer, dpi=150, format="png")
@@ -51,15 +53,6 @@ def _make_figure(width: float, height: float) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
-
-
-def _escape(text: str) -> str:
-    """A text that matplotlib does not take for mathematics."""
-    return text.replace("$", r"\$")
-
-
-def _tick_label(value: str) -> str:
-    return _escape(shorten(value))
 
 
 class Scale:
@@ -99,7 +92,7 @@ class Scale:
             axes.xaxis.set_minor_formatter("")
         if self.kind != "words" and len(self.values) > MAX_LABELS:
             return
-        names = [_tick_label(value) for value in self.values]
+        names = [shorten(value) for value in self.values]
         is_long = sum(map(len, names)) > 36
         axes.set_xticks(
             [self.position(value) for value in self.values],
@@ -165,7 +158,7 @@ def _draw_effect(results: Results, metric: str, key: str) -> Figure | None:
         assert results.best is not None
         axes.scatter(scale.position(results.best.choices[key]), results.best.numbers[metric], color=BEST, zorder=3)
     scale.apply(axes)
-    axes.set(xlabel=_escape(key), ylabel=_escape(metric), ylim=limits([run.numbers[metric] for run in runs]))
+    axes.set(xlabel=key, ylabel=metric, ylim=limits([run.numbers[metric] for run in runs]))
     axes.grid(alpha=0.3)
     return figure
 
@@ -195,10 +188,10 @@ def draw_parallel(results: Results) -> list[Panel]:
             axes.plot(range(len(ys)), ys, color=BEST, linewidth=2.6)
     for x, scale in enumerate(scales):
         values = scale.values if scale.has_few_values else [scale.values[0], scale.values[-1]]
-        _draw_axis(axes, x, [(scale.fraction(value), _tick_label(value)) for value in values])
+        _draw_axis(axes, x, [(scale.fraction(value), shorten(value)) for value in values])
     for x, (low, high) in enumerate(spans.values(), start=len(scales)):
         _draw_axis(axes, x, [(i / 4, format_cell(low + i / 4 * (high - low))) for i in range(5)])
-    axes.set_xticks(range(len(names)), map(_escape, names))
+    axes.set_xticks(range(len(names)), names)
     axes.tick_params(length=0)
     axes.set(yticks=[], ylim=(-0.03, 1.03), xlim=(-0.2, len(names) - 0.4))
     return [Panel("All choices together (red: the best)", encode_png(figure))]
@@ -242,11 +235,11 @@ def _draw_heat_map(results: Results, row: str, column: str, metric: str, means: 
         is_light = math.isnan(means[y][x]) or (means[y][x] > middle) == (colours == "viridis")
         axes.text(x, y, format_cell(means[y][x]), ha="center", va="center", color="black" if is_light else "white")
     is_long = any(len(shorten(value)) > 9 for value in columns)
-    axes.set_xticks(range(len(columns)), map(_tick_label, columns), rotation=30 if is_long else 0)
-    axes.set_yticks(range(len(rows)), map(_tick_label, rows))
+    axes.set_xticks(range(len(columns)), map(shorten, columns), rotation=30 if is_long else 0)
+    axes.set_yticks(range(len(rows)), map(shorten, rows))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set(xlabel=_escape(column), ylabel=_escape(row))
+    axes.set(xlabel=column, ylabel=row)
     return figure
 
 
@@ -270,11 +263,11 @@ def draw_fronts(results: Results) -> list[Panel]:
             linestyle=line,
         )
         for run in ordered[:MAX_LABELS]:
-            name = _escape(results.label(run))
+            name = results.label(run)
             side = "right" if run.numbers[x] > sum(axes.get_xlim()) / 2 else "left"
             point, shift = (run.numbers[x], run.numbers[y]), (-6 if side == "right" else 6, 4)
             axes.annotate(name, point, shift, textcoords="offset points", fontsize=8, ha=side)
-        axes.set(xlabel=_escape(f"{x} ({results.objectives[x]})"), ylabel=_escape(f"{y} ({results.objectives[y]})"))
+        axes.set(xlabel=f"{x} ({results.objectives[x]})", ylabel=f"{y} ({results.objectives[y]})")
         axes.grid(alpha=0.3)
         axes.margins(0.12)
         panels.append(Panel(f"{y} against {x} (red: the Pareto front)", encode_png(figure)))
