@@ -190,4 +190,4 @@ def test_a_report_compares_the_runs_that_are_named(tmp_path, monkeypatch, capsys
     }
     assert "the **hypothesis**" in text and "val/elbo" in text and "gallery/strings" in text
     assert dashboard("outputs/three", "--save", "none.json") == 2
-    assert "was logged to W&B" in capsys.readouterr().err and not (tmp_path / "none.json").exists()
+    assert "is known to W&B" in capsys.readouterr().err and not (tmp_path / "none.json").exists()

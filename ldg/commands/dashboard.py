@@ -12,8 +12,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from ldg.commands.cli import Parser
 from ldg.commands.compare import read_notes
+from ldg.commands.runs import add_filters, select_runs
+from ldg.config.home import HOME
 from ldg.errors import UserError, one_line
 from ldg.files import write_text
 
@@ -23,8 +27,7 @@ if TYPE_CHECKING:
     from wandb_workspaces.reports.v2 import Report
     from wandb_workspaces.workspaces import Workspace
 
-# columns of WandbRun's choices
-CHOICES = ("data", "model", "kl", "prior", "conditioning", "likelihood", "optimizer", "scheduler", "latent_dim")
+    from ldg.runs.run import Run
 
 
 def list_media() -> dict[str, str]:
@@ -68,7 +71,7 @@ def _choices() -> Any:
 
     columns = [
         wr.ParallelCoordinatesPlotColumn(wr.Config(f"choices.{name}"), display_name=name.replace("_", " "))
-        for name in CHOICES
+        for name in yaml.safe_load((HOME / "configs" / "train.yaml").read_text(encoding="utf-8"))["choices"]
     ]
     columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric("val/elbo.max"), display_name="best val/elbo"))
     return wr.ParallelCoordinatesPlot(title="choices and the ELBO", columns=columns)
@@ -144,22 +147,34 @@ def build_report(entity: str, project: str, ids: Sequence[str], title: str, note
     return wr.Report(entity=entity, project=project, title=title, blocks=blocks, width="fluid")
 
 
-def find_ids(paths: Sequence[str]) -> list[str]:
-    """The W&B ids of runs.
+def find_ids(runs: Sequence[Run], project: str | None) -> tuple[list[str], str]:
+    """The W&B ids of runs, and their project.
 
     Args:
-        paths: run folders, sweeps and patterns, see :func:`ldg.runs.select.find_runs`
+        runs: of which those that W&B does not know are named on stderr
+        project: the one that is asked for; None: that of the runs
 
     Raises:
-        UserError: for a path without runs, or if W&B knows none of them.
+        UserError: if W&B knows none of them, or they are in several projects.
     """
-    from ldg.runs.select import find_runs
+    from ldg.runs.select import label_runs
 
-    runs = find_runs(paths)
-    ids = [run.summary["wandb"] for run in runs if isinstance(run.summary.get("wandb"), str)]
+    ids, projects, others = [], set(), []
+    for run, label in zip(runs, label_runs(runs), strict=True):
+        of_run = run.flat_config.get("logger.wandb.project", "ldg")
+        if isinstance(run.summary.get("wandb"), str) and project in (None, of_run):
+            ids.append(run.summary["wandb"])
+            projects.add(of_run)
+        else:
+            others.append(label)
+    where = f" in the project {project}" if project else ""
     if not ids:
-        raise UserError(f"none of {len(runs)} runs was logged to W&B; train with logger=wandb")
-    return ids
+        raise UserError(f"none of {len(runs)} runs is known to W&B{where}; finish runs with logger=wandb")
+    if len(projects) > 1:
+        raise UserError(f"the runs are in several projects of W&B; choose one: --project {min(projects)}")
+    if others:
+        print(f"left out, W&B does not know them{where}: {', '.join(others)}", file=sys.stderr)
+    return ids, projects.pop()
 
 
 def save(view: Workspace | Report) -> None:
@@ -188,19 +203,23 @@ def main(arguments: list[str]) -> None:
         UserError: if it can be saved neither in W&B nor as a file.
     """
     parser = Parser("dashboard", __doc__)
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="of a report: run folders, sweeps or patterns")
-    parser.add_argument("--title", default="Comparison", help="of a report")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="of a report: runs, sweeps or patterns")
+    add_filters(parser)
+    parser.add_argument("--title", help="of a report (default: Comparison)")
     parser.add_argument("--notes", type=Path, metavar="FILE.md", help="a text in Markdown that a report begins with")
     parser.add_argument("--entity", help="user or team (default: that of the account)")
-    parser.add_argument("--project", default="ldg", help="name of the project (default: ldg)")
+    parser.add_argument("--project", help="name of the project (default: ldg; of a report: that of its runs)")
     parser.add_argument("--save", type=Path, metavar="FILE.json", help="write it to a file as well")
     args = parser.parse_args(arguments)
     view: Workspace | Report
-    if args.runs:
+    if args.runs or args.where or args.name or args.latest:
         notes = read_notes(args.notes) if args.notes else ""
-        view = build_report(args.entity or "", args.project, find_ids(args.runs), args.title, notes)
+        ids, project = find_ids(select_runs(args), args.project)
+        view = build_report(args.entity or "", project, ids, args.title or "Comparison", notes)
+    elif args.title or args.notes:
+        raise UserError("--title and --notes are those of a report: name its runs, or choose them with --where")
     else:
-        view = build_workspace(args.entity or "", args.project)
+        view = build_workspace(args.entity or "", args.project or "ldg")
     if args.save:
         spec = view._to_model().spec
         write_text(args.save, spec.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n")

@@ -22,6 +22,12 @@ _IN_TEXT = re.compile(
     rf"|(?P<what>{_QUERY}|\b[\w.+-]*(?:{_LONG}|[._]key)(?:=['\"]?|['\"]:\s*['\"]))(?!\$\{{oc\.env:\w+\}})[^\s'\",&}}]+",
     re.IGNORECASE,
 )
+# the same in source code and YAML files: a name, a colon or an equals sign, and a literal
+_IN_CODE = re.compile(
+    rf"(?P<what>[\w.+-]*(?:{_LONG}|[._]key)['\"]?[ \t]*[:=][ \t]*(?:Bearer )?['\"]?|\bBearer )"
+    rf"(?!\$\{{oc\.env:\w+\}})[^\s'\",&(){{}}\[\]]{{4,}}(?=['\"\s,;]|$)",
+    re.IGNORECASE | re.MULTILINE,
+)
 _REFERENCE = re.compile(r"\$\{oc\.env:(\w+)\}")
 
 
@@ -168,6 +174,11 @@ def is_reference(path: str, value: str) -> bool:
 def mask(text: str) -> str:
     """A text for files and screens, with ``***`` in the place of what looks like a secret."""
     return _IN_TEXT.sub(lambda match: f"{match['where']}***@" if match["where"] else f"{match['what']}***", text)
+
+
+def mask_code(text: str) -> str:
+    """As :func:`mask`, of source code or a patch of it: what a name of a secret is set to is masked as well."""
+    return _IN_CODE.sub(lambda match: f"{match['what']}***", mask(text))
 
 
 def without_password(url: str) -> str:

@@ -45,7 +45,7 @@ class Picture(ABC):
         title: what people read
         rank: place in lists; those of equal rank are sorted by name
         when: ``start``: before training; ``epoch``: while the model is trained; ``test``: after the test
-        is_compared: whether a sweep's report shows it side by side
+        is_compared: whether pages that compare runs show it
         is_animated: whether its epochs also become a GIF
     """
 

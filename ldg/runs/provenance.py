@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ldg.config.home import HOME, IS_INSTALLED
-from ldg.config.secrets import mask
+from ldg.config.secrets import mask, mask_code
 from ldg.files import write_text
 
 FILE = "source.json"
 MAX_PATCH = 200_000  # characters of a patch that is kept or shown; of a larger one its size is
-MAX_SESSIONS = 100  # that are kept: a requeued job has many
+MAX_SESSIONS = 20  # that are kept, the first one among them: a requeued job has many
+MAX_NEW = 50  # files that git does not know yet whose content is kept
+SOURCES = (".py", ".yaml", ".yml", ".toml")  # of them; others may be data
 COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 
@@ -36,10 +38,10 @@ def git(*arguments: str) -> str | None:
     """
     line = ["git", "-C", os.fspath(repository()), *arguments]
     try:
-        done = subprocess.run(line, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=10)
+        done = subprocess.run(line, capture_output=True, encoding="utf-8", errors="replace", timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout if done.returncode in (0, 1) else None  # 1: files differ
 
 
 def difference(*arguments: str) -> str | None:
@@ -51,9 +53,26 @@ def difference(*arguments: str) -> str | None:
     return git("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--relative", *arguments, "--", ".")
 
 
+def read_changes() -> str:
+    """What is not committed, as a patch: of known files, and the source files that git does not know yet."""
+    listed = git("ls-files", "--others", "--exclude-standard", "-z", "--", ".") or ""
+    new = [name for name in listed.split("\0") if name.endswith(SOURCES)][:MAX_NEW]
+    patches = [difference("HEAD"), *(git("diff", "--no-color", "--no-index", "--", os.devnull, name) for name in new)]
+    return mask_code("".join(filter(None, patches)))
+
+
+def read_commit(*options: str) -> str | None:
+    """The hash of the commit that is checked out; None outside of a repository.
+
+    Args:
+        options: of ``git rev-parse``
+    """
+    return (git("rev-parse", "--verify", "--quiet", *options, "HEAD") or "").strip() or None
+
+
 def describe_commit() -> str | None:
     """The commit of the code, with + if it was changed since; None outside of a repository."""
-    commit = git("rev-parse", "--short", "HEAD")
+    commit = read_commit("--short")
     return commit and commit + ("+" if git("status", "--porcelain", "-uno") else "")
 
 
@@ -65,13 +84,13 @@ def describe_versions() -> dict[str, str]:
 
 def describe_session() -> dict[str, Any]:
     """What is known of a training that begins now: time, command, machine, process, code and versions."""
-    patch = mask(difference("HEAD") or "")
+    patch = read_changes()
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": mask(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "commit": git("rev-parse", "HEAD"),
+        "commit": read_commit(),
         "patch": patch if len(patch) <= MAX_PATCH else "",
         "patch_size": len(patch),
         "versions": describe_versions(),
@@ -88,5 +107,5 @@ def add_session(folder: Path, earlier: list[dict[str, Any]]) -> None:
     Raises:
         UserError: if the file cannot be written.
     """
-    sessions = [*earlier, describe_session()][-MAX_SESSIONS:]
+    sessions = [*earlier[:1], *earlier[1:][2 - MAX_SESSIONS :], describe_session()]
     write_text(folder / FILE, json.dumps(sessions, indent=1) + "\n")

@@ -34,8 +34,8 @@ def run(
 ) -> dict[str, Any]:
     """Train and test what a config describes.
 
-    The run's folder gets ``config.yaml``, ``metrics.csv``, ``loss.png``, ``summary.json``, ``checkpoints/`` and
-    ``gallery/``; if something breaks, ``error.txt``.
+    The run's folder gets ``config.yaml``, ``source.json``, ``metrics.csv``, ``times.csv``, ``loss.png``,
+    ``summary.json``, ``checkpoints/`` and ``gallery/``; if something breaks, ``error.txt``.
 
     Args:
         config: of the run
