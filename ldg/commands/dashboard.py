@@ -42,11 +42,14 @@ def list_media() -> dict[str, str]:
     return media
 
 
+SHOWN = ("elbo", "log_likelihood", "kl")  # the weights of the loss may change with the epoch
+
+
 def list_curves() -> dict[str, list[str]]:
     """The metrics of each line plot, by its title."""
     from ldg.figures.loss_curves import PANELS
 
-    losses = {title: [f"train/{name}", f"val/{name}"] for name, (title, _) in PANELS.items() if name != "accuracy"}
+    losses = {title: [f"train/{name}", f"val/{name}"] for name, (title, _) in PANELS.items() if name in SHOWN}
     return losses | {"active units": ["val/active_units"], "beta": ["beta"], "learning rate": ["lr"]}
 
 

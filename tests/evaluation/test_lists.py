@@ -138,4 +138,4 @@ def test_the_report_of_a_sweep_has_a_column_and_the_picture(extended, tmp_path):
     kinds = {name.replace("<wbr>", ""): kind.split() for kind, name in columns}
     assert "more" not in kinds["test/ink_share"]  # shown at first
     assert "more" in kinds["test/ink_price"]  # after a click
-    assert "Map of the ink" in page and 'id="pictures-ink_map"' in page
+    assert "Map of the ink" in page and 'value="ink_map"' in page

@@ -118,7 +118,9 @@ def store(request, tmp_path_factory):
     base = tmp_path_factory.mktemp(request.param)
     line = [*TINY, f"logger={request.param}", "name=mine", "tags=[first]", "callbacks.gallery.pictures=[data,strings]"]
     status, _, err = call(base, *line, **ALONE)
-    assert status == 0 and [each.split()[0] for each in err.splitlines()] == ["epoch"] * 3, err  # and not a warning
+    assert status == 0 and [each.split()[0] for each in err.splitlines()] == ["training", *["epoch"] * 3], (
+        err
+    )  # and not a warning
     (folder,) = base.glob("outputs/mine/*")
     return READERS[request.param](base / "outputs", "mine"), folder
 
