@@ -4,7 +4,7 @@ import importlib
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -107,10 +107,11 @@ class TrackioRun(GuardedLogger):
         """
         self.run.log({key: self.trackio.Table(columns, data)})
 
+    @guarded
     def end(self, status: int) -> None:
         """As :meth:`GuardedLogger.end`."""
         if self._run is not None:
-            with _alone(), suppress(Exception):
+            with _alone():
                 self.trackio.finish()
 
 
