@@ -13,7 +13,6 @@ from ldg.evaluation.class_accuracy import count_predictions, weighted_accuracy
 from ldg.evaluation.context import BATCH, EvaluationContext
 from ldg.evaluation.judge import compose_judge_config, load_judge, train_judge
 from ldg.evaluation.measure import Count, Measure, Quantity, Result, Temperature
-from ldg.training.run import make_data, run
 
 
 class Cas(Measure):
@@ -35,6 +34,8 @@ class Cas(Measure):
 
     def __call__(self, context: EvaluationContext) -> Result:
         """As :meth:`Measure.__call__`."""
+        from ldg.training.run import make_data, run  # takes seconds
+
         context.require_labels()
         real, labels = context.images("test")
         config = compose_judge_config(data_config(context.model), self.epochs, context.device)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from ldg.data.dataset import progress
 from ldg.evaluation.context import EvaluationContext
@@ -49,6 +48,8 @@ def confusion_matrix(predictions: Tensor, labels: Tensor, classes: int) -> Tenso
     Returns:
         int64 (K, K), true classes in rows.
     """
+    from torchmetrics.functional.classification import multiclass_confusion_matrix  # takes seconds
+
     # torchmetrics counts no fewer than two classes
     return multiclass_confusion_matrix(predictions, labels, max(2, classes))[:classes, :classes]
 

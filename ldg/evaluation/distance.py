@@ -6,8 +6,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.kid import KernelInceptionDistance
 
 from ldg.evaluation.context import BATCH, EvaluationContext, Skipped
 from ldg.evaluation.features import TorchvisionFeatures
@@ -34,6 +32,8 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
     Returns:
         The distance, at least 0 up to rounding.
     """
+    from torchmetrics.image.fid import FrechetInceptionDistance  # takes seconds
+
     return float(_compute(FrechetInceptionDistance(PrecomputedFeatures(real.shape[1])), real, generated))
 
 
@@ -48,6 +48,8 @@ def kernel_distance(real: Tensor, generated: Tensor, seed: int = 0) -> float:
     Returns:
         The unbiased estimate, which may be negative.
     """
+    from torchmetrics.image.kid import KernelInceptionDistance  # takes seconds
+
     size = min(1000, len(real), len(generated))
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it keeps all features

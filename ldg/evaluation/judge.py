@@ -21,7 +21,6 @@ from ldg.data.splits import ImageSplits
 from ldg.errors import UserError, describe_os_error
 from ldg.models.classifier import Classifier
 from ldg.models.vae import VAE
-from ldg.training.run import run
 
 # what of a data config decides which images there are
 IMAGES = ("dataset", "image_shape", "num_classes", "limit")
@@ -148,6 +147,8 @@ def train_judge(
 
 
 def _train_judge(config: dict[str, Any], folder: Path) -> None:
+    from ldg.training.run import run  # takes seconds, which who only reads scorecards need not wait for
+
     part = folder.with_name(folder.name + ".part")
     last = part / "checkpoints" / "last.ckpt"
     epochs = config["trainer"]["max_epochs"]

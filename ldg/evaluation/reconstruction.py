@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from ldg.evaluation.context import EvaluationContext, batches
 from ldg.evaluation.measure import Measure, Quantity, Result
@@ -25,6 +24,11 @@ def reconstruction(
         Squared error per pixel on the [0, 1] scale, PSNR in dB, and SSIM (Gaussian window, sigma 1.5), (N,) each, on
         the CPU. The last two are torchmetrics'.
     """
+    from torchmetrics.functional.image import (  # takes seconds
+        peak_signal_noise_ratio,
+        structural_similarity_index_measure,
+    )
+
     squared, psnr, ssim = [], [], []
     for x, c in batches(model, images, labels, "reconstructions"):
         x = unit(x)

@@ -8,7 +8,6 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
-from sklearn.decomposition import PCA
 
 from ldg.figures.picture import Picture, Scene
 from ldg.fonts import find_families
@@ -43,6 +42,8 @@ def project(means: np.ndarray) -> tuple[np.ndarray, float]:
     Returns:
         Points (N, 2) and the share of the variance they hold.
     """
+    from sklearn.decomposition import PCA  # takes seconds
+
     pca = PCA(2, svd_solver="full")
     return pca.fit_transform(means), float(np.nan_to_num(pca.explained_variance_ratio_).sum())
 

@@ -36,7 +36,7 @@ def shipped(trained, tmp_path, monkeypatch):
     file = tmp_path / "judge_strokes.safetensors"
     export(trained, file)
     monkeypatch.setattr("ldg.evaluation.judge.SHIPPED", tmp_path / "handwriting.safetensors")
-    monkeypatch.setattr("ldg.evaluation.judge.run", lambda *_: pytest.fail("a judge is trained"))
+    monkeypatch.setattr("ldg.training.run.run", lambda *_: pytest.fail("a judge is trained"))
     return file
 
 

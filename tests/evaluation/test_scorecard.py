@@ -81,7 +81,7 @@ def test_the_elbo_is_that_of_the_test_at_the_end_of_training(measured, folder):
 
 
 def test_the_judge_is_trained_once(folder, measured, monkeypatch):
-    monkeypatch.setattr("ldg.evaluation.judge.run", lambda *_: pytest.fail("it is trained again"))
+    monkeypatch.setattr("ldg.training.run.run", lambda *_: pytest.fail("it is trained again"))
     model = load(folder)
     for device in (None, torch.device("cuda:1")):
         assert train_judge(load_data(model), data_config(model), device=device).classes == model.classes
