@@ -10,7 +10,6 @@ ldg compare RUN RUN --text "Hello World 2468"         the same text by all of th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ldg.commands.cli import Parser
 from ldg.commands.runs import add_filters, select_runs
@@ -18,9 +17,6 @@ from ldg.errors import UserError
 from ldg.files import look, write_text
 from ldg.generation.picture import require_writable
 from ldg.runs.formats import align
-
-if TYPE_CHECKING:
-    pass
 
 MAX_NOTES = 1 << 20  # bytes
 
@@ -90,9 +86,9 @@ def read_notes(path: Path) -> str:
     if look(path) != "file":
         raise UserError(f"--notes: there is no file {path}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if path.stat().st_size <= MAX_NOTES else None
     except (OSError, UnicodeError):
         raise UserError(f"--notes: {path} cannot be read as text") from None
-    if len(text) > MAX_NOTES:
-        raise UserError(f"--notes: {path} has more than {MAX_NOTES >> 20} million characters")
+    if text is None:
+        raise UserError(f"--notes: {path} is larger than {MAX_NOTES >> 20} MiB")
     return text

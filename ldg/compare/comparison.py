@@ -11,13 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from ldg.compare import page as html
-from ldg.compare.differences import compare_configs, compare_sources, compare_versions, without_seed
+from ldg.compare.differences import compare_configs, compare_sources, compare_versions, group_seeds
 from ldg.compare.pictures import Album
 from ldg.compare.scores import Scores
 from ldg.evaluation.measure import main_metrics
-from ldg.runs.formats import format_age, format_cell, format_duration, format_number, format_size, parse_number, shorten
+from ldg.evaluation.scorecard import finite_or_none
+from ldg.runs.formats import (
+    encodable,
+    format_age,
+    format_cell,
+    format_duration,
+    format_number,
+    format_size,
+    parse_number,
+    shorten,
+)
 from ldg.runs.run import Run
-from ldg.runs.select import label_runs
+from ldg.runs.select import label_runs, plain, value
 
 MAX_KEYS = 6  # of the config that have a column in the table of runs
 STATES = ("finished", "exported", "running", "stopped", "failed", "broken")
@@ -52,13 +62,13 @@ class Comparison:
     def keys(self) -> list[str]:
         """The keys in the table of runs: choices that differ, or else keys of the config."""
         choices = dict.fromkeys(key for run in self.runs for key in run.choices)
-        differing = [key for key in choices if len({run.choices.get(key) for run in self.runs}) > 1]
+        differing = [key for key in choices if len({text for run in self.runs if (text := self.value(run, key))}) > 1]
         named = [key for key in self.configs.rows if not key.endswith("_") and not key.startswith("callbacks.")]
         return [*differing, *(key for key in named if key.rpartition(".")[2] not in choices)][:MAX_KEYS]
 
     def value(self, run: Run, key: str) -> str:
-        """A choice of a run, or a value of its config, as text."""
-        return run.choices.get(key) or run.flat_config.get(key, "")
+        """A choice of a run, or a value of its config, as text; empty if it is not known."""
+        return run.choices.get(key) or str(value(run, key) or "")
 
     @property
     def metrics(self) -> list[str]:
@@ -76,8 +86,8 @@ class Comparison:
     @cached_property
     def best(self) -> int | None:
         """Index of the run with the best ELBO of validation images, where all are of the same data."""
-        data = {run.choices.get("data") or str(run.flat_config.get("data.dataset._target_")) for run in self.runs}
         known = [i for i, run in enumerate(self.runs) if run.best is not None]
+        data = {plain(self.value(self.runs[i], "data")) for i in known}
         if len(known) < 2 or len(data) > 1:
             return None
         return max(known, key=lambda i: self.runs[i].best or 0.0)
@@ -89,8 +99,7 @@ class Comparison:
             path: of its file
             album: its pictures; None: those of the galleries
         """
-        groups = list(dict.fromkeys(without_seed(run) for run in self.runs))
-        members = [groups.index(without_seed(run)) for run in self.runs]
+        groups = group_seeds(self.runs)
         commands = {i: run.session.get("command") for i, run in enumerate(self.runs)}
         view = html.Page(
             path=path,
@@ -100,8 +109,8 @@ class Comparison:
             labels=self.labels,
             columns=self._columns(),
             captions=[html.link(path, run.folder, html.breakable(name)) for run, name in self._named()],
-            groups=members,
-            group_labels=[self.labels[members.index(group)] for group in range(len(groups))],
+            groups=groups,
+            group_labels=[self.labels[groups.index(group)] for group in sorted(set(groups))],
             head=f'<div class="notes">{render_markdown(self.notes)}</div>' if self.notes.strip() else "",
             errors=[self._error(run) for run in self.runs],
             best=self.best,
@@ -154,7 +163,7 @@ class Comparison:
             ("time", "seconds", format_duration),
             ("parameters", "parameters", format_number),
         ):
-            columns.append(html.Column(title, *_cells([_number(run.summary.get(key)) for run in runs], form)))
+            columns.append(html.Column(title, *_cells([run.costs.get(key) for run in runs], form)))
         return [*columns, html.Column("size", *_cells([run.size for run in runs], format_size), is_more=True)]
 
     def rows(self) -> list[list[str]]:
@@ -164,10 +173,10 @@ class Comparison:
         head = ["run", "state", *self.keys, "best val/elbo", *metrics, "epochs", "time"]
         lines = [head]
         for run, label in self._named():
-            numbers = [run.best, *(run.metrics.get(name) for name in metrics), _number(run.summary.get("epochs"))]
+            numbers = [run.best, *(run.metrics.get(name) for name in metrics), run.costs.get("epochs")]
             texts = [format_cell(number) for number in numbers]
             choices = [shorten(self.value(run, key)) or "–" for key in self.keys]
-            lines.append([label, run.state, *choices, *texts, format_duration(_number(run.summary.get("seconds")))])
+            lines.append([label, run.state, *choices, *texts, format_duration(run.costs.get("seconds"))])
         return lines
 
     def render_markdown(self) -> str:
@@ -180,7 +189,7 @@ class Comparison:
         rows = [[row.title, *(text or "–" for text in row.texts)] for row in self.scores.rows()]
         if rows:
             lines += ["", "## Scorecards", "", *markdown_table([["", *self.labels], *rows], 1)]
-        return "\n".join(lines) + "\n"
+        return encodable("\n".join(lines) + "\n")
 
     def render_json(self) -> str:
         """All that is compared, as JSON: of each run its state, what differs in its config, metrics and scores."""
@@ -196,7 +205,7 @@ class Comparison:
                     "commit": run.session.get("commit"),
                     "metrics": run.metrics,
                     "best": run.best,
-                    "scores": {name: {k: v.get(k) for k in ("value", "error")} for name, v in run.scores.items()},
+                    "scores": {name: {"value": value, "error": error} for name, (value, error) in run.scores.items()},
                     "differences": {
                         name: {"value": mine.value, "error": mine.error, "paired": mine.is_paired}
                         for name, of_runs in differences.items()
@@ -204,7 +213,8 @@ class Comparison:
                     },
                 }
             )
-        return json.dumps({"schema": "ldg.comparison/1", "title": self.title, "runs": runs}, indent=1) + "\n"
+        content = {"schema": "ldg.comparison/1", "title": self.title, "runs": runs}
+        return json.dumps(finite_or_none(content), indent=1) + "\n"
 
     def render_csv(self) -> str:
         """A line for each run: its state, what differs in its config, and all metrics with all their digits."""
@@ -214,10 +224,10 @@ class Comparison:
         writer.writerow(["run", "folder", "state", *self.configs.rows, *metrics, "epochs", "seconds", "parameters"])
         for i, (run, label) in enumerate(self._named()):
             config = [texts[i] for texts in self.configs.rows.values()]
-            ends = [run.summary.get(key, "") for key in ("epochs", "seconds", "parameters")]
+            ends = [run.costs.get(key, "") for key in ("epochs", "seconds", "parameters")]
             numbers = [run.metrics.get(name, "") for name in metrics]
             writer.writerow([label, getattr(run, "file", run.folder), run.state, *config, *numbers, *ends])
-        return buffer.getvalue()
+        return encodable(buffer.getvalue())
 
 
 def render_markdown(text: str) -> str:
@@ -237,10 +247,6 @@ def markdown_table(lines: Sequence[Sequence[str]], words: int = 10**6) -> list[s
     head, *body = [[escape_markdown(cell) for cell in line] for line in lines]
     rule = ["---" if i < words else "---:" for i in range(len(head))]
     return [f"| {' | '.join(line)} |" for line in (head, rule, *body)]
-
-
-def _number(value: Any) -> float | None:
-    return parse_number(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _cells(values: Sequence[float | None], form: Any) -> tuple[list[str], Sequence[float | None]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ldg.runs.provenance import COMMIT, MAX_PATCH, difference
-from ldg.runs.run import Run, flatten
+from ldg.runs.run import Run
 
 # keys that differ between any two runs, and say nothing of what they trained
 PLACES = ("name", "folder", "outputs", "ckpt_path", "run", "sweep_name", "tags", "logger", "launcher", "choices")
@@ -47,23 +47,36 @@ def compare_configs(runs: Sequence[Run]) -> Table:
 
 def describe(run: Run) -> dict[str, str]:
     """The values of a run's config that say what it trained, by their full names."""
-    folder = str(run.config.get("folder"))
+    folder = run.config.get("folder")
+    place = folder if isinstance(folder, str) and folder else None
     kept = {key: text for key, text in run.flat_config.items() if key.partition(".")[0] not in PLACES}
     twice = ("model.conditioning", "model.likelihood.", "model.image_shape", "model.num_classes")
-    return {key: text for key, text in kept.items() if not key.startswith(twice) and folder not in text}
+    return {k: text for k, text in kept.items() if not k.startswith(twice) and not (place and place in text)}
 
 
-def without_seed(run: Run) -> tuple[tuple[str, str], ...]:
-    """What runs that differ in their seeds alone have in common."""
-    return tuple(
-        item for item in sorted(describe(run).items()) if item[0].rpartition(".")[2] not in ("seed", "val_seed")
-    )
+def group_seeds(runs: Sequence[Run]) -> list[int]:
+    """Group runs that differ in their seeds alone; one without a config is in a group of its own.
+
+    Args:
+        runs: any ones
+
+    Returns:
+        The number of each run's group, in the order in which they first appear.
+    """
+    groups: dict[object, int] = {}
+
+    def place(run: Run) -> int:
+        items = describe(run).items()
+        common = frozenset((key, text) for key, text in items if key.rpartition(".")[2] not in ("seed", "val_seed"))
+        return groups.setdefault(common or run, len(groups))
+
+    return [place(run) for run in runs]
 
 
 def compare_versions(runs: Sequence[Run]) -> Table:
     """Compare the versions of Python and the libraries in the last session of each run."""
     versions = [run.session.get("versions") for run in runs]
-    return _compare([{k: str(v) for k, v in flatten(known)} if isinstance(known, dict) else {} for known in versions])
+    return _compare([{k: str(v) for k, v in known.items()} if isinstance(known, dict) else {} for known in versions])
 
 
 @dataclass(frozen=True)

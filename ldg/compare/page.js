@@ -13,7 +13,8 @@ for (const button of all("thead button")) {
     const order = header.getAttribute("aria-sort") === "ascending" ? -1 : 1;
     for (const other of header.parentElement.children) other.removeAttribute("aria-sort");
     header.setAttribute("aria-sort", order === 1 ? "ascending" : "descending");
-    const value = (row) => row.cells[header.cellIndex].dataset.value ?? row.cells[header.cellIndex].textContent;
+    const cell = (row) => row.cells[Math.min(header.cellIndex, row.cells.length - 1)]; // the last one may be a wide one
+    const value = (row) => cell(row).dataset.value ?? cell(row).textContent;
     const isNumber = header.classList.contains("number");
     const isMissing = (text) => text === "" || text === "–" || (isNumber && Number.isNaN(Number(text)));
     const sorted = [...body.rows].sort((first, second) => {
@@ -46,6 +47,7 @@ const layout = (more) => ({
   paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: css("--ink"), family: "system-ui, sans-serif" },
   margin: { l: 64, r: 16, t: 16, b: 60 }, ...more,
 });
+const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;"); // Plotly reads its own kind of HTML
 const axis = (more) => ({ gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line"), ...more });
 const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
@@ -59,14 +61,14 @@ function smooth(values, weight) { // as TensorBoard does: an exponential average
 }
 
 function points(run, metric, over) {
-  const x = data.curves[run].x[over], y = data.curves[run].y[metric];
-  const known = (y ?? []).map((value, i) => [x[i], value]).filter(([a, b]) => a !== null && b !== null);
+  const x = data.curves[run].x[over], y = Object.hasOwn(data.curves[run].y, metric) ? data.curves[run].y[metric] : [];
+  const known = y.map((value, i) => [x[i], value]).filter(([a, b]) => a !== null && b !== null);
   return [known.map(([a]) => a), known.map(([, b]) => b)];
 }
 
 function drawCurves() {
   const metric = find("#metric").value, over = find("#over").value, weight = +find("#smoothing").value;
-  const isGrouped = find("#grouped").checked, groups = new Map(), traces = [];
+  const isGrouped = find("#grouped").checked, groups = new Map(), traces = [], ends = [];
   find("#smoothing-value").textContent = weight.toFixed(2);
   for (const run of shown()) {
     const key = isGrouped ? data.groups[run] : run;
@@ -74,11 +76,14 @@ function drawCurves() {
   }
   for (const [key, runs] of groups) {
     const style = line(runs[0]);
+    const add = (name, trace) => {
+      traces.push({ ...trace, line: style, name: plain(name) });
+      ends.push(name + " ends at " + trace.y[trace.y.length - 1].toPrecision(5));
+    };
     const curves = runs.map((run) => points(run, metric, over)).map(([x, y]) => [x, weight ? smooth(y, weight) : y]);
     if (runs.length === 1) {
       const [[x, y]] = curves;
-      if (x.length) traces.push({ x, y, mode: x.length < 40 ? "lines+markers" : "lines", line: style, marker: { size: 4 },
-        name: data.labels[runs[0]] });
+      if (x.length) add(data.labels[runs[0]], { x, y, mode: x.length < 40 ? "lines+markers" : "lines", marker: { size: 4 } });
       continue;
     }
     // at each position of the first of them: mean and standard deviation of all that have come so far
@@ -92,9 +97,10 @@ function drawCurves() {
     const x = sorted.map((found) => mean(found.map(([a]) => a)));
     const y = sorted.map((found) => mean(found.map(([, b]) => b)));
     const spread = sorted.map((found, i) => Math.sqrt(mean(found.map(([, b]) => (b - y[i]) ** 2))));
+    if (!x.length) continue;
     traces.push({ x: [...x, ...x.slice().reverse()], fill: "toself", fillcolor: style.color + "33", mode: "none",
       y: [...y.map((v, i) => v + spread[i]), ...y.map((v, i) => v - spread[i]).reverse()], hoverinfo: "skip", showlegend: false });
-    traces.push({ x, y, mode: "lines", line: style, name: data.groupLabels[key] + " (" + runs.length + " seeds)" });
+    add(data.groupLabels[key] + " (" + runs.length + " seeds)", { x, y, mode: "lines" });
   }
   const names = { epoch: "epoch", step: "step", seconds: "time of training, s" };
   const isLog = find("#log").checked;
@@ -103,11 +109,11 @@ function drawCurves() {
     isLog && !positive ? "A logarithmic axis needs positive numbers: it is linear." : "";
   Plotly.react("curves", traces, layout({
     xaxis: axis({ title: { text: names[over] } }), legend: { orientation: traces.length > 6 ? "v" : "h", y: 1.0, yanchor: traces.length > 6 ? "top" : "bottom" },
-    yaxis: axis({ title: { text: metric }, type: isLog && positive ? "log" : "linear" }), hovermode: "closest",
+    yaxis: axis({ title: { text: plain(metric) }, type: isLog && positive ? "log" : "linear" }), hovermode: "closest",
     showlegend: true, uirevision: metric + over + isLog,
   }), config);
   find("#curves").setAttribute("aria-label", metric + " of " + groups.size + " runs over " + names[over] +
-    ": " + traces.filter((t) => t.name).map((t) => t.name + " ends at " + t.y[t.y.length - 1].toPrecision(5)).join(", "));
+    ": " + ends.join(", "));
 }
 if (find("#curves")) {
   for (const id of ["#metric", "#over", "#smoothing", "#grouped", "#log"]) find(id).addEventListener("input", drawCurves);
@@ -117,9 +123,9 @@ if (find("#curves")) {
 // accuracy of classes: differences to the baseline
 const scale = (most) => ({ zmid: 0, zmin: -most, zmax: most, colorscale: [[0, "#c94c5a"], [0.5, css("--paper")], [1, "#3b7dc4"]] });
 function drawClasses() {
-  const runs = shown().filter((run) => data.classes.perClass[run]), names = data.classes.names;
+  const runs = shown().filter((run) => data.classes.perClass[run]), names = data.classes.names.map(plain);
   const real = runs.map((run) => data.classes.perClass[run]);
-  Plotly.react("classes", [{ type: "heatmap", x: names, y: runs.map((run) => data.labels[run]), z: real, colorscale: "Viridis",
+  Plotly.react("classes", [{ type: "heatmap", x: names, y: runs.map((run) => plain(data.labels[run])), z: real, colorscale: "Viridis",
     zmin: 0, zmax: 1, hovertemplate: "%{y}, class %{x}: %{z:.0%}<extra></extra>", colorbar: { tickformat: ".0%" } }], layout({
     height: 120 + 26 * runs.length, xaxis: axis({ type: "category", tickangle: 0, dtick: 1, tickfont: { size: 10 } }),
     yaxis: axis({ type: "category", autorange: "reversed", automargin: true }) }), config);
@@ -133,7 +139,8 @@ function drawConfusion() {
   const mine = share(data.classes.confusion[run]), other = share(data.classes.confusion[base]);
   const z = mine.map((row, i) => row.map((value, j) => value - other[i][j]));
   const changes = z.flatMap((row, i) => row.map((value, j) => [value, i, j])).sort((a, b) => Math.abs(b[0]) - Math.abs(a[0]));
-  Plotly.react("confusion", [{ type: "heatmap", x: names, y: names, z, ...scale(Math.max(0.05, Math.abs(changes[0][0]))),
+  const axes = { x: names.map(plain), y: names.map(plain) };
+  Plotly.react("confusion", [{ type: "heatmap", ...axes, z, ...scale(Math.max(0.05, Math.abs(changes[0][0]))),
     hovertemplate: "generated as %{y}, read as %{x}: %{z:+.1%}<extra></extra>", colorbar: { tickformat: "+.0%" } }], layout({
     height: 620, xaxis: axis({ type: "category", title: { text: "read as" } }),
     yaxis: axis({ type: "category", autorange: "reversed", title: { text: "generated as" } }) }), config);

@@ -17,11 +17,16 @@ from urllib.parse import quote
 from ldg.compare.differences import Source, Table
 from ldg.compare.pictures import Album
 from ldg.compare.scores import Difference, Scores
+from ldg.evaluation.scorecard import finite_or_none
+from ldg.runs.formats import encodable
 from ldg.runs.run import Run
 
 FOLDER = Path(__file__).parent
 MAX_CLASSES = 130  # whose confusion is shown
 MAX_CONFUSIONS = 30  # runs whose confusion is shown
+MAX_TEXT = 20_000  # characters of a text that are shown
+MAX_PATCHES = 500_000  # characters of all patches that are shown
+MAX_POINTS = 10_000  # epochs of all runs in the curves
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,8 @@ class Page:
 
 
 def escape(text: object) -> str:
-    """A text as HTML."""
-    return html.escape(str(text))
+    """A text as HTML; of a very long one the beginning."""
+    return html.escape(str(text)[:MAX_TEXT])
 
 
 def breakable(name: str) -> str:
@@ -115,7 +120,7 @@ def link(page: Path, place: Path, text: str) -> str:
     """A link to a file or folder, relative to a page; ``text`` is HTML."""
     relative = Path(os.path.relpath(place, page.parent)).as_posix()
     relative = relative if relative.startswith("../") else f"./{relative}"
-    return f'<a href="{escape(quote(relative))}">{text}</a>'
+    return f'<a href="{escape(quote(os.fsencode(relative)))}">{text}</a>'
 
 
 def image(png: bytes, alt: str, width: int, height: int) -> str:
@@ -143,7 +148,7 @@ def render(page: Page, scores: Scores | None = None, album: Album | None = None,
         A whole file.
     """
     album = album or Album(page.runs)
-    curves = [_curves(run) for run in page.runs]
+    curves = [_curves(run, MAX_POINTS // len(page.runs) + 1) for run in page.runs]
     classes = _classes(scores) if scores else None
     data = {
         "labels": page.labels,
@@ -163,7 +168,7 @@ def render(page: Page, scores: Scores | None = None, album: Album | None = None,
         _picture_section(page, album) if album.kinds else "",
     ]
     has_plots = bool(metrics or classes)
-    return Template((FOLDER / "page.html").read_text(encoding="utf-8")).substitute(
+    text = Template((FOLDER / "page.html").read_text(encoding="utf-8")).substitute(
         title=escape(f"{page.title}: {page.state}"),
         css=(FOLDER / "page.css").read_text(encoding="utf-8"),
         head=_head(page),
@@ -173,6 +178,7 @@ def render(page: Page, scores: Scores | None = None, album: Album | None = None,
         plotly=f"<script>{_plotly()}</script>" if has_plots else "",
         script=(FOLDER / "page.js").read_text(encoding="utf-8"),
     )
+    return encodable(text)
 
 
 @cache
@@ -253,9 +259,13 @@ def _best(page: Page, index: int) -> str:
     return ' class="best"' if index == page.best else ""
 
 
-def _curves(run: Run) -> dict[str, Any]:
-    """The metrics of a run's epochs: positions and values as lists of equal length, None where there is none."""
+def _curves(run: Run, most: int) -> dict[str, Any]:
+    """The metrics of a run's epochs: positions and values as lists of equal length, None where there is none.
+
+    Of more than ``most`` epochs some are left out, at equal distances and never the last one.
+    """
     rows = [row for row in run.rows if row.get("epoch")]
+    rows = rows[:: -max(1, math.ceil(len(rows) / most))][::-1]
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: [_round(row.get(name)) for row in rows] for name in names}
     positions = {name: columns.pop(name, [None] * len(rows)) for name in ("epoch", "step", "seconds")}
@@ -358,7 +368,7 @@ def source_section(page: Page, sources: Sequence[Source]) -> str:
     """
     if not any(source.changes or source.since for source in sources):
         return ""
-    parts = []
+    parts, left = [], MAX_PATCHES
     for source in sources:
         names = ", ".join(page.labels[index] for index in source.runs[:8])
         names += f" and {len(source.runs) - 8} others" if len(source.runs) > 8 else ""
@@ -366,6 +376,8 @@ def source_section(page: Page, sources: Sequence[Source]) -> str:
         parts.append(f"<p>{commit}: {escape(names)}</p>")
         for title, text in (("since the first of these commits", source.since), ("uncommitted", source.changes)):
             if text:
+                left -= len(text)
+                text = text if left >= 0 else f"a patch of {len(text):,} characters, for which this page has no room"
                 parts.append(f"<details><summary>{title}</summary><pre>{_colour(text)}</pre></details>")
     return section("Source", "The commit of each run, and what had not been committed when it began.", *parts)
 
@@ -412,14 +424,14 @@ def _classes(scores: Scores) -> dict[str, Any] | None:
     details = scores.confusions()
     if not details:
         return None
-    names = next(iter(details.values()))["classes"]
+    names = [str(name) for name in next(iter(details.values()))["classes"]]
     everywhere = range(len(scores.cards))
     shown = list(details)[:MAX_CONFUSIONS] if len(names) <= MAX_CLASSES else []
     return {
         "names": names,
         "baseline": scores.baseline if scores.baseline in details else next(iter(details)),
-        "perClass": [details[i]["per_class"] if i in details else None for i in everywhere],
-        "confusion": [details[i]["confusion"] if i in shown else None for i in everywhere],
+        "perClass": [finite_or_none(details[i]["per_class"]) if i in details else None for i in everywhere],
+        "confusion": [finite_or_none(details[i]["confusion"]) if i in shown else None for i in everywhere],
     }
 
 

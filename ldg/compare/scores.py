@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from ldg.errors import UserError
@@ -113,20 +112,21 @@ class Scores:
         mine, other = values.get(index), values.get(self.baseline)
         if index == self.baseline or mine is None or other is None or not (mine.is_finite and other.is_finite):
             return None
-        if mine.unit != other.unit or self._images(index) != self._images(self.baseline):
+        if self._conditions(index, name) != self._conditions(self.baseline, name):
             return None
         a, b = self.per_image[index].get(name), self.per_image[self.baseline].get(name)
-        if a is not None and b is not None and len(a) == len(b) and self._images(index)[1]:
-            mean, error = mean_and_error(torch.from_numpy(a.astype(np.float64) - b))
-            if math.isfinite(mean):
+        if a is not None and b is not None and len(a) == len(b) and self._conditions(index, name)[-1]:
+            mean, error = mean_and_error(torch.from_numpy(a) - torch.from_numpy(b))
+            if math.isfinite(mean) and math.isfinite(error or 0.0):
                 return Difference(mean, error, True, mine.better)
         error = None if mine.error is None or other.error is None else math.hypot(mine.error, other.error)
         return Difference(mine.value - other.value, error, False, mine.better)
 
-    def _images(self, index: int) -> tuple[str, str]:
-        """The data set of a scorecard and the fingerprint of its images, which old ones lack."""
+    def _conditions(self, index: int, name: str) -> tuple[str, ...]:
+        """Under what a value was measured; at last the fingerprint of the images, which old scorecards lack."""
         card = self.cards[index]
-        return (str(card.model.get("data")), str(card.model.get("images") or "")) if card else ("", "")
+        assert card is not None  # it has the value
+        return card.values[name].unit, card.setting(name), card.model["data"], card.model.get("images", "")
 
     def confusions(self) -> dict[int, dict[str, Any]]:
         """What the judge took generated images for, of the runs with the same classes as the first that has any.

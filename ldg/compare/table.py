@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ldg.compare.comparison import markdown_table
 from ldg.errors import UserError
 from ldg.files import look
 from ldg.runs.formats import parse_number
-from ldg.runs.run import Run, is_plain_yaml
+from ldg.runs.run import Run, load_yaml
 from ldg.runs.select import values
 
 MAX_SIZE = 1 << 20  # bytes
@@ -61,12 +60,12 @@ def read_table(path: Path) -> TableFile:
         raise UserError(f"--table: there is no file {path}")
     try:
         text = path.read_text(encoding="utf-8") if path.stat().st_size <= MAX_SIZE else ""
-        return TableFile.model_validate(yaml.safe_load(text) if is_plain_yaml(text) else None)
+        return TableFile.model_validate(load_yaml(text))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(f"--table: {path}: {place}: {first['msg']}; see experiments/table.yaml") from None
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+    except (OSError, ValueError):
         raise UserError(f"--table: {path} cannot be read as YAML") from None
 
 

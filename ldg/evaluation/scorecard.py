@@ -7,7 +7,6 @@ import os
 import platform
 import time
 import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -33,6 +32,7 @@ from ldg.models.classifier import Classifier
 SCHEMA = "ldg.scorecard/1"
 PER_IMAGE = "scorecard.npz"
 MAX_PER_IMAGE = 1 << 28  # bytes, inflated
+MAX_VALUES = 1000  # of a scorecard
 # measures and values in older files
 RENAMED = {
     "reads": "class_accuracy",
@@ -86,7 +86,7 @@ class Scorecard:
     def to_dict(self) -> dict[str, Any]:
         """Plain Python for JSON; NaN and infinity become None."""
         content = asdict(self, dict_factory=lambda items: {key: value for key, value in items if key != "per_image"})
-        return {"schema": SCHEMA} | _finite_or_none(content) | {"problems": self.problems}
+        return {"schema": SCHEMA} | finite_or_none(content) | {"problems": self.problems}
 
     def save(self, folder: Path) -> None:
         """Write ``scorecard.json``, and ``scorecard.npz`` with the numbers of each test image.
@@ -100,6 +100,9 @@ class Scorecard:
         write_text(folder / "scorecard.json", json.dumps(self.to_dict(), indent=2) + "\n")
 
 
+ADAPTER = TypeAdapter(Scorecard)
+
+
 def read_scorecard(path: Path) -> Scorecard:
     """A scorecard from its JSON file, old names replaced by the present ones.
 
@@ -108,7 +111,7 @@ def read_scorecard(path: Path) -> Scorecard:
     """
     try:
         return _from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
         again = f"make it again with {command('evaluate')}"
         raise UserError(f"{path} is damaged or not of the format {SCHEMA}; {again}") from None
 
@@ -119,15 +122,17 @@ def read_per_image(path: Path) -> dict[str, np.ndarray]:
     Args:
         path: of a ``scorecard.npz``
     """
+    if not path.is_file():
+        return {}
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > MAX_PER_IMAGE:
                 return {}
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+            arrays = [(name, np.asarray(file[name])) for name in file.files]
+    except Exception:  # whatever zipfile and NumPy raise for a file that is half-written, or was never one
         return {}
-    return {name: array for name, array in arrays.items() if array.ndim == 1 and array.dtype.kind == "f"}
+    return {name: array.astype(float) for name, array in arrays if array.ndim == 1 and array.dtype.kind == "f"}
 
 
 def _from_dict(content: dict[str, Any]) -> Scorecard:
@@ -146,13 +151,17 @@ def _from_dict(content: dict[str, Any]) -> Scorecard:
         for name, result in content.pop("results").items()
     }
     skipped = {_new_name(name): reason for name, reason in content.pop("skipped").items()}
-    card: Scorecard = TypeAdapter(Scorecard).validate_python(content | {"results": results, "skipped": skipped})
+    card: Scorecard = ADAPTER.validate_python(content | {"results": results, "skipped": skipped})
     _check_details(card)
     return card
 
 
 def _check_details(card: Scorecard) -> None:
-    """Raises ValueError or another error if the details that pictures show do not fit together."""
+    """Raises ValueError or another error if what tables and pictures show is none, or does not fit together."""
+    if not isinstance(card.model["data"], str) or not isinstance(card.model.get("images", ""), str):
+        raise ValueError
+    if len(card.values) > MAX_VALUES or any((value.error or 0) < 0 for value in card.values.values()):
+        raise ValueError
     if accuracy := card.results.get("class_accuracy"):
         detail, count = accuracy.detail, len(accuracy.detail["classes"])
         shapes = {"per_class": (count,), "per_class_real": (count,), "confusion": (count, count)}
@@ -173,11 +182,12 @@ def _none_to_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _finite_or_none(node: Any) -> Any:
+def finite_or_none(node: Any) -> Any:
+    """Plain Python for JSON: in dicts and lists, NaN and infinity become None."""
     if isinstance(node, dict):
-        return {key: _finite_or_none(value) for key, value in node.items()}
+        return {key: finite_or_none(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [_finite_or_none(item) for item in node]
+        return [finite_or_none(item) for item in node]
     return None if isinstance(node, float) and not math.isfinite(node) else node
 
 

@@ -31,7 +31,9 @@ def best_columns(cards: Sequence[Scorecard], name: str) -> set[int]:
     numbers = {i: value.value for i, value in values.items() if value.is_finite}
     directions = {value.better for value in values.values()}
     measured = [cards[i] for i in values]
-    conditions = {(card.setting(name), card.model["data"], card.model.get("images")) for card in measured}
+    conditions = {
+        (card.values[name].unit, card.setting(name), card.model["data"], card.model.get("images")) for card in measured
+    }
     if len(numbers) < 2 or len(directions) > 1 or None in directions or len(conditions) > 1:
         return set()
     best = max(numbers.values()) if directions == {"higher"} else min(numbers.values())

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 
 def parse_number(text: str | None) -> float | None:
@@ -11,6 +12,16 @@ def parse_number(text: str | None) -> float | None:
     except (TypeError, ValueError):
         return None
     return value if math.isfinite(value) else None
+
+
+def as_number(value: Any) -> int | float | None:
+    """A finite number as it is; None for everything else, truth values among it."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:  # an integer that no float is as large as
+        return None
 
 
 def format_number(value: float) -> str:
@@ -57,9 +68,14 @@ def format_size(size: float) -> str:
 
 
 def shorten(text: str) -> str:
-    """A parameter's value, a long number with four figures."""
+    """A parameter's value, a long number with four figures, of a very long text the beginning."""
     value = parse_number(text)
-    return f"{value:.4g}" if value is not None and len(text) > 7 else text
+    return f"{value:.4g}" if value is not None and len(text) > 7 else text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def encodable(text: str) -> str:
+    """A text for a file in UTF-8: what JSON and names of files may hold that is no character becomes ``?``."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def align(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
 import io
 import json
-import math
 import os
 import socket
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ldg.runs.formats import parse_number
+from ldg.runs.formats import as_number, parse_number
 from ldg.runs.provenance import FILE
 
-# bytes of a file that is read; those of ldg's own runs have a tenth of that
-LIMITS = {"config.yaml": 1 << 20, "summary.json": 1 << 20, FILE: 1 << 25, "metrics.csv": 1 << 25, "times.csv": 1 << 22}
+# what a folder may hold; ldg's own runs have a tenth of that
+LIMITS = {"config.yaml": 1 << 20, "summary.json": 1 << 20, FILE: 1 << 25}  # bytes
+LIMITS |= {"metrics.csv": 1 << 23, "times.csv": 1 << 22}
 MAX_SCORECARD = 1 << 25
-MAX_DEPTH = 30  # of a config
-MAX_COLUMNS = 1000  # of metrics.csv
+MAX_DEPTH = 30  # of YAML and JSON
+MAX_KEYS = 2000  # of a config
+MAX_COLUMNS = 300  # of a table, and metrics in all
+MAX_ROWS = 100_000  # of a table
+MAX_NAME = 255  # characters; more than a folder's name has
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -37,9 +42,13 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @cached_property
+    def _place(self) -> str:
+        return os.path.realpath(self.folder)
+
     def contains(self, path: Path) -> bool:
         """Whether a file lies in the folder, links resolved."""
-        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder))
+        return os.path.realpath(path).startswith(f"{self._place}{os.sep}")
 
     def files(self, pattern: str) -> list[Path]:
         """The files in the folder by a pattern, the last name first, without links to what is outside."""
@@ -61,24 +70,25 @@ class Run:
 
     def _json(self, name: str, limit: int) -> Any:
         try:
-            return json.loads(self.read(name, limit) or "null")
+            content = json.loads(self.read(name, limit) or "null")
         except (ValueError, RecursionError):
             return None
+        return content if is_shallow(content) else None
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """The content of ``config.yaml``; empty if it is missing or broken."""
         text = self.read("config.yaml", LIMITS["config.yaml"])
         try:
-            content = yaml.load(text, LOADER) if text and is_plain_yaml(text) else None
-        except (yaml.YAMLError, ValueError, RecursionError):
+            content = load_yaml(text) if text else None
+        except ValueError:
             content = None
         return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
 
     @cached_property
     def flat_config(self) -> dict[str, str]:
         """The config's values as text by their full names."""
-        return {key: _write(value) for key, value in flatten(self.config)}
+        return {key: _write(value) for key, value in islice(flatten(self.config), MAX_KEYS)}
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -99,17 +109,17 @@ class Run:
 
     @cached_property
     def rows(self) -> list[dict[str, str]]:
-        """The rows of ``metrics.csv``, with the ``seconds`` of ``times.csv``, as text by column."""
+        """The rows of ``metrics.csv``, with the ``seconds`` of ``times.csv``, as text by column, without empty cells."""
         times = {row.get("step"): row.get("seconds", "") for row in self._csv("times.csv")}
         return [{"seconds": times.get(row.get("step"), "")} | row for row in self._csv("metrics.csv")]
 
     def _csv(self, name: str) -> list[dict[str, str]]:
-        text = self.read(name, LIMITS[name]) or ""
+        lines = csv.reader(io.StringIO(self.read(name, LIMITS[name]) or "", newline=""))
         try:
-            lines = csv.DictReader(io.StringIO(text, newline=""))
-            if len(lines.fieldnames or ()) > MAX_COLUMNS:
-                return []
-            return [{str(key): value for key, value in row.items() if isinstance(value, str)} for row in lines]
+            head = next(lines, [])[:MAX_COLUMNS]
+            return [
+                {key: cell for key, cell in zip(head, line, strict=False) if cell} for line in islice(lines, MAX_ROWS)
+            ]
         except (ValueError, csv.Error):
             return []
 
@@ -123,7 +133,7 @@ class Run:
     def name(self) -> str:
         """The run's name, which others may have too."""
         name = self.config.get("name")
-        return name if isinstance(name, str) and name.strip() else self.folder.name
+        return name[:MAX_NAME] if isinstance(name, str) and name.strip() else self.folder.name
 
     @cached_property
     def state(self) -> str:
@@ -152,7 +162,7 @@ class Run:
     @cached_property
     def size(self) -> int:
         """Bytes of all files in the folder."""
-        return sum(_sizes(self.folder))
+        return _size(self.folder)
 
     def curve(self, metric: str, over: str = "epoch") -> tuple[list[float], list[float]]:
         """A metric over the course of training.
@@ -176,18 +186,26 @@ class Run:
             numbers |= _numbers({key: parse_number(text) for key, text in row.items() if "/" in key})
         summary = self.summary.get("metrics")
         numbers |= _numbers(summary) if isinstance(summary, dict) else {}
-        return numbers | {f"test/{name}": value["value"] for name, value in self.scores.items()}
+        numbers |= {f"test/{name}": value for name, (value, _) in self.scores.items()}
+        return dict(islice(numbers.items(), MAX_COLUMNS))
 
     @cached_property
-    def scores(self) -> dict[str, dict[str, Any]]:
-        """The values of the scorecard by name: ``value``, and ``error`` where there is one."""
+    def costs(self) -> dict[str, int | float]:
+        """``epochs``, ``seconds`` and ``parameters`` of a finished run, as far as its summary has them."""
+        known = {key: as_number(self.summary.get(key)) for key in ("epochs", "seconds", "parameters")}
+        return {key: value for key, value in known.items() if value is not None}
+
+    @cached_property
+    def scores(self) -> dict[str, tuple[float, float | None]]:
+        """The values of the scorecard by name, each with its standard error or None."""
         results = self.scorecard.get("results")
         scores = {}
         for result in results.values() if isinstance(results, dict) else ():
             values = result.get("values") if isinstance(result, dict) else None
             for name, value in values.items() if isinstance(values, dict) else ():
-                if isinstance(value, dict) and _is_number(value.get("value")):
-                    scores[str(name)] = value
+                number = as_number(value.get("value")) if isinstance(value, dict) else None
+                if number is not None:
+                    scores[str(name)] = number, as_number(value.get("error"))
         return scores
 
     @cached_property
@@ -205,22 +223,34 @@ class Run:
         return {str(key): _write(value) for key, value in kept.items()} if isinstance(kept, dict) else {}
 
 
-def is_plain_yaml(text: str, depth: int = MAX_DEPTH) -> bool:
-    """Whether YAML has neither aliases, which can stand for any number of copies, nor a depth that takes minutes.
+def load_yaml(text: str, depth: int = MAX_DEPTH) -> Any:
+    """The content of a YAML file that may be anybody's.
 
     Args:
         text: of the file
         depth: the largest one
 
     Raises:
-        yaml.YAMLError: if it is no YAML.
+        ValueError: if it is no YAML, or has aliases, which can stand for any number of copies, or a depth that takes
+            minutes.
     """
     level = 0
-    for event in yaml.parse(text, LOADER):
-        level += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if level > depth or isinstance(event, yaml.AliasEvent):
-            return False
-    return True
+    try:
+        for event in yaml.parse(text, LOADER):
+            level += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if level > depth or isinstance(event, yaml.AliasEvent):
+                raise ValueError("too deep, or with aliases")
+        content = yaml.load(text, LOADER)
+        str(content)  # a ValueError if there is a number of more digits than Python writes
+    except Exception as error:  # whatever PyYAML raises for a value that its tag does not allow
+        raise ValueError(str(error)) from None
+    return content
+
+
+def is_shallow(node: Any, depth: int = MAX_DEPTH) -> bool:
+    """Whether dicts and lists lie at most so deep in each other."""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return depth >= 0 and all(is_shallow(child, depth - 1) for child in children if isinstance(child, dict | list))
 
 
 def flatten(node: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -242,12 +272,9 @@ def _write(value: Any) -> str:
         return str(value)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _numbers(values: dict[str, Any]) -> dict[str, float]:
-    return {str(key): float(value) for key, value in values.items() if _is_number(value)}
+    numbers = {str(key): as_number(value) for key, value in values.items()}
+    return {key: float(value) for key, value in numbers.items() if value is not None}
 
 
 def _is_alive(session: dict[str, Any]) -> bool:
@@ -264,16 +291,14 @@ def _is_alive(session: dict[str, Any]) -> bool:
     return True
 
 
-def _sizes(folder: Path) -> Iterator[int]:
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        return
-    for entry in entries:
-        try:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _sizes(Path(entry.path))
-            else:
-                yield entry.stat(follow_symlinks=False).st_size
-        except OSError:  # removed meanwhile
-            continue
+def _size(folder: Path) -> int:
+    total, folders = 0, [os.fspath(folder)]
+    while folders:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):  # removed meanwhile
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+    return total

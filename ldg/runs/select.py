@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import operator
+import os
 import re
 import struct
 import time
@@ -17,10 +18,10 @@ from typing import Any
 from ldg.errors import UserError, suggestion
 from ldg.files import look, shorten
 from ldg.runs.formats import parse_number
-from ldg.runs.run import Run
+from ldg.runs.run import Run, is_shallow
 
 DEPTH = 4  # of a run's folder below that of all runs: outputs/sweeps/NAME/RUN, outputs/study/NAME/ID
-MAX_HEADER = 1 << 24  # bytes of the header of exported weights
+MAX_HEADER = 1 << 22  # bytes of the header of exported weights
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -29,7 +30,7 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-CONDITION = re.compile(r"\s*([^\s=<>!]+)\s*(<=|>=|!=|==?|<|>)\s*(.+?)\s*", re.DOTALL)
+CONDITION = re.compile(r"\s*([^\s=<>!]+)\s*(<=|>=|!=|==?|<|>)\s*([^\s=<>!].*?)\s*", re.DOTALL)
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 WORDS = "name, state, age, size, epochs, seconds, parameters, best, choices (data, model), config keys and metrics"
 
@@ -55,7 +56,8 @@ class ExportedRun(Run):
             config = json.loads(header["__metadata__"]["ldg"])["config"]
         except (OSError, ValueError, LookupError, TypeError, RecursionError, struct.error):
             return {}
-        return {str(key): value for key, value in config.items()} if isinstance(config, dict) else {}
+        is_config = isinstance(config, dict) and is_shallow(config)
+        return {str(key): value for key, value in config.items()} if is_config else {}
 
     @property
     def name(self) -> str:
@@ -93,7 +95,10 @@ def find_runs(paths: Sequence[str]) -> list[Run]:
     """
     runs: dict[str, Run] = {}
     for path in paths:
-        places = [path] if look(path) or not glob.has_magic(path) else sorted(glob.glob(path, recursive=True))  # noqa: PTH207  (absolute ones too)
+        places = [path]
+        if glob.has_magic(path) and not look(path):
+            matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207  (absolute ones too)
+            places = [place for place in matches if os.path.isfile(place) or os.path.isdir(place)]  # noqa: PTH112, PTH113
         found = [run for place in places for run in _runs_at(Path(place))]
         if not found:
             raise UserError(f"{shorten(path)}: there is no run; name run folders, or a folder that has some below it")
@@ -133,8 +138,7 @@ def values(run: Run) -> dict[str, Any]:
     Args:
         run: one of any state
     """
-    known: dict[str, Any] = {**run.flat_config, "data": _data(run), **run.choices, **run.metrics}
-    known |= {key: run.summary[key] for key in ("epochs", "seconds", "parameters") if key in run.summary}
+    known: dict[str, Any] = {**run.flat_config, "data": _data(run), **run.choices, **run.metrics, **run.costs}
     known |= {"name": run.name, "state": run.state, "age": time.time() - run.started, "best": run.best}
     return {key: value for key, value in known.items() if value is not None}
 
@@ -168,11 +172,12 @@ def filter_runs(runs: Sequence[Run], where: str | None = None, name: str | None 
         UserError: for what is no condition, or speaks of what no run has.
     """
     if name is not None:
-        runs = [run for run in runs if fnmatchcase(run.name, name)]
+        runs = [run for run in runs if _matches(run.name, name)]
     if where is None:
         return list(runs)
     alternatives = [
-        [_parse(text) for text in re.split(r"\s+and\s+", part)] for part in re.split(r"\s+or\s+", where.strip())
+        [_parse(text) for text in re.split(r"(?i)\s+and(?:\s+|$)", part)]
+        for part in re.split(r"(?i)\s+or(?:\s+|$)", where.strip())
     ]
     known = {id(run): values(run) for run in runs}
     everything = {"size", *(key for of_run in known.values() for key in of_run)}
@@ -203,13 +208,18 @@ def _compare(mine: Any, sign: str, text: str) -> bool:
     if number is not None and other is not None:
         return OPERATORS[sign](number, other)
     if sign in ("=", "!="):
-        return fnmatchcase(_plain(str(mine)), _plain(text)) == (sign == "=")
+        return _matches(plain(str(mine)), plain(text)) == (sign == "=")
     return False
 
 
-def _plain(text: str) -> str:
+def _matches(text: str, pattern: str) -> bool:
+    """Whether a text is the pattern, which may be a list in brackets, or fits it."""
+    return text == pattern or fnmatchcase(text, pattern)
+
+
+def plain(text: str) -> str:
     """A name without what class names and choices differ in: ``FashionMNIST`` and ``fashion_mnist``."""
-    return re.sub(r"[_-]", "", text).lower()
+    return re.sub(r"[_\s-]", "", text).lower()
 
 
 def _parse_quantity(text: str) -> float | None:

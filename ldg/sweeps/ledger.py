@@ -21,7 +21,7 @@ from ldg.config.secrets import mask, without_password
 from ldg.errors import UserError, describe_os_error
 from ldg.files import whole, write_text
 from ldg.runs.provenance import describe_commit
-from ldg.runs.run import is_plain_yaml
+from ldg.runs.run import load_yaml
 from ldg.sweeps.plan import Plan
 
 SCHEMA = "ldg.sweep/1"
@@ -141,11 +141,8 @@ class Ledger:
         """
         path = self.folder / "sweep.yaml"
         try:
-            text = self._read(path)
-            if not is_plain_yaml(text, MAX_DEPTH):
-                raise ValueError
-            content = yaml.safe_load(text)
-        except (OSError, ValueError, yaml.YAMLError, RecursionError):
+            content = load_yaml(self._read(path), MAX_DEPTH)
+        except (OSError, ValueError):
             raise UserError(f"{self.folder} holds no sweep (there is no readable sweep.yaml in it)") from None
         try:
             if content.pop("schema") != SCHEMA:

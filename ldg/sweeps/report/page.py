@@ -4,7 +4,7 @@ import datetime
 from pathlib import Path
 
 from ldg.compare import page as html
-from ldg.compare.differences import compare_sources, compare_versions, without_seed
+from ldg.compare.differences import compare_sources, compare_versions, group_seeds
 from ldg.compare.page import Column, Page
 from ldg.compare.scores import Scores
 from ldg.evaluation.measure import main_metrics
@@ -29,8 +29,7 @@ def render_page(results: Results, is_online: bool = False) -> str:
         A whole HTML file.
     """
     runs, path = results.runs, results.folder / "report.html"
-    groups = list(dict.fromkeys(without_seed(run) if run.config else run.name for run in runs))
-    members = [groups.index(without_seed(run) if run.config else run.name) for run in runs]
+    groups = group_seeds(runs)
     labels = [results.label(run) for run in runs]
     page = Page(
         path=path,
@@ -40,8 +39,8 @@ def render_page(results: Results, is_online: bool = False) -> str:
         labels=[run.name for run in runs],
         columns=_columns(results),
         captions=[_caption(results, path, run) for run in runs],
-        groups=members,
-        group_labels=[labels[members.index(group)] for group in range(len(groups))],
+        groups=groups,
+        group_labels=[labels[groups.index(group)] for group in sorted(set(groups))],
         head=_winner(results, path),
         details=_details(results),
         errors=[run.error for run in runs],
