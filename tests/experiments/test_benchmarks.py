@@ -19,3 +19,15 @@ def test_overhead_prints_a_ratio_for_each_contender_and_model(tmp_path):
     for first in (0, 3):  # one round: the ratios are those of the times
         for place in range(first, first + 3):
             assert abs(float(lines[place][2]) - times[place] / times[first]) < 0.02
+
+
+@pytest.mark.slow
+def test_compare_prints_times_beside_plain_reading_and_sizes(tmp_path):
+    script = "experiments/benchmarks/compare.py"
+    status, out, err = call(tmp_path, "--runs", "3", "--images", "50", script=script)
+    assert status == 0, err
+    times = re.findall(r"^(\S.*?) +([\d.]+) s +([\d.]+) x +([\d.]+) s of a core$", out, flags=re.MULTILINE)
+    names = ["json, yaml and csv", "ldg runs", "ldg runs --where", "ldg compare", "ldg compare, 20 runs"]
+    assert [name for name, *_ in times] == names and float(times[0][2]) == 1.0
+    sizes = re.findall(r"^page of (all|20) runs +([\d.]+) MB$", out, flags=re.MULTILINE)
+    assert all(4 < float(size) < 20 for _, size in sizes) and len(sizes) == 2
