@@ -70,5 +70,5 @@ def main(arguments: list[str]) -> None:
 def _line(run: Run) -> tuple[str, ...]:
     epochs = run.costs.get("epochs") or len(run.curve("train/loss")[0])
     best = "–" if run.best is None else f"{run.best:.2f}"
-    place = str(getattr(run, "file", run.folder))
+    place = str(run.place)
     return place, run.name, run.state, format_age(time.time() - run.started), str(epochs), best, format_size(run.size)

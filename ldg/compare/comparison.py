@@ -85,10 +85,11 @@ class Comparison:
 
     @cached_property
     def best(self) -> int | None:
-        """Index of the run with the best ELBO of validation images, where all are of the same data."""
+        """Index of the run with the best ELBO of validation images, where all are of the same data and likelihood."""
         known = [i for i, run in enumerate(self.runs) if run.best is not None]
+        kinds = {key for key in self.configs.rows if key.startswith(("likelihood.", "data.image", "data.limit"))}
         data = {plain(self.value(self.runs[i], "data")) for i in known}
-        if len(known) < 2 or len(data) > 1:
+        if len(known) < 2 or len(data) > 1 or any(len({self.configs.rows[key][i] for i in known}) > 1 for key in kinds):
             return None
         return max(known, key=lambda i: self.runs[i].best or 0.0)
 
@@ -108,10 +109,10 @@ class Comparison:
             runs=self.runs,
             labels=self.labels,
             columns=self._columns(),
-            captions=[html.link(path, run.folder, html.breakable(name)) for run, name in self._named()],
+            captions=[html.link(path, run.place, html.breakable(name)) for run, name in self._named()],
             groups=groups,
             group_labels=[self.labels[groups.index(group)] for group in sorted(set(groups))],
-            head=f'<div class="notes">{render_markdown(self.notes)}</div>' if self.notes.strip() else "",
+            head=f'<div class="notes">{markdown_to_html(self.notes)}</div>' if self.notes.strip() else "",
             errors=[self._error(run) for run in self.runs],
             best=self.best,
             details={"commands": self._commands(commands)} if any(commands.values()) else {},
@@ -199,7 +200,7 @@ class Comparison:
             runs.append(
                 {
                     "name": label,
-                    "folder": str(getattr(run, "file", run.folder)),
+                    "folder": str(run.place),
                     "state": run.state,
                     "config": {key: texts[i] for key, texts in self.configs.rows.items()},
                     "commit": run.session.get("commit"),
@@ -226,11 +227,11 @@ class Comparison:
             config = [texts[i] for texts in self.configs.rows.values()]
             ends = [run.costs.get(key, "") for key in ("epochs", "seconds", "parameters")]
             numbers = [run.metrics.get(name, "") for name in metrics]
-            writer.writerow([label, getattr(run, "file", run.folder), run.state, *config, *numbers, *ends])
+            writer.writerow([label, run.place, run.state, *config, *numbers, *ends])
         return encodable(buffer.getvalue())
 
 
-def render_markdown(text: str) -> str:
+def markdown_to_html(text: str) -> str:
     """Markdown as HTML; HTML in it is shown as text, and links to scripts are not made."""
     from markdown_it import MarkdownIt
 

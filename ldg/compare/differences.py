@@ -55,7 +55,7 @@ def describe(run: Run) -> dict[str, str]:
 
 
 def group_seeds(runs: Sequence[Run]) -> list[int]:
-    """Group runs that differ in their seeds alone; one without a config is in a group of its own.
+    """Group runs of the same code that differ in their seeds alone; one without a config is in a group of its own.
 
     Args:
         runs: any ones
@@ -68,7 +68,8 @@ def group_seeds(runs: Sequence[Run]) -> list[int]:
     def place(run: Run) -> int:
         items = describe(run).items()
         common = frozenset((key, text) for key, text in items if key.rpartition(".")[2] not in ("seed", "val_seed"))
-        return groups.setdefault(common or run, len(groups))
+        code = (_commit(run.session), _changes(run.session))
+        return groups.setdefault((common, code) if common else run, len(groups))
 
     return [place(run) for run in runs]
 

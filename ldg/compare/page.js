@@ -86,21 +86,24 @@ function drawCurves() {
       if (x.length) add(data.labels[runs[0]], { x, y, mode: x.length < 40 ? "lines+markers" : "lines", marker: { size: 4 } });
       continue;
     }
-    // at each position of the first of them: mean and standard deviation of all that have come so far
+    // mean and standard deviation wherever all of them are
+    const present = curves.filter(([x]) => x.length).length;
     const places = new Map();
     curves.forEach(([x, y]) => y.forEach((value, i) => {
       const place = over === "seconds" ? i : x[i];
       places.set(place, [...(places.get(place) ?? []), [x[i], value]]);
     }));
-    const sorted = [...places.keys()].sort((a, b) => a - b).map((place) => places.get(place));
+    const sorted = [...places.keys()].sort((a, b) => a - b).map((place) => places.get(place)).filter((found) => found.length === present);
     const mean = (numbers) => numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
     const x = sorted.map((found) => mean(found.map(([a]) => a)));
     const y = sorted.map((found) => mean(found.map(([, b]) => b)));
-    const spread = sorted.map((found, i) => Math.sqrt(mean(found.map(([, b]) => (b - y[i]) ** 2))));
+    const spread = sorted.map((found, i) =>
+      Math.sqrt(found.reduce((sum, [, b]) => sum + (b - y[i]) ** 2, 0) / Math.max(1, present - 1)));
     if (!x.length) continue;
     traces.push({ x: [...x, ...x.slice().reverse()], fill: "toself", fillcolor: style.color + "33", mode: "none",
-      y: [...y.map((v, i) => v + spread[i]), ...y.map((v, i) => v - spread[i]).reverse()], hoverinfo: "skip", showlegend: false });
-    add(data.groupLabels[key] + " (" + runs.length + " seeds)", { x, y, mode: "lines" });
+      y: [...y.map((v, i) => v + spread[i]), ...y.map((v, i) => v - spread[i]).reverse()], hoverinfo: "skip",
+      legendgroup: String(key), showlegend: false });
+    add(data.groupLabels[key] + " (mean of " + present + " runs)", { x, y, mode: "lines", legendgroup: String(key) });
   }
   const names = { epoch: "epoch", step: "step", seconds: "time of training, s" };
   const isLog = find("#log").checked;

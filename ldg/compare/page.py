@@ -18,12 +18,13 @@ from ldg.compare.differences import Source, Table
 from ldg.compare.pictures import Album
 from ldg.compare.scores import Difference, Scores
 from ldg.evaluation.scorecard import finite_or_none
-from ldg.runs.formats import encodable
+from ldg.runs.formats import encodable, parse_number
 from ldg.runs.run import Run
 
 FOLDER = Path(__file__).parent
 MAX_CLASSES = 130  # whose confusion is shown
 MAX_CONFUSIONS = 30  # runs whose confusion is shown
+POSITIONS = ("epoch", "step", "seconds")  # columns of metrics.csv and times.csv, over which metrics are drawn
 MAX_TEXT = 20_000  # characters of a text that are shown
 MAX_PATCHES = 500_000  # characters of all patches that are shown
 MAX_POINTS = 10_000  # epochs of all runs in the curves
@@ -233,7 +234,7 @@ def _header(column: Column) -> str:
 
 def _line(page: Page, index: int) -> str:
     run, label = page.runs[index], page.labels[index]
-    place = getattr(run, "file", run.folder)
+    place = run.place
     error = f'<div class="error">{escape(page.errors[index])}</div>' if page.errors and page.errors[index] else ""
     box = f'<input type="checkbox" checked aria-label="show {escape(label)}"> '
     cells = [f'<th scope="row" data-value="{escape(label)}">{box}{link(page.path, place, escape(label))}{error}</th>']
@@ -267,18 +268,15 @@ def _curves(run: Run, most: int) -> dict[str, Any]:
     rows = [row for row in run.rows if row.get("epoch")]
     rows = rows[:: -max(1, math.ceil(len(rows) / most))][::-1]
     names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: [_round(row.get(name)) for row in rows] for name in names}
-    positions = {name: columns.pop(name, [None] * len(rows)) for name in ("epoch", "step", "seconds")}
+    positions = {name: [parse_number(row.get(name)) for row in rows] for name in POSITIONS}
+    columns = {name: [_round(row.get(name)) for row in rows] for name in names if name not in POSITIONS}
     known = {name: values for name, values in columns.items() if any(value is not None for value in values)}
     return {"x": positions, "y": known}
 
 
 def _round(text: str | None) -> float | None:
-    try:
-        value = float(text or "nan")
-    except ValueError:
-        return None
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+    value = parse_number(text)
+    return None if value is None else float(f"{value:.6g}")
 
 
 def _select(id: str, label: str, options: Mapping[str, str], chosen: str = "") -> str:
@@ -299,13 +297,13 @@ def _curve_section(metrics: list[str], page: Page) -> str:
         '<label>smoothing <input type="range" id="smoothing" min="0" max="0.95" step="0.05" value="0">'
         '<output id="smoothing-value">0.00</output></label>',
         f'<label{"" if has_seeds else " hidden"}><input type="checkbox" id="grouped"{" checked" if has_seeds else ""}>'
-        " seeds as mean and standard deviation</label>",
+        " runs that differ in their seeds as mean and standard deviation</label>",
     ]
     return section(
         "Curves",
         "Drag to zoom, double-click to zoom out; a click on a name hides its curve.",
         f'<div class="controls">{"".join(controls)}</div>',
-        '<div id="curves" class="chart" role="img"></div><p class="note" id="curve-note" role="status"></p>',
+        '<div id="curves" class="chart" role="figure"></div><p class="note" id="curve-note" role="status"></p>',
     )
 
 
@@ -353,8 +351,12 @@ def _difference_row(key: str, texts: Sequence[str]) -> str:
     return f'<tr><th scope="row">{breakable(key)}</th>{cells}</tr>'
 
 
-def _wide(id: str, head: Sequence[str], rows: Sequence[str]) -> str:
-    cells = "".join(f'<th scope="col"><button type="button">{breakable(name)}</button></th>' for name in head)
+def _wide(id: str, head: Sequence[str], rows: Sequence[str], is_sorted: bool = True) -> str:
+    """A table that scrolls if it is wide; a click on a header sorts it, if there is something to sort."""
+    names = [
+        f'<button type="button">{breakable(name)}</button>' if is_sorted and name else breakable(name) for name in head
+    ]
+    cells = "".join(f'<th scope="col"{"" if is_sorted else " class=plain"}>{name}</th>' for name in names)
     table = f'<table id="{id}"><thead><tr>{cells}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     return f'<div class="wide">{table}</div>'
 
@@ -394,7 +396,8 @@ def _score_section(page: Page, scores: Scores) -> str:
     rows = []
     for row in scores.rows():
         cells = [
-            f'<td class="value{" changed" if i in row.best else ""}">{escape(text) or "–"}{_delta(difference)}</td>'
+            f'<td class="value{" changed" if i in row.best else ""}">{escape(text) or "–"}'
+            f"{_spoken('the best') if i in row.best else ''}{_delta(difference)}</td>"
             for i, (text, difference) in enumerate(zip(row.texts, row.differences, strict=True))
         ]
         title = f'<th scope="row">{escape(row.title)}</th><td>{row.better or ""}</td>'
@@ -404,9 +407,12 @@ def _score_section(page: Page, scores: Scores) -> str:
     baseline = escape(page.labels[scores.baseline])
     note = (
         f"Below each value its difference to {baseline}, and in brackets how many of its standard errors that is: "
-        "green is better, red worse, by two or more. Marked ∥: of the same test images, image by image."
+        "green is better, red worse, by two or more. Marked ∥: of the same test images, image by image. The errors are "
+        "those of the test images; how much another seed of the training would change is not in them."
     )
-    return section("Scorecards", note, _wide("scores", ["", "better", *page.labels, "real images"], rows))
+    return section(
+        "Scorecards", note, _wide("scores", ["", "better", *page.labels, "real images"], rows, is_sorted=False)
+    )
 
 
 def _delta(difference: Difference | None) -> str:
@@ -416,7 +422,12 @@ def _delta(difference: Difference | None) -> str:
     text = f"{difference.value:+.3g}"
     if difference.significance is not None:
         text += f" ({difference.significance:+.1f}){' ∥' if difference.is_paired else ''}"
-    return f'<span class="delta{kind}">{escape(text)}</span>'
+    return f'<span class="delta{kind}">{escape(text)}{_spoken(kind)}</span>'
+
+
+def _spoken(words: str) -> str:
+    """What a colour says, for those who do not see it."""
+    return f'<span class="spoken"> {words.strip()}</span>' if words else ""
 
 
 def _classes(scores: Scores) -> dict[str, Any] | None:
@@ -440,13 +451,13 @@ def _class_section(page: Page, classes: dict[str, Any]) -> str:
     others = {
         str(i): page.labels[i] for i, counts in enumerate(classes["confusion"]) if counts is not None and i != base
     }
-    parts = ['<div id="classes" class="chart heat" role="img" aria-label="class accuracy of each run"></div>']
+    parts = ['<div id="classes" class="chart heat" role="figure" aria-label="class accuracy of each run"></div>']
     if others and classes["confusion"][base] is not None:
         parts += [
             f"<h3>Confusion beside {escape(page.labels[base])}</h3>",
             f'<div class="controls">{_select("confused", "run", others)}</div>',
             '<p class="note" id="confusion-note" role="status"></p>',
-            '<div id="confusion" class="chart heat" role="img" aria-label="difference of the confusions"></div>',
+            '<div id="confusion" class="chart heat" role="figure" aria-label="difference of the confusions"></div>',
         ]
     return section("Classes", "How often a judge reads a generated image as the class that was asked for.", *parts)
 
@@ -471,13 +482,15 @@ def _picture_section(page: Page, album: Album) -> str:
             parts.append(f'<div class="name">{breakable(name)}</div>')
             for cell in cells:
                 content = "".join(figures[i] for i in cell)
-                parts.append(f'<div class="cell">{content or "<figure><div class=none>not begun</div></figure>"}</div>')
+                parts.append(
+                    f'<div class="cell">{content or "<figure><div class=none>no picture</div></figure>"}</div>'
+                )
         columns = len(page.layout.columns)
         gallery = f'<div class="gallery matrix" style="--columns: {columns}">{"".join(parts)}</div>'
     return section(
         "Pictures",
         "The newest epoch comes first; the slider goes back.",
-        f"<fieldset>{buttons}</fieldset>",
+        f'<fieldset><legend class="spoken">kind of picture</legend>{buttons}</fieldset>',
         f'<div class="controls"><label>epoch {slider}</label></div>',
         gallery,
     )

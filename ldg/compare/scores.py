@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from ldg.errors import UserError
@@ -70,13 +71,12 @@ class Scores:
     """The scorecards of runs, as far as they have some that can be read.
 
     Args:
-        runs: to be compared
-        baseline: index of the run that the others are compared with
+        runs: to be compared, with the first of those that have one
     """
 
-    def __init__(self, runs: Sequence[Run], baseline: int = 0) -> None:
-        self.baseline = baseline
+    def __init__(self, runs: Sequence[Run]) -> None:
         self.cards = [_read(run) for run in runs]
+        self.baseline = next((i for i, card in enumerate(self.cards) if card is not None), 0)
         self.per_image = [
             read_per_image(run.folder / PER_IMAGE) if card and run.contains(run.folder / PER_IMAGE) else {}
             for run, card in zip(runs, self.cards, strict=True)
@@ -114,8 +114,9 @@ class Scores:
             return None
         if self._conditions(index, name) != self._conditions(self.baseline, name):
             return None
-        a, b = self.per_image[index].get(name), self.per_image[self.baseline].get(name)
-        if a is not None and b is not None and len(a) == len(b) and self._conditions(index, name)[-1]:
+        a, b = (self.per_image[i].get(name, np.empty(0)) for i in (index, self.baseline))
+        is_known = _fits(a, mine) and _fits(b, other) and bool(self._conditions(index, name)[-1])
+        if is_known and len(a) == len(b):
             mean, error = mean_and_error(torch.from_numpy(a) - torch.from_numpy(b))
             if math.isfinite(mean) and math.isfinite(error or 0.0):
                 return Difference(mean, error, True, mine.better)
@@ -141,6 +142,11 @@ class Scores:
         }
         classes = next((detail["classes"] for detail in details.values()), None)
         return {i: detail for i, detail in details.items() if detail["classes"] == classes}
+
+
+def _fits(numbers: np.ndarray, value: Value) -> bool:
+    """Whether numbers of images are those whose mean a value is."""
+    return len(numbers) > 0 and math.isclose(numbers.mean(), value.value, rel_tol=1e-4)
 
 
 def _read(run: Run) -> Scorecard | None:

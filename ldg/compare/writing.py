@@ -38,7 +38,7 @@ def add_text(runs: Sequence[Run], text: str, seed: int = 0) -> Album:
 
 def _write(run: Run, text: str, seed: int) -> bytes | None:
     try:
-        model = checkpoint.load(getattr(run, "file", run.folder))
+        model = checkpoint.load(run.place)
         if model.conditioning == "none" or not is_written(model.classes):
             return None
         drawn = write(model, text, scale=4, seed=seed)

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
@@ -41,6 +42,11 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    @property
+    def place(self) -> Path:
+        """What a command takes to name the run."""
+        return self.folder
 
     @cached_property
     def _place(self) -> str:
@@ -109,7 +115,7 @@ class Run:
 
     @cached_property
     def rows(self) -> list[dict[str, str]]:
-        """The rows of ``metrics.csv``, with the ``seconds`` of ``times.csv``, as text by column, without empty cells."""
+        """The rows of ``metrics.csv``, with the ``seconds`` of ``times.csv``, as text by column."""
         times = {row.get("step"): row.get("seconds", "") for row in self._csv("times.csv")}
         return [{"seconds": times.get(row.get("step"), "")} | row for row in self._csv("metrics.csv")]
 
@@ -125,9 +131,13 @@ class Run:
 
     @cached_property
     def scorecard(self) -> dict[str, Any]:
-        """The content of ``scorecard.json``, as it is; empty without one."""
+        """The content of ``scorecard.json``, as it is; empty without one, or if the run was trained on since."""
         content = self._json("scorecard.json", MAX_SCORECARD)
-        return content if isinstance(content, dict) else {}
+        made = content.get("made") if isinstance(content, dict) else None
+        date = _parse_date(made.get("date")) if isinstance(made, dict) else None
+        began = _parse_date(self.session.get("started")) if len(self.sessions) > 1 else None
+        is_older = date is not None and began is not None and date < began
+        return content if isinstance(content, dict) and not is_older else {}
 
     @property
     def name(self) -> str:
@@ -140,24 +150,23 @@ class Run:
         """``finished``, ``failed``, ``running``, ``stopped``, or ``broken``: there is no config that can be read."""
         if not self.config:
             return "broken"
-        if self.summary:
+        if self.summary and not self._goes_on:
             return "finished"
         if (self.folder / "error.txt").is_file():
             return "failed"
         return "running" if _is_alive(self.session) else "stopped"
 
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the run was finished once, and is trained on since."""
+        began = _parse_date(self.session.get("started")) if len(self.sessions) > 1 else None
+        return began is not None and _modified(self.folder / "summary.json") < began
+
     @cached_property
     def started(self) -> float:
         """When the run began, in seconds since 1970."""
-        first = self.sessions[0].get("started") if self.sessions else None
-        try:
-            return datetime.datetime.fromisoformat(str(first)).timestamp()
-        except (ValueError, OverflowError, OSError):
-            pass
-        try:
-            return (self.folder / "config.yaml").stat().st_mtime
-        except OSError:
-            return 0.0
+        first = _parse_date(self.sessions[0].get("started")) if self.sessions else None
+        return _modified(self.folder / "config.yaml") if first is None else first
 
     @cached_property
     def size(self) -> int:
@@ -247,6 +256,22 @@ def load_yaml(text: str, depth: int = MAX_DEPTH) -> Any:
     return content
 
 
+def _parse_date(text: Any) -> float | None:
+    """Seconds since 1970 of a date in ISO 8601; None for everything else."""
+    try:
+        return datetime.datetime.fromisoformat(str(text)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _modified(path: Path) -> float:
+    """When a file was written, in seconds since 1970; 0 without one."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def is_shallow(node: Any, depth: int = MAX_DEPTH) -> bool:
     """Whether dicts and lists lie at most so deep in each other."""
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
@@ -282,13 +307,16 @@ def _is_alive(session: dict[str, Any]) -> bool:
     pid = session.get("pid")
     if session.get("host") != socket.gethostname() or type(pid) is not int or not 0 < pid < 2**31:
         return False
+    if sys.platform == "win32":  # where signal 0 is Ctrl-C
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:  # another user's
-        return True
-    return True
+        pass
+    process = Path("/proc", str(pid))  # of Linux; one that began after the session is another
+    return not process.exists() or _modified(process) < (_parse_date(session.get("started")) or 0) + 60
 
 
 def _size(folder: Path) -> int:

@@ -20,6 +20,7 @@ from ldg.files import look, shorten
 from ldg.runs.formats import parse_number
 from ldg.runs.run import Run, is_shallow
 
+STORES = ("wandb", "trackio", "mlflow")  # folders of loggers in outputs
 DEPTH = 4  # of a run's folder below that of all runs: outputs/sweeps/NAME/RUN, outputs/study/NAME/ID
 MAX_HEADER = 1 << 22  # bytes of the header of exported weights
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -31,7 +32,7 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
 }
 CONDITION = re.compile(r"\s*([^\s=<>!]+)\s*(<=|>=|!=|==?|<|>)\s*([^\s=<>!].*?)\s*", re.DOTALL)
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 WORDS = "name, state, age, size, epochs, seconds, parameters, best, choices (data, model), config keys and metrics"
 
 
@@ -46,18 +47,39 @@ class ExportedRun(Run):
         super().__init__(Path("outputs") / file.stem)
         self.file = file
 
+    @property
+    def place(self) -> Path:
+        """The file."""
+        return self.file
+
     @cached_property
-    def config(self) -> dict[str, Any]:
-        """The config in the file's header; empty if it is none of ldg's."""
+    def about(self) -> dict[str, Any]:
+        """What the file's header says: ``config``, ``classes``, ``metrics``; empty if it is none of ldg's."""
         try:
             with self.file.open("rb") as opened:
                 (size,) = struct.unpack("<Q", opened.read(8))
                 header = json.loads(opened.read(min(size, MAX_HEADER)))
-            config = json.loads(header["__metadata__"]["ldg"])["config"]
+            about = json.loads(header["__metadata__"]["ldg"])
         except (OSError, ValueError, LookupError, TypeError, RecursionError, struct.error):
             return {}
-        is_config = isinstance(config, dict) and is_shallow(config)
-        return {str(key): value for key, value in config.items()} if is_config else {}
+        return about if isinstance(about, dict) and is_shallow(about) else {}
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The config in the header."""
+        config = self.about.get("config")
+        return {str(key): value for key, value in config.items()} if isinstance(config, dict) else {}
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The metrics of the run that was exported."""
+        return {"metrics": self.about.get("metrics")}
+
+    @cached_property
+    def scorecard(self) -> dict[str, Any]:
+        """As :attr:`Run.scorecard`; other weights of the same name may have written it, whose it is then."""
+        card = super().scorecard
+        return card if Path(str(card.get("checkpoint"))).resolve() == self.file.resolve() else {}
 
     @property
     def name(self) -> str:
@@ -103,7 +125,7 @@ def find_runs(paths: Sequence[str]) -> list[Run]:
         if not found:
             raise UserError(f"{shorten(path)}: there is no run; name run folders, or a folder that has some below it")
         for run in sorted(found, key=lambda run: run.started):
-            runs.setdefault(str(getattr(run, "file", run.folder).resolve()), run)
+            runs.setdefault(str(run.place.resolve()), run)
     return list(runs.values())
 
 
@@ -126,7 +148,8 @@ def _folders(path: Path, depth: int) -> Iterable[Path]:
             yield path
         elif depth:
             for entry in sorted(path.iterdir()):
-                if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
+                is_ours = not entry.name.startswith(".") and entry.name not in STORES
+                if is_ours and entry.is_dir() and not entry.is_symlink():
                     yield from _folders(entry, depth - 1)
     except OSError:  # may not be looked into
         return
@@ -185,6 +208,10 @@ def filter_runs(runs: Sequence[Run], where: str | None = None, name: str | None 
         if runs and key not in everything:
             raise UserError(f"--where: no run has {key!r}{suggestion(key, sorted(everything))}; there are {WORDS}")
 
+    for key, sign, text in (condition for conditions in alternatives for condition in conditions):
+        if sign not in ("=", "!=") and _parse_quantity(text) is None:
+            raise UserError(f"--where: {key}{sign}{text}: after {sign} stands a number, as in 130, 2d or 100MB")
+
     def fulfils(run: Run, condition: tuple[str, str, str]) -> bool:
         key, sign, text = condition
         mine = run.size if key == "size" else known[id(run)].get(key)
@@ -223,7 +250,7 @@ def plain(text: str) -> str:
 
 
 def _parse_quantity(text: str) -> float | None:
-    match = re.fullmatch(r"(.*?)\s*(s|m|h|d|kB|MB|GB)", text)
+    match = re.fullmatch(r"(.*?)\s*(s|min|m|h|d|kB|MB|GB)", text)
     factor = UNITS[match[2]] if match else 1
     number = parse_number(match[1] if match else text)
     return None if number is None else number * factor

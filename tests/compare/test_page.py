@@ -137,7 +137,7 @@ def test_markdown_json_and_csv(four):
 
 
 def test_links_in_notes():
-    text = comparison.render_markdown("[a](https://example.org) [b](data:text/html,x) [c](javascript:x)")
+    text = comparison.markdown_to_html("[a](https://example.org) [b](data:text/html,x) [c](javascript:x)")
     assert '<a href="https://example.org">a</a>' in text and text.count("<a ") == 1
 
 
@@ -177,7 +177,7 @@ def test_a_browser_shows_it(four, tmp_path):
         assert tab.locator(".gallery figure:visible").count() == 1
         tab.locator("#filter").fill("")
         # seeds as mean and standard deviation, at each epoch
-        assert plotted()[:2] == [None, "flow/run-0 (2 seeds)"] and plotted()[3] == "run-3"
+        assert plotted()[:2] == [None, "flow/run-0 (mean of 2 runs)"] and plotted()[3] == "run-3"
         assert plotted("y")[1] == [-125, -111, -101] and plotted("y")[0][:3] == [-120, -110, -100]
         tab.locator("#metric").select_option("val/only")  # which none of the seeds has
         assert plotted() == ["run-3"]

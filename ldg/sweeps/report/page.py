@@ -4,7 +4,7 @@ import datetime
 from pathlib import Path
 
 from ldg.compare import page as html
-from ldg.compare.differences import compare_sources, compare_versions, group_seeds
+from ldg.compare.differences import compare_configs, compare_sources, compare_versions, group_seeds
 from ldg.compare.page import Column, Page
 from ldg.compare.scores import Scores
 from ldg.evaluation.measure import main_metrics
@@ -54,6 +54,7 @@ def render_page(results: Results, is_online: bool = False) -> str:
         page,
         Scores(runs),
         None,
+        html.config_section(page, compare_configs(runs)),
         html.source_section(page, compare_sources(runs)),
         html.versions_section(page, compare_versions(runs)),
     )
