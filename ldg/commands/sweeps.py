@@ -2,7 +2,7 @@
 
 ldg sweeps outputs/sweeps/NAME            writes report.html and report.md in the sweep's folder
 ldg sweeps outputs/sweeps/NAME --online   also with the study that lies in a database elsewhere
-ldg sweeps wandb NAME                     prints the file by which W&B hands out the runs of experiments/sweep/NAME.yaml
+ldg sweeps wandb NAME                     prints W&B's file of a sweep in experiments/sweep, for wandb sweep FILE
 ldg sweeps wandb NAME data=emnist -s FILE writes it, with overrides as of ldg train -m sweep=NAME
 """
 
@@ -31,6 +31,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("-s", "--save", type=Path, metavar="FILE", help="after wandb: write the file")
     options = parser.parse_args(arguments)
     if options.folder == "wandb" and options.sweep:
+        if options.online:
+            raise UserError("--online goes with a sweep's folder; leave it out")
         text = _describe_to_wandb(*options.sweep)
         if options.save:
             write_text(options.save, text)

@@ -69,7 +69,7 @@ def resume_config(config: RunConfig, overrides: list[str]) -> RunConfig:
         if not isinstance(saved.get(group), dict):
             raise UserError(f"{path} does not fit its own config: {group} is no part of it")
     for group in {override.key_or_group for override in parsed} & {"logger", "callbacks"}:  # which are replaced
-        saved[group] = {key: value for key, value in saved[group].items() if _has_groups(value)}
+        saved[group] = {k: v for k, v in saved[group].items() if k in given[group] and _has_groups(v)}
     _refuse_foreign(saved)
     try:
         result = saved | _keep_inside({k: v for k, v in saved.items() if k not in LABELS}, given, _mover(saved, folder))

@@ -83,9 +83,8 @@ class TrackioRun(GuardedLogger):
         for image, text in zip(images, caption or [None] * len(images), strict=True):
             self.run.log({key: self.trackio.Image(image, text)}, step)
 
-    @guarded
     def log_video(self, key: str, videos: Sequence[str], step: int | None = None, format: Any = None) -> None:
-        """Log videos.
+        """Log GIFs, which Trackio's page plays as pictures and not as videos.
 
         Args:
             key: their name
@@ -93,8 +92,7 @@ class TrackioRun(GuardedLogger):
             step: of the training
             format: not used, the names of the files tell
         """
-        for video in videos:
-            self.run.log({key: self.trackio.Video(video)}, step)
+        self.log_image(key, videos, step)
 
     @guarded
     def log_table(self, key: str, columns: list[str], data: list[list[Any]]) -> None:

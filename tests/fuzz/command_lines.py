@@ -36,6 +36,7 @@ CHOICES = {
     "logger": ["csv", "wandb", "none", "tensorboard", "trackio", "mlflow"],
     "callbacks": ["default", "none"],
 }
+STORES = {"wandb", "trackio", "mlflow", "mlflow.lock"}  # of loggers, for all runs
 LIMIT = 90  # seconds until a command counts as hanging
 MEMORY = 12 * 2**30  # bytes of address space beyond those of the process it is forked from
 STRINGS = [
@@ -188,7 +189,7 @@ def judge(status: int, err: str, folder: Path) -> str | None:
     errors = [line for line in lines if line.startswith("error: ")]
     if len(errors) != 1 or lines[-1] != errors[0]:
         return "not one line"
-    left = [path for path in folder.rglob("*") if path.is_file() and "wandb" not in path.parts]
+    left = [path for path in folder.rglob("*") if path.is_file() and not STORES & set(path.parts)]
     return f"left behind: {left[0].relative_to(folder)}" if left else None
 
 

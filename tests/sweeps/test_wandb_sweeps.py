@@ -160,6 +160,7 @@ def test_every_command_line_of_the_agent_is_accepted(name, monkeypatch):
         (["latent_beta", "model.latent_dim=0,4"], "model.latent_dim=0: should be greater than 0"),
         (["latent_beta", "model/kl=linear,half"], "model/kl: names of W&B's parameters have letters, digits and _ . -"),
         (["speed", "logger=csv"], "W&B hands out runs that log to it; choose logger=wandb"),
+        (["speed", "--online"], "--online goes with a sweep's folder; leave it out"),
         (["speed", "seed=1"], "nothing varies; give several values, as in seed=1,2"),
         (["tune_conv", "+hydra.sweeper.objectives.parameters=minimize"], "W&B knows one, not val/elbo, parameters"),
         (

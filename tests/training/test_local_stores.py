@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -98,8 +99,8 @@ def read_mlflow(outputs, name):
         kept.values[key] = [(each.step, each.value) for each in client.get_metric_history(run.info.run_id, key)]
     folder = Path(run.info.artifact_uri)
     for path in folder.glob("images/*.png"):
-        key, _, step, *_ = path.name.split("+")
-        kept.files[key.replace("~", "/")].append((int(step), path))
+        key, _, step, *_ = re.split(r"[+%]", path.name)  # the latter in older versions of MLflow
+        kept.files[re.sub("[~#]", "/", key)].append((int(step), path))
     for path in folder.glob("gallery/*.gif"):
         kept.files[f"gallery/{path.stem}_moving"].append((0, path))
     for path in folder.glob("*.json"):

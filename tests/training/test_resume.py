@@ -317,6 +317,14 @@ def test_a_logger_that_the_user_replaces_is_not_asked_about(stranger):
     }
 
 
+@pytest.mark.parametrize("name", ["wandb", "trackio", "mlflow"])
+def test_another_logger_gets_what_the_run_is(name, stranger):
+    """Its name and group are those of the run and not of the choices on the command line."""
+    folder = stranger(lambda config: config.update(name="mine", tags=["first"]))
+    call = resumed(folder, f"logger={name}").logger[name]
+    assert (call["name"], call["group"]) == ("mine", "first")
+
+
 def test_a_run_named_as_its_folder_keeps_its_name(strange, stranger):
     def edit(config):
         config |= {"name": "old", "folder": "old", "tags": ["old"]}
