@@ -265,11 +265,24 @@ def test_a_session_has_the_commit_and_what_was_not_committed(repository, monkeyp
     assert "hunter2" not in session["command"] and session["command"].endswith("'name=a b'")
     assert session["pid"] == os.getpid() and {"python", "torch", "ldg"} <= session["versions"].keys()
     (folder / "model.py").write_text("width = 2\n")
-    assert "-width = 1\n+width = 2" in provenance.describe_session()["patch"]
+    (folder / "new.py").write_text("depth = 3\n")
+    (folder / "data.csv").write_text("1,2\n")
+    patch = provenance.describe_session()["patch"]
+    assert "-width = 1\n+width = 2" in patch and "+depth = 3" in patch and "data.csv" not in patch
+    (folder / "new.py").unlink()
     assert provenance.describe_commit() == git("rev-parse", "--short", "HEAD").strip() + "+"
     (folder / "model.py").write_text("width = 2\n" * 30_000)
     session = provenance.describe_session()
     assert session["patch"] == "" and session["patch_size"] > 300_000
+
+
+def test_the_first_and_the_newest_sessions_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "repository", lambda: tmp_path)
+    monkeypatch.setattr(provenance, "MAX_SESSIONS", 3)
+    for pid in range(5):
+        monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
+        provenance.add_session(tmp_path, Run(tmp_path).sessions)
+    assert [session["pid"] for session in Run(tmp_path).sessions] == [0, 3, 4]
 
 
 def test_a_session_outside_of_a_repository(tmp_path, monkeypatch):

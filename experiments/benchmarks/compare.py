@@ -41,8 +41,9 @@ for file in Path(sys.argv[1]).glob("*/*/config.yaml"):
     yaml.load(file.read_text(), yaml.CSafeLoader)
     for name in ("summary.json", "source.json", "scorecard.json"):
         json.loads(file.with_name(name).read_text())
-    with file.with_name("metrics.csv").open(newline="") as opened:
-        list(csv.DictReader(opened))
+    for name in ("metrics.csv", "times.csv"):
+        with file.with_name(name).open(newline="") as opened:
+            list(csv.DictReader(opened))
 print(sum(os.stat(os.path.join(at, name)).st_size for at, _, names in os.walk(sys.argv[1]) for name in names))
 """
 
@@ -75,9 +76,10 @@ def make_run(folder: Path, number: int, config: dict, session: dict, images: int
     write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     write_text(folder / FILE, json.dumps([session], indent=1))
     curve = -120 - 60 * np.exp(-np.arange(EPOCHS) / 5) + rng.normal(0, 1, (len(METRICS), EPOCHS))
-    lines = [",".join(["step", "epoch", "seconds", *METRICS])]
-    lines += [",".join(map(str, [200 * e, e, 8.1 * e, *curve[:, e - 1]])) for e in range(1, EPOCHS + 1)]
-    write_text(folder / "metrics.csv", "\n".join(lines) + "\n")
+    steps = range(200, 200 * EPOCHS + 1, 200)
+    lines = [",".join(map(str, [step, step // 200, *row])) for step, row in zip(steps, curve.T, strict=True)]
+    write_text(folder / "metrics.csv", "\n".join([",".join(["step", "epoch", *METRICS]), *lines]) + "\n")
+    write_text(folder / "times.csv", "\n".join(["step,seconds", *(f"{step},{step / 25}" for step in steps)]) + "\n")
     metrics = dict(zip(METRICS, curve[:, -1].tolist(), strict=True))
     summary = {"name": config["name"], "epochs": EPOCHS, "seconds": 243.0, "parameters": 3_456_789, "metrics": metrics}
     write_text(folder / "summary.json", json.dumps(summary, indent=2))

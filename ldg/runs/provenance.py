@@ -22,6 +22,7 @@ MAX_PATCH = 200_000  # characters of a patch that is kept or shown; of a larger 
 MAX_SESSIONS = 20  # that are kept, the first one among them: a requeued job has many
 MAX_NEW = 50  # files that git does not know yet whose content is kept
 SOURCES = (".py", ".yaml", ".yml", ".toml")  # of them; others may be data
+DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv")
 COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 
@@ -50,14 +51,14 @@ def difference(*arguments: str) -> str | None:
     Args:
         arguments: commits or options of ``git diff``
     """
-    return git("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--relative", *arguments, "--", ".")
+    return git(*DIFF, "--relative", *arguments, "--", ".")
 
 
 def read_changes() -> str:
     """What is not committed, as a patch: of known files, and the source files that git does not know yet."""
     listed = git("ls-files", "--others", "--exclude-standard", "-z", "--", ".") or ""
     new = [name for name in listed.split("\0") if name.endswith(SOURCES)][:MAX_NEW]
-    patches = [difference("HEAD"), *(git("diff", "--no-color", "--no-index", "--", os.devnull, name) for name in new)]
+    patches = [difference("HEAD"), *(git(*DIFF, "--no-index", "--", os.devnull, name) for name in new)]
     return mask_code("".join(filter(None, patches)))
 
 

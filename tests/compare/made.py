@@ -40,9 +40,11 @@ def run(
         if key == "seed":
             content["data"]["seed"] = value
     write(folder / "config.yaml", content)
-    lines = ["step,epoch,seconds,train/loss,val/elbo,test/elbo"]
-    lines += [f"{6 * i},{i},{1.5 * i},{-elbo},{elbo}," for i, elbo in enumerate(elbos, 1)]
+    lines = ["step,epoch,train/loss,val/elbo,test/elbo"]
+    lines += [f"{6 * i},{i},{-elbo},{elbo}," for i, elbo in enumerate(elbos, 1)]
     (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
+    lines = ["step,seconds", *(f"{6 * i},{1.5 * i}" for i in range(1, len(elbos) + 1))]
+    (folder / "times.csv").write_text("\n".join(lines) + "\n")
     sessions = [{"started": f"2026-11-29T06:{number:02d}:00+00:00", "command": "train.py", "host": "h", "pid": 1}]
     (folder / FILE).write_text(json.dumps([sessions[0] | (session or {})]))
     if summary:

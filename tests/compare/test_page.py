@@ -106,8 +106,8 @@ def test_a_page_of_20_runs_stays_below_20_megabytes(tmp_path, monkeypatch):
     for i in range(20):
         patch = "".join(f"+    weight_{j}_{i} = torch.zeros({j}, {i})\n" for j in range(4500))
         folder = made.run(tmp_path, "x", i, session={"patch": patch, "patch_size": len(patch)}, model__latent_dim=i)
-        lines = [f"{j},{j},{j},{','.join(map(str, row))}" for j, row in enumerate(rng.normal(-100, 1, (600, 18)))]
-        (folder / "metrics.csv").write_text("\n".join([f"step,epoch,seconds,{','.join(names)}", *lines]))
+        lines = [f"{j},{j},{','.join(map(str, row))}" for j, row in enumerate(rng.normal(-100, 1, (600, 18)))]
+        (folder / "metrics.csv").write_text("\n".join([f"step,epoch,{','.join(names)}", *lines]))
         card = made.scorecard(folder, [1.0, 2.0])
         card.results["class_accuracy"].detail = detail
         card.save(folder)

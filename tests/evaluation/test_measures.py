@@ -453,7 +453,7 @@ def measure_by_name(data, judge, monkeypatch):
     def keep(config, data: ImageDataModule):
         training_images.append(data.train.images)
 
-    monkeypatch.setattr(cas, "run", keep)
+    monkeypatch.setattr("ldg.training.run.run", keep)
     monkeypatch.setattr(cas, "load_judge", lambda path: judge)
     monkeypatch.setattr(cas, "train_judge", lambda *_: judge)
     config = configured(*TINY, "likelihood.binarize=dynamic")
