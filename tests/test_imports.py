@@ -17,7 +17,7 @@ FLOORS = [
     ["generation"],
     ["checkpoint"],
     ["models", "data", "config", "migration"],
-    ["files", "memory", "streams"],
+    ["artifacts", "files", "memory", "streams"],
     ["errors"],
 ]
 COMMANDS = ("__init__", "export", "dashboard")
