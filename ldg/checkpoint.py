@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ldg.artifacts import fetch, is_reference
 from ldg.config.secrets import reveal, without_references
 from ldg.errors import UserError, one_line
 from ldg.files import look, shorten
@@ -73,14 +74,16 @@ def find(path: str | Path) -> Path:
     """Find the checkpoint file that a path names.
 
     Args:
-        path: A file, or a run folder.
+        path: A file, a run folder, or an artifact in W&B, ``wandb://ENTITY/PROJECT/ARTIFACT:ALIAS``.
 
     Returns:
-        The file; of a run folder the best checkpoint, or else the last.
+        The file; of a run folder the best checkpoint, or else the last; of an artifact the downloaded one.
 
     Raises:
         UserError: If there is none.
     """
+    if is_reference(path):
+        return fetch(path)
     path = Path(path)
     there = look(path)
     if there == "folder":
@@ -164,7 +167,7 @@ def read(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint's whole content: tensors and plain Python, never code.
 
     Args:
-        path: A file, or a run folder.
+        path: As for :func:`find`.
 
     Returns:
         The content in today's format, with ``ldg`` (``version``, ``config``, ``classes``, ``metrics``) and
@@ -247,10 +250,10 @@ def _read_bare(file: Path) -> dict[str, Any]:
 
 
 def load(path: str | Path, device: str = "cpu") -> VAE:
-    """Load the VAE of a checkpoint file or run folder.
+    """Load the VAE of a checkpoint file, run folder or artifact.
 
     Args:
-        path: A file, or a run folder.
+        path: As for :func:`find`.
         device: Where the model goes, as torch names devices.
 
     Returns:
@@ -259,19 +262,20 @@ def load(path: str | Path, device: str = "cpu") -> VAE:
     Raises:
         UserError: As :func:`read`, and if weights and config do not fit together, or it is another kind of model.
     """
-    model = load_any(path, device)
+    file = find(path)
+    model = load_any(file, device)
     from ldg.models.vae import VAE
 
     if not isinstance(model, VAE):
-        raise UserError(f"{find(path)} is a {type(model).__name__}; name a run of a VAE")
+        raise UserError(f"{file} is a {type(model).__name__}; name a run of a VAE")
     return model
 
 
 def load_any(path: str | Path, device: str = "cpu") -> VAE | Classifier:
-    """Load the model of a checkpoint file or run folder, a VAE or a judge.
+    """Load the model of a checkpoint file, run folder or artifact, a VAE or a judge.
 
     Args:
-        path: A file, or a run folder.
+        path: As for :func:`find`.
         device: Where the model goes, as torch names devices.
 
     Returns:
@@ -280,7 +284,8 @@ def load_any(path: str | Path, device: str = "cpu") -> VAE | Classifier:
     Raises:
         UserError: As :func:`read`, and if weights and config do not fit together.
     """
-    return fit(read(path), find(path)).to(device).eval()
+    file = find(path)
+    return fit(read(file), file).to(device).eval()
 
 
 def fit(content: dict[str, Any], file: Path) -> VAE | Classifier:

@@ -19,7 +19,7 @@ FLOORS = [
     ["checkpoint"],
     ["runs"],
     ["models", "data", "config", "migration"],
-    ["files", "fonts", "memory", "streams"],
+    ["artifacts", "files", "fonts", "memory", "streams"],
     ["errors"],
 ]
 COMMANDS = ("__init__",)

@@ -50,8 +50,9 @@ def _make_parser() -> Parser:
     add(
         "--checkpoint",
         metavar="PATH",
-        help=".ckpt file or run folder (default: the newest finished run in outputs/ that has classes for the text and "
-        "whose legibility is at least 75 %% of that of real images, by a judge; else the weights of ldg)",
+        help=".ckpt file, run folder or wandb://ENTITY/PROJECT/ARTIFACT:ALIAS (default: the newest finished run in "
+        "outputs/ that has classes for the text and whose legibility is at least 75 %% of that of real images, by a "
+        "judge; else the weights of ldg)",
     )
     add_device(parser)
     add(
@@ -316,10 +317,10 @@ def main(arguments: list[str]) -> None:
         source = checkpoint.newest_run(
             refuse=lambda about: _explain_refusal(args, about), note=lambda line: print(line, file=sys.stderr)
         )
-    checkpoint.find(source)  # an error before torch is imported
+    file = checkpoint.find(source)  # an error before torch is imported
     device = choose_device(args.device)
     try:
-        model = checkpoint.load(source, device)
+        model = checkpoint.load(file, device)
         if args.to is not None:
             drawn = _morph(args, model, path)
         elif args.interpolate:

@@ -53,7 +53,7 @@ class RunConfig:
         tags: of the run in W&B
         seed: of weights, noise and the order of the images
         compile: whether ``torch.compile`` compiles the networks
-        ckpt_path: the checkpoint or run folder to resume
+        ckpt_path: the checkpoint, run folder or artifact in W&B to resume
         test: whether the best checkpoint is tested at the end
         evaluate: whether a scorecard is made after that
         outputs: the folder of all runs

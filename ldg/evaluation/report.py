@@ -7,6 +7,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import WandbLogger
 
+from ldg import artifacts
 from ldg.callbacks.media import log_picture, log_table
 from ldg.checkpoint import find
 from ldg.errors import UserError
@@ -24,8 +25,10 @@ from ldg.training.loggers import harmless
 def scorecard_folder(file: Path) -> Path:
     """The folder of a checkpoint's scorecard: its run's, or the one the checkpoint is in.
 
-    Exported weights may be part of a package: theirs is ``outputs/NAME``.
+    Exported weights may be part of a package, and an artifact is in a cache: theirs is ``outputs/NAME``.
     """
+    if file.parent.parent.name == artifacts.CACHE:
+        return Path("outputs") / file.parent.name
     if file.suffix == ".safetensors":
         return Path("outputs") / file.stem
     return file.parent.parent if file.parent.name == "checkpoints" else file.parent

@@ -18,6 +18,7 @@ from ldg.config.run_config import RunConfig
 from ldg.errors import Interrupted, UserError, explain
 from ldg.evaluation.scorecard import read_scorecard
 from ldg.sweeps.ledger import Ledger, Sweep
+from ldg.training.resume import go_on
 from ldg.training.slurm import use_cores
 
 
@@ -116,7 +117,7 @@ def _configure(sweep: Sweep, folder: Path, overrides: list[str], hydra: DictConf
     config = RunConfig.from_dict(replace_folder(resolved, resolved["folder"], str(folder)))
     last = folder / "checkpoints" / "last.ckpt"
     if last.exists():
-        config.ckpt_path = str(last)
+        go_on(config, last)
     else:
         config.ckpt_path = None
         shutil.rmtree(folder, ignore_errors=True)

@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
+from ldg.artifacts import describe_error, has_credentials, within
+from ldg.data.splits import ImageSplits
 from ldg.errors import Interrupted, UserError
 from ldg.files import read_csv, whole
 from ldg.training.guarded import GuardedLogger
@@ -94,38 +97,22 @@ class MetricsFile(Logger):
         self.metrics.add(step, numbers)
 
 
-# what W&B reads unless the user has set it: a server that does not answer is waited for as many seconds, an upload that
-# is not complete then is an error, and W&B's reports about itself, which wait for the server again, are off
+# what W&B reads unless the user has set it: a server that does not answer is waited for as many seconds, when a run
+# starts, when it ends and before each table; an upload that is not complete then is an error; and W&B's reports about
+# itself, which wait for the server again, are off
 PATIENCE = {
     "WANDB_INIT_TIMEOUT": "10",
-    "WANDB_FINISH_TIMEOUT": "15",
+    "WANDB_FINISH_TIMEOUT": "10",
+    "WANDB_HTTP_TIMEOUT": "3",
     "WANDB_FINISH_TIMEOUT_RAISES": "true",
     "WANDB_ERROR_REPORTING": "false",
     "WANDB__TRANSACTION_LOG_FLUSH_INTERVAL": "1",
 }
+BYTES_PER_SECOND = 10**6  # of the slowest upload of a checkpoint that is waited for
 # what W&B's service notes where the server refuses a part of a run; finish() does not tell
-UPLOAD_FAILED = re.compile(r'"level":"ERROR[^"]*","msg":"((?:filestream|runfiles|runupserter): [^"\\]*)')
-
-
-def has_credentials() -> bool:
-    """Whether somebody is logged in to W&B on this machine; the server is not asked.
-
-    Raises:
-        wandb.errors.AuthenticationError: if the key cannot be one.
-    """
-    import wandb
-
-    wandb.setup(settings=wandb.Settings(silent=True))
-    return wandb.login(prompt=False, verify=False)
-
-
-def _reason(error: BaseException) -> str:
-    """What W&B says about an error, in one line; further lines are advice about its own settings."""
-    first = next((line.strip(" :") for line in str(error).splitlines() if line.strip()), "")
-    if first in ("", "<no message>"):
-        refused = type(error).__name__ == "CommError"
-        return "the server refuses the key or the run" if refused else f"its service broke ({type(error).__name__})"
-    return first
+UPLOAD_FAILED = re.compile(
+    r'"level":"ERROR[^"]*","msg":"((?:filestream|runfiles|runupserter|sender: failed to log artifact): [^"\\]*)'
+)
 
 
 def dotted(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -173,12 +160,18 @@ class WandbRun(WandbLogger):
         mode: ``auto`` is online with credentials and a server that takes the run, offline otherwise; the environment
             variable WANDB_MODE takes its place
         save_dir: folder of offline runs
-        log_model: whether the best checkpoint is logged as an artifact
+        log_model: ``best`` or True: the best checkpoint is logged as an artifact, when the training is done; ``all``:
+            so is each that is the best so far, when it is saved
+        register: the collection of W&B's registry that the best checkpoint is linked to, in the registry ``model``, or
+            in another one as in ``REGISTRY/NAME``; it is logged as an artifact then
+        aliases: of the best checkpoint, beside ``best`` and ``latest``, and the only ones in the registry
         gradients: whether histograms of gradients are logged
-        id: of the W&B run to resume
+        id: of the run in W&B, which continues that run if there is one; the environment variable WANDB_RUN_ID, which
+            W&B's agent sets, takes its place
     """
 
     _has_failed = False  # the server, which this process does not ask again
+    _model: Any = None  # the artifact of the best checkpoint
 
     def __init__(
         self,
@@ -189,19 +182,27 @@ class WandbRun(WandbLogger):
         choices: dict[str, Any] | None = None,
         mode: Literal["auto", "online", "offline", "disabled"] = "auto",
         save_dir: str = "outputs",
-        log_model: bool = False,
+        log_model: Annotated[bool | Literal["best", "all"], "best, all or false"] = False,
+        register: Annotated[
+            Annotated[str, Field(pattern=r"^([^/\\#?%:]+/)?[^/\\#?%:]+$", max_length=128)] | None,
+            "the name of a collection, as in letters or REGISTRY/letters",
+        ] = None,
+        aliases: list[Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^/:]*$")]] | None = None,
         gradients: bool = False,
         id: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^:;,#?/']*$")] | None = None,
     ) -> None:
         import wandb
 
         for variable, value in PATIENCE.items():
-            # an upload that was asked for may take its time
-            os.environ.setdefault(variable, "0" if log_model and variable == "WANDB_FINISH_TIMEOUT" else value)
+            os.environ[variable] = os.environ.get(variable) or value
         os.environ.pop("WANDB_SERVICE", None)  # of a process that started this one, and may have ended it
         given = os.environ.get("WANDB_MODE", "auto") if mode == "auto" else mode
         self.mode = {"dryrun": "offline", "run": "online"}.get(given, given)
+        self.log_model = "best" if log_model is True or (register and not log_model) else log_model
+        self.register, self.aliases = register, list(aliases or [])
         self.gradients = gradients
+        agent = os.environ.get("WANDB_RUN_ID")
+        self.resume = "allow" if id and not agent else None  # W&B's run of this id, if there is one
         self.choices = dict(choices or {})  # W&B would write what Hydra gives as text
         super().__init__(
             project=project,
@@ -210,8 +211,7 @@ class WandbRun(WandbLogger):
             tags=tags,
             # absolute, because W&B's service writes the files and may have another working folder
             save_dir=str(Path(save_dir).resolve()),
-            id=id,
-            log_model=log_model,
+            id=agent or id,
             settings=wandb.Settings(silent=True, console="off"),
         )
         # Lightning still passes on an argument that W&B has given up and warns of
@@ -242,16 +242,101 @@ class WandbRun(WandbLogger):
         """Log a model's gradients."""
         super().watch(*args, **kwargs)
 
-    @harmless
-    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
-        """The best checkpoint becomes the artifact, not the last one too."""
-        if checkpoint_callback.monitor is not None:
-            super().after_save_checkpoint(checkpoint_callback)
+    @rank_zero_only
+    def use_data(self, data: ImageSplits) -> None:
+        """Record which images the run is trained on: an artifact that refers to them by their fingerprint.
 
-    @harmless
-    def finalize(self, status: str) -> None:
-        """Log the best checkpoint as an artifact, if that was asked for."""
-        super().finalize(status)
+        Nothing of them is uploaded. Runs on the same images share it, whatever their machines.
+
+        Args:
+            data: the images
+        """
+        import wandb
+
+        if self.mode == "disabled":
+            return
+        fingerprint = data.fingerprint
+        name = str(self.choices.get("data") or type(data.dataset).__name__)
+        name = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)
+        about = {"fingerprint": fingerprint, "classes": data.num_classes, "image_shape": list(data.image_shape)}
+        about["images"] = {"train": len(data.train_labels), "test": len(data.test)}
+        with _reported("the data are not recorded"):
+            artifact = wandb.Artifact(name, "dataset", metadata=about)
+            artifact.add_reference(f"ldg-data://{name}/{fingerprint}", name="images", checksum=False)
+            self._publish(artifact, is_input=True)
+
+    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
+        """Log a checkpoint that is the best so far, if all of these are asked for; the last one is none."""
+        monitor, score = checkpoint_callback.monitor, checkpoint_callback.best_model_score
+        if self.log_model == "all" and monitor is not None and score is not None:
+            self._log_checkpoint(checkpoint_callback.best_model_path, {monitor: float(score)})
+
+    def log_best(self, path: str | None, metrics: dict[str, float]) -> None:
+        """Log the best checkpoint as an artifact, if that was asked for.
+
+        Args:
+            path: of its file; None if there is none
+            metrics: of its epoch
+        """
+        if self.log_model:
+            self._log_checkpoint(path, metrics, self.aliases)
+
+    def _log_checkpoint(self, path: str | None, metrics: dict[str, float], aliases: Sequence[str] = ()) -> None:
+        import wandb
+
+        if self.mode == "disabled":
+            return
+        with _reported("no checkpoint is logged"):
+            if path is None:
+                raise UserError("the run has kept no best checkpoint (callbacks.checkpoint)")
+            artifact = wandb.Artifact(f"model-{self.experiment.id}", "model", metadata=metrics)
+            artifact.add_file(path, name="model.ckpt")
+            self._publish(artifact, ["best", *aliases])
+            self._model = artifact
+
+    def _publish(self, artifact: Any, aliases: Sequence[str] = (), is_input: bool = False) -> None:
+        """Log an artifact as a record of the run, which is in its log on the disk, and so is sent by ``wandb sync``.
+
+        W&B's ``log_artifact`` and ``use_artifact`` do so offline. Online they ask the server first, and keep nothing on
+        the disk.
+        """
+        artifact.finalize()
+        run = self.experiment
+        run._interface.publish_artifact(
+            run, artifact, ["latest", *aliases], is_user_created=is_input, use_after_commit=is_input
+        )
+
+    def _deliver_model(self) -> None:
+        """Wait for the upload of the best checkpoint, while the server answers, and link it in the registry.
+
+        Raises:
+            Exception: whatever W&B raises.
+        """
+        import wandb
+
+        if self.mode == "offline":
+            if self.register:
+                raise UserError("an offline run registers nothing")
+            return
+        run, api = self.experiment, wandb.Api(timeout=int(os.environ["WANDB_HTTP_TIMEOUT"]))
+        name = f"{run.entity}/{run.project}/{self._model.name}:latest"
+        deadline = time.monotonic() + 5 + self._model.size / BYTES_PER_SECOND
+        while True:
+            uploaded = api.artifact(name) if api.artifact_exists(name) else None
+            if uploaded is not None and uploaded.digest == self._model.digest:
+                break
+            if time.monotonic() > deadline or self._refusal:
+                raise UserError(self._refusal or "its upload takes too long")
+            time.sleep(0.2)
+        if self.register:
+            uploaded.link(self._place, self.aliases)
+
+    @property
+    def _refusal(self) -> str | None:
+        """What W&B's service notes where the server refuses a part of the run."""
+        log = Path(self.experiment.dir).parent / "logs" / "debug-internal.log"
+        failed = log.exists() and UPLOAD_FAILED.search(log.read_text(encoding="utf-8", errors="replace"))
+        return failed[1] if failed else None
 
     @property
     @rank_zero_experiment
@@ -260,10 +345,12 @@ class WandbRun(WandbLogger):
         import wandb
 
         if self._experiment is None:
+            wandb.setup(settings=wandb.Settings(silent=True))
             refused = None if self.mode in ("offline", "disabled") else self._start_online()
             if self._experiment is None:
-                self._log_model = False
-                self._wandb_init |= {"mode": self.mode, "id": self._id, "resume": None}
+                # no server is waited for, but W&B's service, on a machine that may be busy
+                settings = wandb.Settings(silent=True, console="off", init_timeout=90, finish_timeout=0)
+                self._wandb_init |= {"mode": self.mode, "id": self._id, "resume": None, "settings": settings}
             run = super().experiment  # Lightning starts it unless it is there
             if refused:
                 print(f"W&B: {refused}; the run is offline, send it later:  {self.sync}", file=sys.stderr)
@@ -278,13 +365,13 @@ class WandbRun(WandbLogger):
         wanted, self.mode = self.mode, "offline"
         if WandbRun._has_failed:
             return None  # an earlier run of this process has said why
-        id = self._id or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
+        id = self._id or secrets.token_hex(4)
         earlier = self._folders(id)
         try:
             if not has_credentials():
                 return None if wanted == "auto" else "no one is logged in (wandb login)"
             mode = "online" if wanted == "auto" else wanted
-            self._wandb_init |= {"mode": mode, "id": id, "resume": "allow" if self._id else None}
+            self._wandb_init |= {"mode": mode, "id": id, "resume": self.resume}
             super().experiment  # noqa: B018
         except Exception as error:
             self._experiment = None
@@ -292,13 +379,13 @@ class WandbRun(WandbLogger):
             _end_service()  # it would refuse the id as being in use
             for folder in self._folders(id) - earlier:
                 shutil.rmtree(folder, ignore_errors=True)
-            return _reason(error)
+            return describe_error(error)
         self.mode = mode
         return None
 
-    def _folders(self, id: str) -> set[Path]:
-        """The folders of a run's online sessions."""
-        return {path for path in Path(str(self._save_dir), "wandb").glob("run-*") if path.name.endswith(f"-{id}")}
+    def _folders(self, id: str, kind: str = "run") -> set[Path]:
+        """The folders of a run's sessions, online or ``offline-run``."""
+        return {path for path in Path(str(self._save_dir), "wandb").glob(f"{kind}-*") if path.name.endswith(f"-{id}")}
 
     def give_up(self, error: Exception) -> None:
         """Go on without W&B, after an error in it: say so in one line, and log no more.
@@ -307,7 +394,10 @@ class WandbRun(WandbLogger):
             error: what W&B, or the disk it writes to, says
         """
         kept = f"; what it has:  {self.sync}" if self.is_open else ""
-        print(f"W&B: {_reason(error)}; the run goes on without it{kept}", file=sys.stderr)
+        print(f"W&B: {describe_error(error)}; the run goes on without it{kept}", file=sys.stderr)
+        if self.is_open:
+            with suppress(Exception):  # to end the service takes longer if its run has not ended
+                self._finish(1)
         _end_service()
         self.mode, self._experiment = "disabled", None
 
@@ -317,19 +407,36 @@ class WandbRun(WandbLogger):
         Args:
             status: the exit status that W&B shows
         """
-        sync, log = self.sync, Path(self.experiment.dir).parent / "logs" / "debug-internal.log"
-        reason = None
+        sync = self.sync
+        lost = f"the checkpoint is not in {self._place}" if self.register else "the checkpoint is not logged"
+        refusal = reason = None
         try:
-            self.experiment.finish(exit_code=status)
-            if self.mode != "offline" and log.exists():
-                failed = UPLOAD_FAILED.search(log.read_text(encoding="utf-8", errors="replace"))
-                reason = failed and failed[1]
+            if self._model is not None and status == 0:
+                self._deliver_model()
+        except Exception as error:
+            refusal = describe_error(error)
+        try:
+            self._finish(status)
+            reason = None if self.mode == "offline" else self._refusal
         except Exception as error:
             WandbRun._has_failed = True
             _end_service()
-            reason = "the server no longer answers" if isinstance(error, TimeoutError) else _reason(error)
+            reason = "the server no longer answers" if isinstance(error, TimeoutError) else describe_error(error)
         if reason:
-            print(f"W&B: {reason}; send the rest of the run later:  {sync}", file=sys.stderr)
+            also = f"{lost}; " if refusal and self.register else ""
+            print(f"W&B: {reason}; {also}send the rest of the run later:  {sync}", file=sys.stderr)
+        elif refusal:
+            print(f"W&B: {refusal}; {lost}", file=sys.stderr)
+
+    def _finish(self, status: int) -> None:
+        """End W&B's run, in about the time that W&B is given: where it waits for its first artifact, it takes any."""
+        seconds = 0.0 if self.mode == "offline" else float(os.environ["WANDB_FINISH_TIMEOUT"])
+        within(seconds + 2 if seconds else None, lambda: self.experiment.finish(exit_code=status))
+
+    @property
+    def _place(self) -> str:
+        """The collection in W&B's registry that the best checkpoint is linked to."""
+        return f"wandb-registry-{self.register if '/' in str(self.register) else f'model/{self.register}'}"
 
     @property
     def is_open(self) -> bool:
@@ -339,9 +446,21 @@ class WandbRun(WandbLogger):
     @property
     def sync(self) -> str:
         """The command that sends what W&B keeps of this run on the disk."""
-        option = "" if self.mode == "offline" else "--include-online "
         start = "uv run wandb" if "UV" in os.environ else "wandb"
-        return f"{start} sync {option}{os.path.relpath(Path(self.experiment.dir).parent)}"
+        folder = Path(self.experiment.dir).parent
+        if self.mode != "offline":
+            return f"{start} sync --include-online {os.path.relpath(folder)}"
+        sessions = sorted(self._folders(self.experiment.id, "offline-run"))  # of a run that was resumed
+        return f"{start} sync {' '.join(map(os.path.relpath, sessions))}"
+
+
+@contextmanager
+def _reported(consequence: str) -> Iterator[None]:
+    """Say in one line what follows from an error in W&B, and go on."""
+    try:
+        yield
+    except Exception as error:
+        print(f"W&B: {describe_error(error)}; {consequence}", file=sys.stderr)
 
 
 def _end_service() -> None:
@@ -350,7 +469,7 @@ def _end_service() -> None:
 
     wandb.run = None  # the next run would be taken for this one
     with suppress(Exception, SystemExit):  # which it raises if the service has died
-        wandb.teardown()
+        within(3, wandb.teardown)
 
 
 def wandb_run(loggers: Sequence[Logger]) -> WandbRun | None:

@@ -1,23 +1,30 @@
 """Resuming a run: its checkpoint brings the config; only what may change without a break may be overridden."""
 
+import contextlib
 import importlib
 import json
 import math
 import os
 import re
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import torch
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
 from ldg.checkpoint import find, fit, read
 from ldg.config.check import check_config
 from ldg.config.compose import replace_folder
 from ldg.config.overrides import READ_ONLY, parse_overrides
-from ldg.config.run_config import RunConfig
+from ldg.config.run_config import FolderName, RunConfig
 from ldg.config.secrets import is_reference
 from ldg.config.signatures import extends_ldg, load_class
 from ldg.errors import UserError
+from ldg.files import whole
 
 # what a run is: another one is another run
 KEPT = ("data", "model", "conditioning", "likelihood", "optimizer", "scheduler", "experiment", "debug")
@@ -60,11 +67,10 @@ def resume_config(config: RunConfig, overrides: list[str]) -> RunConfig:
     content = read(path)
     if path.suffix == ".safetensors":
         raise UserError(f"ckpt_path={path}: exported weights cannot be resumed; name a run folder or its last.ckpt")
-    home = path.parent.parent
-    folder = str(home if path.parent.name == "checkpoints" else config.folder)
+    saved = dict(content["ldg"]["config"])
+    folder = str(path.parent.parent) if path.parent.name == "checkpoints" else _new_folder(config, saved)
     parsed = parse_overrides(overrides)
     given = replace_folder(config.to_dict(), config.folder, folder)
-    saved = dict(content["ldg"]["config"])
     for group in ("data", *REPLACEABLE):
         if not isinstance(saved.get(group), dict):
             raise UserError(f"{path} does not fit its own config: {group} is no part of it")
@@ -99,8 +105,33 @@ def resume_config(config: RunConfig, overrides: list[str]) -> RunConfig:
     return RunConfig.from_dict(result)
 
 
+def _new_folder(config: RunConfig, saved: dict[str, Any]) -> str:
+    """The folder of a run whose checkpoint lies in none: of the run's name, if that can be one."""
+    try:
+        name = TypeAdapter(FolderName).validate_python(saved.get("name"))
+    except ValidationError:  # the check of the config says so
+        return config.folder
+    return str(Path(config.outputs, name, Path(config.folder).name))
+
+
+def go_on(config: RunConfig, checkpoint: Path) -> None:
+    """Let a run whose config is composed anew go on from its last checkpoint, and in its run in W&B.
+
+    Args:
+        config: of the run, which is changed in place
+        checkpoint: in the run's folder
+    """
+    config.ckpt_path = str(checkpoint)
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, yaml.YAMLError):  # it is written anew
+        saved = yaml.safe_load((Path(config.folder) / "config.yaml").read_text(encoding="utf-8"))
+        config.logger["wandb"]["id"] = saved["logger"]["wandb"]["id"]
+
+
 def resumed_file(path: str | Path) -> Path:
     """Find the checkpoint that a run is resumed from: of a run folder the last, or else the best.
+
+    Args:
+        path: a file, a run folder, or an artifact in W&B
 
     Raises:
         UserError: if there is none.
@@ -198,16 +229,27 @@ def _is_finished(content: dict[str, Any], folder: str) -> bool:
 def relocate(checkpoint: dict[str, Any], config: RunConfig) -> None:
     """Bring the callbacks of a checkpoint to where its run's folder is now, and to the patience that is given now.
 
+    A checkpoint from elsewhere is the best one so far in its run's new folder: better ones are not there.
+
     Args:
         checkpoint: its content, which is changed in place
         config: of the resumed run
     """
     new = os.path.realpath(config.folder)
+    source, metrics = Path(str(config.ckpt_path)), checkpoint["ldg"]["metrics"]
+    is_elsewhere = os.path.realpath(source.parent) != str(Path(new, "checkpoints"))
     patience = {callback.get("monitor"): callback.get("patience") for _, callback in _early_stopping(config.to_dict())}
     for key, state in checkpoint.get("callbacks", {}).items():
         old = str(state.get("dirpath") or "")
         if Path(old).name == "checkpoints":
             checkpoint["callbacks"][key] = replace_folder(state, str(Path(old).parent), new)
+            if is_elsewhere and state.get("best_model_path") and state.get("monitor") in metrics:
+                best = str(Path(new, "checkpoints", Path(str(state["best_model_path"])).name))
+                with whole(best) as temporary:
+                    shutil.copyfile(source, temporary)
+                score = torch.tensor(metrics[state["monitor"]])
+                found = {"best_model_path": best, "best_model_score": score, "best_k_models": {best: score}}
+                checkpoint["callbacks"][key] |= found | {"kth_best_model_path": best, "kth_value": score}
         for monitor, epochs in patience.items():
             if key.startswith("EarlyStopping") and f"'{monitor}'" in key and epochs is not None:
                 state["patience"] = epochs
@@ -308,6 +350,8 @@ def _fit_group(name: str, new: dict[str, Any], run: dict[str, Any]) -> dict[str,
             fitted = {"name": run["name"], "tags": run["tags"], "save_dir": run["outputs"], "group": group}
             fitted["choices"] = earlier.get("choices")
             call |= {name: value for name, value in fitted.items() if name in call}
+    if "wandb" in new:
+        new["wandb"]["id"] = run["logger"].get("wandb", {}).get("id") or new["wandb"].get("id")
     return new
 
 

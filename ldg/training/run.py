@@ -18,9 +18,9 @@ from ldg.errors import explained
 from ldg.training.console import silence_libraries
 from ldg.training.folder import RunFolder
 from ldg.training.footprint import require_step
-from ldg.training.loggers import closed, sync_command
+from ldg.training.loggers import closed, sync_command, wandb_run
 from ldg.training.module import make_module
-from ldg.training.summary import load_best, summarise
+from ldg.training.summary import best_checkpoint, load_best, summarise
 from ldg.training.trainer import add_loggers, make_callbacks, make_trainer
 
 
@@ -68,13 +68,15 @@ def run(
         require_step(module.model, images, trainer.strategy.root_device, str(trainer.precision))
         with RunFolder(config) as folder, closed([]) as loggers, explained():
             loggers += filter(None, instantiate(config.logger).values())
-            add_loggers(trainer, loggers, config, module)
+            add_loggers(trainer, loggers, config, module, data)
             trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
             load_best(trainer, module)
             if config.test:
                 trainer.test(module, data, verbose=False, weights_only=True)
             summary = summarise(config, trainer, module)
             if trainer.is_global_zero:
+                if wandb := wandb_run(loggers):
+                    wandb.log_best(best_checkpoint(trainer), summary["metrics"])
                 shares = legibility(module.model, data, config.data) if legibility else None
                 summary["legibility"] = shares and dict(zip(("generated", "real"), shares, strict=True))
                 if (folder.path / "metrics.csv").exists():

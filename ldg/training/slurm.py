@@ -15,6 +15,7 @@ import torch
 from ldg.config.compose import replace_folder
 from ldg.config.run_config import RunConfig
 from ldg.errors import Interrupted
+from ldg.training.resume import go_on
 
 RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 # what announces the end of a job; after SIGTERM it was cancelled, or SLURM starts it again by itself
@@ -65,7 +66,7 @@ def continue_job(config: RunConfig, arguments: list[str]) -> RunConfig:
     config = RunConfig.from_dict(replace_folder(config.to_dict(), config.folder, str(folder)))
     last = folder / "checkpoints" / "last.ckpt"
     if restarts() and last.exists():
-        config.ckpt_path = str(last)
+        go_on(config, last)
     return config
 
 

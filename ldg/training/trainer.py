@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,6 +20,7 @@ from pytorch_lightning.plugins.environments import (
 )
 
 from ldg.config.run_config import RunConfig
+from ldg.data.splits import ImageSplits
 from ldg.errors import UserError, explain, explained, one_line
 from ldg.training.loggers import WandbRun
 from ldg.training.module import TrainingModule
@@ -82,7 +84,9 @@ def make_trainer(config: RunConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
     return trainer
 
 
-def add_loggers(trainer: pl.Trainer, loggers: list[Logger], config: RunConfig, module: TrainingModule) -> None:
+def add_loggers(
+    trainer: pl.Trainer, loggers: list[Logger], config: RunConfig, module: TrainingModule, data: ImageSplits
+) -> None:
     """Give the Trainer its loggers, and them the config.
 
     Args:
@@ -90,12 +94,17 @@ def add_loggers(trainer: pl.Trainer, loggers: list[Logger], config: RunConfig, m
         loggers: of the metrics
         config: of the run
         module: what it trains
+        data: what it is trained on
     """
     trainer.loggers = loggers
     for logger in loggers:
+        if isinstance(logger, WandbRun) and logger.version == Path(config.folder).name and not config.ckpt_path:
+            logger.resume = None  # its id is new, as the folder's name
         logger.log_hyperparams(config.to_dict())
-        if isinstance(logger, WandbRun) and logger.gradients:
-            logger.watch(module.model, log="gradients")
+        if isinstance(logger, WandbRun):
+            logger.use_data(data)
+            if logger.gradients:
+                logger.watch(module.model, log="gradients")
 
 
 def _environment() -> ClusterEnvironment:

@@ -29,6 +29,9 @@ def refusal(check, *arguments):
         ("tags", ["t" * 65], "text of at most 64 characters"),
         ("tags", "mine", "a list, as in [16,32]"),
         ("group", "g" * 129, "text of at most 128 characters"),
+        ("log_model", "some", "best, all or false"),
+        ("register", "a/b/c", "the name of a collection, as in letters or REGISTRY/letters"),
+        ("aliases", ["a:b"], "text without any of / :"),
         ("id", "a:b", "text without any of : ; , # ? / '"),
         ("mode", "off", "'auto', 'online', 'offline' or 'disabled'"),
         ("mode", "", "'auto', 'online', 'offline' or 'disabled'"),
@@ -41,6 +44,7 @@ def test_wandb_takes_no_other_arguments(key, value, limit):
 
 def test_wandb_takes_arguments_at_its_limits():
     arguments = {"project": "p" * 128, "tags": ["t" * 64, "ü"], "group": "g" * 128, "id": "i-1_2", "mode": "auto"}
+    arguments |= {"log_model": True, "register": "REGISTRY/letters", "aliases": ["a"]}
     check_calls({"_target_": "ldg.training.loggers.WandbRun"} | arguments)
 
 
@@ -103,3 +107,14 @@ def test_a_long_name_of_a_sweep_is_shortened_for_wandb(tmp_path):
     wandb = config.logger["wandb"]
     assert (wandb["tags"][-1], wandb["group"]) == ("s" * 64, "s" * 128)
     check_calls(config.logger)
+
+
+@pytest.mark.parametrize("saved", ["logger: {wandb: {id: mine}}", "logger: {csv: {}}", "]", None])
+def test_a_run_of_a_sweep_goes_on_in_its_run_of_wandb(saved, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    if saved is not None:
+        (tmp_path / "config.yaml").write_text(saved)
+    config = _configure(SimpleNamespace(name="s"), tmp_path, [], compose_config([]).hydra)
+    assert config.ckpt_path == str(tmp_path / "checkpoints" / "last.ckpt")
+    assert (config.logger["wandb"]["id"] == "mine") == (saved == "logger: {wandb: {id: mine}}")

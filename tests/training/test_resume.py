@@ -359,3 +359,20 @@ def test_a_summary_of_fewer_steps_does_not_make_a_run_finished(stranger):
                 resumed(folder, "trainer.max_epochs=1")
         else:
             resumed(folder, "trainer.max_epochs=1")
+
+
+def test_a_checkpoint_from_elsewhere_is_the_best_until_there_is_a_better_one(strange, tmp_path, monkeypatch):
+    """Those of its run that are better may lie anywhere."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(strange / "checkpoints" / "last.ckpt", "x.ckpt")
+    folder, summary = resume("x.ckpt", "trainer.max_epochs=2", "++trainer.limit_val_batches=0")
+    assert folder.is_relative_to("outputs/" + read("x.ckpt")["ldg"]["config"]["name"])
+    elbo = read("x.ckpt")["ldg"]["metrics"]["val/elbo"]
+    assert (summary["epochs"], summary["metrics"]["val/elbo"]) == (2, elbo)
+    assert (folder / "checkpoints" / "best.ckpt").read_bytes() == Path("x.ckpt").read_bytes()
+
+
+def test_a_logger_of_an_older_run_is_taken_as_it_is(stranger):
+    """Without an id, and with a checkpoint that is logged or not."""
+    old = {"_target_": "ldg.training.loggers.WandbRun", "project": "ldg", "mode": "auto", "log_model": True}
+    assert resumed(stranger(lambda config: config["logger"].update(wandb=old))).logger["wandb"] == old

@@ -6,20 +6,28 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
+import torch
+import wandb
 import yaml
 from PIL import Image
 from wandb.util import get_core_path
 
+import ldg
+from ldg.checkpoint import find
 from ldg.errors import Interrupted
 from ldg.evaluation.measure import Result, Value
-from ldg.evaluation.report import log_scorecard
+from ldg.evaluation.report import log_scorecard, scorecard_folder
 from ldg.evaluation.scorecard import Scorecard
 from ldg.training.loggers import WandbRun, closed, sync_command, wandb_run
+from ldg.training.run import run
 from tests.conftest import HOME
-from tests.runs import DENSE, STROKES, content, rows, train
-from tests.wandb_server import serving
+from tests.processes import call
+from tests.runs import DENSE, STROKES, configured, content, resume, rows, train
+from tests.wandb_server import KEY, log_in, serving
 
 LINE = [*STROKES, *DENSE, "trainer=cpu", "model.latent_dim=2", "trainer.max_epochs=2", "tags=[first,mine]"]
 KINDS = {"reconstructions_train", "reconstructions_val", "strings", "interpolations", "interpolations_labels"}
@@ -31,6 +39,15 @@ def inspect(log, *options):
     log = Path(log).resolve()
     command = [get_core_path(), "leet", "inspect", "--no-observability", *options, "--json", "--run-file", str(log)]
     return subprocess.run([*command, str(log.parent.parent)], capture_output=True, text=True, check=True).stdout
+
+
+def kept(folder):
+    """What ``wandb sync`` sends of a run in a folder, once W&B's service has written the end of it."""
+    (log,) = Path(folder).glob("run-*.wandb")
+    deadline = time.monotonic() + 10
+    while (run := json.loads(inspect(log, "--summary")))["state"] == "unknown" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return run
 
 
 def log_of(summary):
@@ -51,7 +68,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def summary(runs):
-    return json.loads(inspect(log_of(runs[1][1]), "--summary"))
+    return kept(log_of(runs[1][1]).parent)
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +150,10 @@ def test_a_broken_run_is_marked_as_failed(tmp_path, monkeypatch, capsys):
     with pytest.raises(RuntimeError):
         train(*LINE, f"outputs={tmp_path}", "callbacks.gallery=null")
     (log,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    assert json.loads(inspect(log, "--summary"))["exit_code"] == 1
+    assert kept(log.parent)["exit_code"] == 1
     assert f"wandb sync {os.path.relpath(log.parent)}" in capsys.readouterr().err
 
 
-KEY = "0123456789" * 4
 # what the line says
 REFUSED = {
     "401": "user is not logged in",
@@ -146,22 +162,15 @@ REFUSED = {
     "500": "Timed out while retrying: HTTP 500",
     "garbage": "Error initializing run: invalid character '<' looking for beginning of value",
     "redirect": "stopped after 10 redirects",
-    "hang": "Timed out initializing run",
+    "hang": "the server does not answer",
 }
 
 
 @pytest.fixture
 def account(tmp_path, monkeypatch):
     """Somebody is logged in; W&B waits for a second."""
-    import wandb
-
-    environment = {"API_KEY": KEY, "INIT_TIMEOUT": "1", "FINISH_TIMEOUT": "1", "BASE_URL": "http://127.0.0.1:9"}
-    for name, value in environment.items():
-        monkeypatch.setenv(f"WANDB_{name}", value)
-    monkeypatch.delenv("WANDB_MODE")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setattr(WandbRun, "_has_failed", False)
-    wandb.teardown()  # it keeps the environment it was started with
+    waits = {f"{name}_TIMEOUT": "1" for name in ("INIT", "FINISH", "HTTP")}
+    log_in(monkeypatch, tmp_path, "http://127.0.0.1:9", **waits)
     yield monkeypatch
     wandb.teardown()
 
@@ -173,25 +182,32 @@ def server(account):
         yield server
 
 
-def log_a_run(folder, change=lambda: None, **arguments):
+def log_a_run(folder, change=lambda logger: None, **arguments):
     """The logger of a run with a config and two values; ``change`` happens between them."""
     logger = WandbRun(save_dir=str(folder), **arguments)
     logger.log_hyperparams({"model": {"latent_dim": 2}})
     logger.log_metrics({"value": 1.0}, step=1)
-    change()
+    change(logger)
     logger.log_metrics({"value": 2.0}, step=2)
     logger.end(0)
     return logger
 
 
+# as much as a logger looks at
+DATA = SimpleNamespace(
+    fingerprint="1" * 64, num_classes=2, image_shape=(1, 2, 2), train_labels=[1], test=[1], dataset=0
+)
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def folders(path):
     return sorted(folder for folder in (path / "wandb").glob("*run-*") if not folder.is_symlink())
-
-
-def kept(folder):
-    """What ``wandb sync`` sends of a run in a folder."""
-    (log,) = folder.glob("run-*.wandb")
-    return json.loads(inspect(log, "--summary"))
 
 
 @pytest.mark.parametrize("mode", REFUSED)
@@ -229,15 +245,30 @@ def test_a_server_that_is_not_there(variables, reason, account, tmp_path, capsys
     assert err.count("\n") == 1 and reason in err and "secret" not in err
 
 
-@pytest.mark.parametrize("mode", ["hang", "500", "401", "garbage"])
-def test_a_server_that_vanishes_leaves_a_whole_run(mode, server, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("mode", "register"), [("hang", None), ("500", None), ("401", None), ("garbage", None), ("closed", "letters")]
+)
+def test_a_server_that_vanishes_leaves_a_whole_run(mode, register, server, tmp_path, capsys):
+    checkpoint = tmp_path / "best.ckpt"
+    checkpoint.write_bytes(b"weights")
+
+    def vanish(logger):
+        logger.use_data(DATA)
+        wait_for(lambda: server.artifacts and server.artifacts[0].users)
+        if mode == "closed":
+            server.shutdown()
+            server.server_close()
+        server.mode = mode
+        logger.log_best(str(checkpoint), {})
+
     begin = time.monotonic()
-    log_a_run(tmp_path, lambda: setattr(server, "mode", mode))
+    log_a_run(tmp_path, vanish, log_model="best", register=register)
     assert time.monotonic() - begin < 20
     (folder,) = folders(tmp_path)
     assert folder.name.startswith("run-") and kept(folder)["summary"]["value"] == 2
     err = capsys.readouterr().err
     assert err.startswith("W&B: ") and err.count("\n") == 1
+    assert ("; the checkpoint is not in wandb-registry-model/letters; " in err) == (register is not None)
     assert err.endswith(f"send the rest of the run later:  wandb sync --include-online {os.path.relpath(folder)}\n")
 
 
@@ -245,6 +276,28 @@ def test_a_run_that_the_server_takes_is_online(server, tmp_path, capsys):
     logger = log_a_run(tmp_path)
     assert (logger.mode, capsys.readouterr().err) == ("online", "")
     assert any(path.endswith("/file_stream") for path, _ in server.requests)
+
+
+def test_artifacts_that_the_server_refuses_are_named(server, tmp_path, capsys):
+    (tmp_path / "best.ckpt").write_bytes(b"weights")
+    server.refused = "CreateArtifact"
+    log_a_run(tmp_path, lambda logger: logger.log_best(str(tmp_path / "best.ckpt"), {}), log_model=True)
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "permission denied" in err and "send the rest of the run later: " in err
+
+
+def test_all_that_were_the_best_are_logged_if_asked_for(server, tmp_path):
+    logger = WandbRun(save_dir=str(tmp_path), log_model="all", aliases=["mine"])
+    callback = SimpleNamespace(monitor="val/elbo", best_model_path=str(tmp_path / "best.ckpt"))
+    for score in (1.0, 2.0):
+        (tmp_path / "best.ckpt").write_text(str(score))
+        callback.best_model_score = score
+        logger.after_save_checkpoint(callback)
+    logger.after_save_checkpoint(SimpleNamespace(monitor=None, best_model_score=None))  # the last one
+    logger.log_best(callback.best_model_path, {"val/elbo": 2.0})
+    logger.end(0)
+    kept = {each.metadata["val/elbo"]: (each.version, sorted(each.aliases)) for each in server.artifacts}
+    assert kept == {1.0: (0, []), 2.0: (1, ["best", "latest", "mine"])}
 
 
 def test_the_next_runs_of_a_process_do_not_wait_for_it_again(server, tmp_path, capsys):
@@ -328,8 +381,6 @@ def test_an_interrupted_run_is_sent_only_if_something_was_saved(checkpoint, tmp_
 
 
 def test_the_service_of_a_process_that_has_ended_is_not_waited_for(tmp_path, monkeypatch, capsys):
-    import wandb
-
     wandb.teardown()
     monkeypatch.setenv("WANDB_SERVICE", f"3-{os.getpid()}-unix-{tmp_path}/socket")
     logger = WandbRun(save_dir=str(tmp_path))
@@ -373,3 +424,157 @@ def test_without_credentials_and_network_it_runs_offline_and_asks_nothing(tmp_pa
     assert done.stdout.rstrip().endswith(f"wandb sync {folder.relative_to(tmp_path)}")
     first, *others = done.stderr.splitlines()
     assert first.startswith("training ") and all(line.startswith("epoch 1/1") for line in others), done.stderr
+
+
+ONLINE = [*STROKES, *DENSE, "trainer=cpu", "trainer.max_epochs=1", "logger.wandb.log_model=best"]
+ONLINE += ["logger.wandb.register=letters", "logger.wandb.aliases=[staging]"]
+
+
+def with_scorecard(*overrides):
+    """A run and a scorecard of two values, which nothing is measured for."""
+    config = configured(*overrides)
+    values = {"elbo": Value(-1.5, 0.5, "nats", "higher"), "kid": Value(0.25, None, "", "lower")}
+    card = Scorecard("a", "a.ckpt", 0, {"data": "Strokes"}, {"x": Result("", values)}, made={})
+
+    def score(folder, loggers):
+        Image.new("L", (2, 2)).save(folder / "scorecard.png")
+        for logger in loggers:
+            log_scorecard(logger, card, folder / "scorecard.png")
+
+    with mock.patch("ldg.training.run.draw_curves"):
+        summary = run(config, afterwards=score)
+    return Path(config.folder).resolve(), summary
+
+
+@pytest.fixture(scope="module")
+def delivered(tmp_path_factory):
+    """A server that two runs have reached: one that was online, and one that was offline and sent by wandb sync."""
+    base = tmp_path_factory.mktemp("delivered")
+    with serving("works") as server:
+        with pytest.MonkeyPatch.context() as patch:
+            log_in(patch, base, server.url)
+            patch.chdir(base)
+            runs = {"online": with_scorecard(*ONLINE), "offline": with_scorecard(*ONLINE, "logger.wandb.mode=offline")}
+            send(runs["offline"][1])
+            wandb.teardown()
+        yield server, runs
+
+
+def send(summary):
+    """Carry out the command that sends an offline run."""
+    command = summary["sync"].split("wandb ")[1].split()
+    subprocess.run([sys.executable, "-m", "wandb", *command], check=True, capture_output=True)
+    return command[1:]
+
+
+@pytest.fixture
+def again(delivered, monkeypatch, tmp_path):
+    """The same server and runs, with somebody who is logged in."""
+    server, runs = delivered
+    log_in(monkeypatch, tmp_path, server.url)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))  # another machine's
+    yield server, runs
+    wandb.teardown()
+
+
+@pytest.fixture(params=["online", "offline"])
+def arrived(request, delivered):
+    """The server, a run's folder and what has arrived of it."""
+    server, runs = delivered
+    folder, summary = runs[request.param]
+    return server, folder, server.runs[summary["wandb"]]
+
+
+def test_config_metrics_and_summary_arrive(arrived):
+    _, folder, sent = arrived
+    (row,) = rows(folder)
+    assert sent.about["displayName"] == "strokes-vanilla_cvae-both-bernoulli" and sent.about["groupName"] == "strokes"
+    assert (sent.about["project"], sent.about["tags"]) == ("ldg", ["strokes", "vanilla_cvae", "both"])
+    assert sent.config["model"]["latent_dim"] == 4 and sent.config["choices"]["model"] == "vanilla_cvae"
+    (logged,) = [line for line in sent.history if "train/elbo" in line]
+    assert logged["val/elbo"] == pytest.approx(float(row["val/elbo"])) and logged["trainer/global_step"] == 6
+    assert sent.summary["val/elbo"]["max"] == pytest.approx(float(row["val/elbo"]))
+    assert sent.exit_code == 0
+
+
+def test_pictures_and_scorecard_arrive(arrived):
+    _, folder, sent = arrived
+    shown = {key: line[key] for line in sent.history for key in line if isinstance(line[key], dict)}
+    for kind in KINDS & {drawn.stem for drawn in folder.glob("gallery/epoch_0001/*.png")}:
+        (name,), (caption,) = shown[f"gallery/{kind}"]["filenames"], shown[f"gallery/{kind}"]["captions"]
+        assert sent.files[name] == (folder / "gallery" / "epoch_0001" / f"{kind}.png").read_bytes()
+        assert caption.endswith(", step 6")
+    (picture,) = shown["scorecard_picture"]["filenames"]
+    assert sent.files[picture] == (folder / "scorecard.png").read_bytes()
+    table = json.loads(sent.files[shown["scorecard"]["path"]])
+    assert table["columns"][0] == "measure" and table["data"][0][0].startswith("ELBO")
+    assert sent.summary["test/kid"] == 0.25
+
+
+def test_data_and_model_are_artifacts_with_lineage(arrived):
+    server, folder, _ = arrived
+    id = folder.name
+    (data,) = [artifact for artifact in server.artifacts if artifact.type == "dataset"]
+    assert (data.collection, data.metadata["images"]) == ("strokes", {"train": 248, "test": 124}) and id in data.users
+    (entry,) = data.entries.values()
+    assert data.metadata["fingerprint"] in entry["ref"] and data.files.keys() == {"manifest"}  # none is uploaded
+    (model,) = [artifact for artifact in server.artifacts if artifact.collection == f"model-{id}"]
+    assert (model.type, model.maker, sorted(model.aliases)) == ("model", id, ["best", "latest", "staging"])
+    assert model.files["model.ckpt"] == (folder / "checkpoints" / "best.ckpt").read_bytes()
+    assert model.metadata["val/elbo"] == pytest.approx(float(rows(folder)[0]["val/elbo"]))
+
+
+def test_an_online_run_is_linked_in_the_registry(delivered):
+    server, runs = delivered
+    links = {artifact.maker: artifact.links for artifact in server.artifacts if artifact.type == "model"}
+    assert links[runs["online"][1]["wandb"]] == [("someones-organization/wandb-registry-model/letters", ["staging"])]
+    assert links[runs["offline"][1]["wandb"]] == []
+
+
+def test_a_model_is_loaded_from_an_artifact(again):
+    _, runs = again
+    folder, summary = runs["online"]
+    reference = f"wandb://someone/ldg/model-{summary['wandb']}:staging"
+    model = ldg.load(reference)
+    expected = ldg.load(folder).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
+    assert scorecard_folder(find(reference)) == Path("outputs") / f"someone-ldg-model-{summary['wandb']}-v0"
+
+
+def test_a_run_is_resumed_from_an_artifact(again):
+    """On a machine that has nothing of it."""
+    _, runs = again
+    id = runs["offline"][1]["wandb"]
+    folder, summary = resume(f"wandb://someone/ldg/model-{id}:v0", "trainer.max_epochs=2", "logger.wandb.mode=offline")
+    assert folder.is_relative_to("outputs/strokes-vanilla_cvae-both-bernoulli")
+    assert (summary["epochs"], summary["wandb"], summary["checkpoint"]) == (2, id, "checkpoints/best.ckpt")
+    assert [row["step"] for row in rows(folder) if row.get("train/elbo")] == ["12"]
+
+
+@pytest.mark.parametrize("how", ["online", "offline"])
+def test_a_resumed_run_continues_the_same_run(how, again, monkeypatch):
+    server, runs = again
+    folder, summary = runs[how]
+    monkeypatch.chdir(folder.parents[2])
+    before, count = server.runs[summary["wandb"]].history, len(server.runs)
+    _, resumed = resume(folder, "trainer.max_epochs=2")
+    if how == "offline":
+        assert len(send(resumed)) == 2  # folders of sessions
+    sent = server.runs[resumed["wandb"]]
+    assert resumed["wandb"] == summary["wandb"] and len(server.runs) == count
+    assert sent.history[: len(before)] == before
+    elbos = [line["val/elbo"] for line in sent.history if "train/elbo" in line]
+    assert elbos == pytest.approx([float(row["val/elbo"]) for row in rows(folder)]) and len(elbos) == 2
+
+
+@pytest.mark.slow
+def test_the_runs_of_a_sweep_share_a_group(server, tmp_path):
+    tiny = [*STROKES, *DENSE, "trainer=cpu", "debug=fast", "logger=wandb", "callbacks.gallery=null"]
+    variables = ("API_KEY", "BASE_URL", "INIT_TIMEOUT")
+    environment = {f"WANDB_{name}": os.environ[f"WANDB_{name}"] for name in variables} | {"WANDB_MODE": "online"}
+    status, _, err = call(tmp_path, "-m", "seed=1,2", "sweep_name=seeds", *tiny, **environment)
+    assert status == 0, err
+    assert {run.about["groupName"] for run in server.runs.values()} == {"seeds"}
+    assert sorted(run.about["displayName"] for run in server.runs.values()) == ["000-seed1", "001-seed2"]
+    assert [run.exit_code for run in server.runs.values()] == [0, 0]
