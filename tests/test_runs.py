@@ -1,5 +1,7 @@
 """Runs and their folders: what they say, how they are found, listed, sorted and filtered."""
 
+import datetime
+import json
 import os
 import shutil
 import socket
@@ -50,17 +52,36 @@ def test_a_run_says_what_it_was_and_how_it_went(outputs):
     assert run.size == files
 
 
+def now(seconds=0):
+    """A time so many seconds from now."""
+    return datetime.datetime.fromtimestamp(time.time() + seconds, datetime.UTC).isoformat()
+
+
 def test_states(tmp_path):
-    here = {"host": socket.gethostname(), "pid": os.getpid()}
+    here = {"host": socket.gethostname(), "pid": os.getpid(), "started": now()}
     gone = subprocess.Popen(["true"])
     gone.wait()
-    sessions = [here, here | {"pid": gone.pid}, here | {"host": "elsewhere"}, here | {"pid": True}]
+    others = [{"pid": gone.pid}, {"host": "elsewhere"}, {"pid": True}, {"pid": -1}]
+    others.append({"started": now(-7 * 86400)})  # before this process, which has got the number of another
+    sessions = [here, *(here | other for other in others)]
     runs = [made.run(tmp_path, number=i, summary=False, session=session) for i, session in enumerate(sessions)]
-    assert [Run(folder).state for folder in runs] == ["running", "stopped", "stopped", "stopped"]
+    assert [Run(folder).state for folder in runs] == ["running", *["stopped"] * len(others)]
     (runs[0] / "error.txt").write_text("of an earlier session, which a new one removes")
     assert Run(runs[0]).state == "failed"
     (runs[0] / "config.yaml").write_text("[half")
     assert Run(runs[0]).state == "broken"
+
+
+def test_a_run_that_is_trained_on_is_not_finished_and_its_scorecard_is_of_before(tmp_path):
+    folder = made.run(tmp_path)
+    made.scorecard(folder, [-100.0, -104.0], date=now(-60))
+    assert Run(folder).state == "finished" and Run(folder).metrics["test/elbo"] == -102.0
+    here = {"host": socket.gethostname(), "pid": os.getpid(), "started": now(30)}
+    (folder / "source.json").write_text(json.dumps([*Run(folder).sessions, here]))
+    run = Run(folder)
+    assert run.state == "running" and run.scores == {} and "test/elbo" not in run.metrics
+    (folder / "source.json").write_text(json.dumps([*run.sessions[:1], here | {"started": now(-30)}]))
+    assert Run(folder).state == "finished" and Run(folder).scores == {}
 
 
 def test_a_value_of_the_scorecard_is_a_metric_of_the_test(outputs):
@@ -98,7 +119,7 @@ def test_a_value_of_the_scorecard_is_a_metric_of_the_test(outputs):
         ("size>0.1GB", ""),
         ("age>1d or age>0s", "broke-3 grid-0 grid-1 letters-2"),
         ("optimizer.lr=1e-3", "broke-3 grid-0 grid-1 letters-2"),
-        ("val/elbo>high", ""),
+        ("seconds=1.5min and name!=letters", "grid-0 grid-1"),
     ],
 )
 def test_conditions(outputs, where, expected):
@@ -115,6 +136,7 @@ def test_conditions(outputs, where, expected):
         (["--where", "emnist"], "--where: 'emnist' is no condition; write KEY=VALUE, or with !=, <, <=, > or >=, "),
         (["--where", "data=emnist and"], "--where: '' is no condition"),
         (["--where", "latent_dim=>16"], "--where: 'latent_dim=>16' is no condition"),
+        (["--where", "val/elbo>high"], "--where: val/elbo>high: after > stands a number, as in 130, 2d or 100MB"),
         (["--where", ""], "--where: '' is no condition"),
         (["--sort", "elbo"], "--sort: no run has 'elbo'"),
         (["--latest", "0"], "argument --latest: must be a whole number of at least 1, got '0'"),
@@ -178,6 +200,17 @@ def test_exported_weights_are_a_run(outputs):
     runs = find_runs(["outputs", str(SHIPPED)])
     assert names(filter_runs(runs, "data=emnist and state=exported")) == ["handwriting-g"]
     assert [run.name for run in filter_runs(runs, "model.latent_dim=32")] == ["handwriting"]
+
+
+def test_exported_weights_have_their_metrics_and_their_scorecard(outputs):
+    assert find_runs([str(SHIPPED)])[0].best == pytest.approx(-124.66, abs=0.01)
+    folder = outputs / "handwriting"
+    folder.mkdir()
+    card = made.scorecard(folder, [-100.0, -104.0])
+    for checkpoint, known in ((str(SHIPPED), True), ("other/handwriting.safetensors", False), ("\0", False)):
+        card.checkpoint = checkpoint
+        card.save(folder)
+        assert ("test/elbo" in find_runs([str(SHIPPED)])[0].metrics) == known
 
 
 def test_the_newest_and_those_of_a_name(outputs, capsys):

@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
@@ -315,8 +316,17 @@ def _is_alive(session: dict[str, Any]) -> bool:
         return False
     except OSError:  # another user's
         pass
-    process = Path("/proc", str(pid))  # of Linux; one that began after the session is another
-    return not process.exists() or _modified(process) < (_parse_date(session.get("started")) or 0) + 60
+    return _began(pid) < (_parse_date(session.get("started")) or 0) + 60  # one that began later is another
+
+
+def _began(pid: int) -> float:
+    """When a process began, in seconds since 1970; 0 where the system has no ``/proc`` as Linux."""
+    try:
+        ticks = Path("/proc", str(pid), "stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+        uptime = Path("/proc/uptime").read_text().split()[0]
+        return time.time() - float(uptime) + int(ticks) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _size(folder: Path) -> int:

@@ -58,7 +58,7 @@ def write(path, content):
     path.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-def scorecard(folder, elbos, per_image=True, images="abc", data="Strokes", **values):
+def scorecard(folder, elbos, per_image=True, images="abc", data="Strokes", date=None, **values):
     """A scorecard with the ELBOs of test images, a confusion, and other values by name."""
     numbers = np.asarray(elbos, np.float32)
     mean, error = (float(numbers.mean(dtype=np.float64)), float(numbers.std(ddof=1) / len(numbers) ** 0.5))
@@ -79,6 +79,7 @@ def scorecard(folder, elbos, per_image=True, images="abc", data="Strokes", **val
     }
     if values:
         card.results["more"] = Result("as it is", values)
+    card.made = {"date": date} if date else {}
     card.save(folder)
     return card
 

@@ -35,7 +35,8 @@ def test_runs_that_differ_in_their_seeds_alone_are_a_group(tmp_path):
     kinds = [{"seed": 0}, {"seed": 1}, {"seed": 1, "model__latent_dim": 16}, {"seed": 2, "data__val_seed": 3}]
     runs = [Run(made.run(tmp_path, "x", i, **kind)) for i, kind in enumerate(kinds)]
     broken = [Run(tmp_path / "no"), Run(tmp_path / "no2")]
-    assert group_seeds([*runs, *broken]) == [0, 0, 1, 0, 2, 3]
+    changed = [Run(made.run(tmp_path, "x", i, session={"commit": "a" * 40, "patch": i * "+"})) for i in (4, 5)]
+    assert group_seeds([*runs, *broken, *changed]) == [0, 0, 1, 0, 2, 3, 4, 5]  # of other code
 
 
 def test_configs_of_ldg_are_grouped_by_seeds(tmp_path):

@@ -15,8 +15,8 @@ A = RNG.normal(-100, 20, 50)
 B = A + RNG.normal(1, 1, 50)
 
 
-def rows(*folders, baseline=0):
-    return {row.name: row for row in Scores([Run(folder) for folder in folders], baseline).rows()}
+def rows(*folders):
+    return {row.name: row for row in Scores([Run(folder) for folder in folders]).rows()}
 
 
 @pytest.fixture
@@ -36,19 +36,28 @@ def test_a_paired_difference_is_that_of_each_image(two):
     assert mine.value == pytest.approx(difference.mean(), rel=1e-9) and mine.error == pytest.approx(error, rel=1e-9)
     assert mine.significance == pytest.approx(difference.mean() / error, rel=1e-9)
     assert row.texts[1] == f"{B.mean():.1f} ± {B.std(ddof=1) / math.sqrt(50):.1f}"
-    back = rows(*two, baseline=1)["elbo"].differences
-    assert back[1] is None and back[0].value == pytest.approx(-mine.value) and back[0].is_better is False
+    _, back = rows(*reversed(two))["elbo"].differences
+    assert back.value == pytest.approx(-mine.value) and back.is_better is False
 
 
-@pytest.mark.parametrize("case", ["without numbers", "another number of images", "unknown images", "NaN"])
+def test_the_first_run_with_a_scorecard_is_the_baseline(two, tmp_path):
+    without = made.run(tmp_path, "c", 2)
+    for folder, elbos in zip(two, (A, B), strict=True):
+        made.scorecard(folder, elbos)
+    assert [difference is None for difference in rows(without, *two)["elbo"].differences] == [True, True, False]
+
+
+@pytest.mark.parametrize("case", ["no numbers", "another number", "unknown images", "NaN", "others"])
 def test_an_unpaired_difference_has_the_errors_of_both(two, case):
-    kinds = {"unknown images": {"images": ""}, "without numbers": {"per_image": False}}
+    kinds = {"unknown images": {"images": ""}, "no numbers": {"per_image": False}}
     first = made.scorecard(two[0], A)
-    second = made.scorecard(two[1], B[:30] if case == "another number of images" else B, **kinds.get(case, {}))
+    second = made.scorecard(two[1], B[:30] if case == "another number" else B, **kinds.get(case, {}))
     if case == "unknown images":
         first = made.scorecard(two[0], A, images="")
     if case == "NaN":
         np.savez(two[1] / "scorecard.npz", elbo=np.where(np.arange(50) == 3, np.nan, B))
+    if case == "others":  # of an earlier scorecard
+        np.savez(two[1] / "scorecard.npz", elbo=B + 1)
     one, other = first.values["elbo"], second.values["elbo"]
     mine = rows(*two)["elbo"].differences[1]
     assert not mine.is_paired and mine.value == pytest.approx(other.value - one.value)

@@ -276,6 +276,7 @@ def test_numbers_of_images_that_are_none(data, stranger, tmp_path):
 
 @pytest.mark.parametrize("kind", [np.float16, ">f8", np.longdouble], ids=str)
 def test_numbers_of_images_of_any_precision(kind, stranger, tmp_path):
+    made.scorecard(stranger, np.arange(1.0, 10.0))
     (stranger / "scorecard.npz").write_bytes(npz(npy(np.arange(1, 10).astype(kind))))
     (row, *_) = Scores([Run(tmp_path / "outputs" / "own" / "run-0"), Run(stranger)]).rows()
     assert row.differences[1].is_paired and row.differences[1].value == 1.0
