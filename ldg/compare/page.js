@@ -51,6 +51,11 @@ const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;"); /
 const axis = (more) => ({ gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line"), ...more });
 const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
+const isNarrow = () => innerWidth < 700;
+const legend = (names) => isNarrow() ? { orientation: "h", y: -0.2, yanchor: "top", font: { size: 10 } } :
+  names > 6 ? { y: 1, yanchor: "top" } : { orientation: "h", y: 1, yanchor: "bottom" };
+const short = (name) => isNarrow() && name.length > 30 ? name.slice(0, 14) + "…" + name.slice(-14) : name;
+
 function smooth(values, weight) { // as TensorBoard does: an exponential average without the bias of its start
   let sum = 0, total = 0;
   return values.map((value) => {
@@ -83,7 +88,7 @@ function drawCurves() {
     const curves = runs.map((run) => points(run, metric, over)).map(([x, y]) => [x, weight ? smooth(y, weight) : y]);
     if (runs.length === 1) {
       const [[x, y]] = curves;
-      if (x.length) add(data.labels[runs[0]], { x, y, mode: x.length < 40 ? "lines+markers" : "lines", marker: { size: 4 } });
+      if (x.length) add(short(data.labels[runs[0]]), { x, y, mode: x.length < 40 ? "lines+markers" : "lines", marker: { size: 4 } });
       continue;
     }
     // mean and standard deviation wherever all of them are
@@ -103,15 +108,16 @@ function drawCurves() {
     traces.push({ x: [...x, ...x.slice().reverse()], fill: "toself", fillcolor: style.color + "33", mode: "none",
       y: [...y.map((v, i) => v + spread[i]), ...y.map((v, i) => v - spread[i]).reverse()], hoverinfo: "skip",
       legendgroup: String(key), showlegend: false });
-    add(data.groupLabels[key] + " (mean of " + present + " runs)", { x, y, mode: "lines", legendgroup: String(key) });
+    add(short(data.groupLabels[key]) + " (mean of " + present + " runs)", { x, y, mode: "lines", legendgroup: String(key) });
   }
   const names = { epoch: "epoch", step: "step", seconds: "time of training, s" };
   const isLog = find("#log").checked;
   const positive = traces.every((trace) => trace.y.every((value) => value > 0));
   find("#curve-note").textContent = !traces.length ? "None of the runs has " + metric + " over " + names[over] + "." :
     isLog && !positive ? "A logarithmic axis needs positive numbers: it is linear." : "";
+  find("#curves").style.height = 440 + (isNarrow() ? 29 * ends.length : 0) + "px";
   Plotly.react("curves", traces, layout({
-    xaxis: axis({ title: { text: names[over] } }), legend: { orientation: traces.length > 6 ? "v" : "h", y: 1.0, yanchor: traces.length > 6 ? "top" : "bottom" },
+    xaxis: axis({ title: { text: names[over] } }), legend: legend(ends.length),
     yaxis: axis({ title: { text: plain(metric) }, type: isLog && positive ? "log" : "linear" }), hovermode: "closest",
     showlegend: true, uirevision: metric + over + isLog,
   }), config);
@@ -128,7 +134,7 @@ const scale = (most) => ({ zmid: 0, zmin: -most, zmax: most, colorscale: [[0, "#
 function drawClasses() {
   const runs = shown().filter((run) => data.classes.perClass[run]), names = data.classes.names.map(plain);
   const real = runs.map((run) => data.classes.perClass[run]);
-  Plotly.react("classes", [{ type: "heatmap", x: names, y: runs.map((run) => plain(data.labels[run])), z: real, colorscale: "Viridis",
+  Plotly.react("classes", [{ type: "heatmap", x: names, y: runs.map((run) => plain(short(data.labels[run]))), z: real, colorscale: "Viridis",
     zmin: 0, zmax: 1, hovertemplate: "%{y}, class %{x}: %{z:.0%}<extra></extra>", colorbar: { tickformat: ".0%" } }], layout({
     height: 120 + 26 * runs.length, xaxis: axis({ type: "category", tickangle: 0, dtick: 1, tickfont: { size: 10 } }),
     yaxis: axis({ type: "category", autorange: "reversed", automargin: true }) }), config);
