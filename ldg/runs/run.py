@@ -322,8 +322,10 @@ def _is_alive(session: dict[str, Any]) -> bool:
 def _began(pid: int) -> float:
     """When a process began, in seconds since 1970; 0 where the system has no ``/proc`` as Linux."""
     try:
-        ticks = Path("/proc", str(pid), "stat").read_text(errors="replace").rpartition(")")[2].split()[19]
-        uptime = Path("/proc/uptime").read_text().split()[0]
+        ticks = (
+            Path("/proc", str(pid), "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        )
+        uptime = Path("/proc/uptime").read_text(encoding="utf-8").split()[0]
         return time.time() - float(uptime) + int(ticks) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):
         return 0.0
