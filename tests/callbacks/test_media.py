@@ -20,7 +20,6 @@ def picture(tmp_path):
 
 
 def test_tensorboard_takes_pictures(picture, tmp_path):
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     logger = TensorBoardLogger(str(tmp_path), name="", version="tensorboard")
