@@ -18,7 +18,7 @@ from ldg.runs import formats, provenance
 from ldg.runs.run import Run
 from ldg.runs.select import filter_runs, find_runs, label_runs, sort_runs
 from tests.compare import made
-from tests.conftest import program
+from tests.conftest import HOME, program
 from tests.runs import TINY, resume, train
 
 
@@ -192,6 +192,18 @@ def test_runs_are_found(outputs, paths, expected):
 def test_a_folder_with_brackets_in_its_name_is_no_pattern(tmp_path):
     made.run(tmp_path / "a[1]", "x")
     assert len(find_runs([str(tmp_path / "a[1]")])) == 1
+
+
+def test_a_checkpoint_without_its_folder_is_a_run(tmp_path):
+    shutil.copy(HOME / "tests" / "format1.ckpt", tmp_path / "mine.ckpt")
+    (tmp_path / "none.ckpt").write_bytes(b"none")
+    mine, none = find_runs([str(tmp_path / "mine.ckpt"), str(tmp_path / "none.ckpt")])
+    assert (mine.name, mine.state, mine.flat_config["data.dataset._target_"]) == (
+        "mine",
+        "exported",
+        "ldg.data.strokes.Strokes",
+    )
+    assert mine.best == mine.metrics["val/elbo"] and none.state == "broken"
 
 
 def test_exported_weights_are_a_run(outputs):

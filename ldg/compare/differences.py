@@ -8,6 +8,7 @@ from ldg.runs.provenance import COMMIT, MAX_PATCH, difference
 from ldg.runs.run import Run
 
 # keys that differ between any two runs, and say nothing of what they trained
+WHERE = ("data.root", "data.cache", "data.download")
 PLACES = ("name", "folder", "outputs", "ckpt_path", "run", "sweep_name", "tags", "logger", "launcher", "choices")
 
 
@@ -51,7 +52,7 @@ def describe(run: Run) -> dict[str, str]:
     place = folder if isinstance(folder, str) and folder else None
     kept = {key: text for key, text in run.flat_config.items() if key.partition(".")[0] not in PLACES}
     twice = ("model.conditioning", "model.likelihood.", "model.image_shape", "model.num_classes")
-    return {k: text for k, text in kept.items() if not k.startswith(twice) and not (place and place in text)}
+    return {k: text for k, text in kept.items() if not k.startswith((*twice, *WHERE)) and not (place and place in text)}
 
 
 def group_seeds(runs: Sequence[Run]) -> list[int]:

@@ -291,7 +291,7 @@ def is_grey(picture: Image.Image) -> bool:
         False also for a picture of a mode with colours that happens to show none.
     """
     if picture.mode in ("P", "PA") and picture.palette is not None:
-        colours = np.frombuffer(picture.palette.getdata()[1], np.uint8)
+        colours = np.frombuffer(bytes(picture.palette.getdata()[1]), np.uint8)
         colours = colours.reshape(-1, len(picture.palette.mode))[:, :3]
         return bool((colours == colours[:, :1]).all())
     return picture.mode in ("1", "L", "LA", "La", "I", "F") or picture.mode.startswith("I;16")

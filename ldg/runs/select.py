@@ -10,6 +10,7 @@ import re
 import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -37,14 +38,14 @@ WORDS = "name, state, age, size, epochs, seconds, parameters, best, choices (dat
 
 
 class ExportedRun(Run):
-    """Exported weights, which have a config and, where they were measured, a scorecard in ``outputs``.
+    """Weights without their run's folder, which have a config and, where they were measured, a scorecard.
 
     Args:
-        file: the weights, ``.safetensors``
+        file: ``.safetensors``, whose scorecard is in ``outputs/NAME``, or ``.ckpt``, whose scorecard is beside it
     """
 
     def __init__(self, file: Path) -> None:
-        super().__init__(Path("outputs") / file.stem)
+        super().__init__(file.parent if file.suffix == ".ckpt" else Path("outputs") / file.stem)
         self.file = file
 
     @property
@@ -54,7 +55,13 @@ class ExportedRun(Run):
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """What the file's header says: ``config``, ``classes``, ``metrics``; empty if it is none of ldg's."""
+        """What the file says: ``config``, ``classes``, ``metrics``; empty if it is none of ldg's."""
+        if self.file.suffix == ".ckpt":
+            from ldg.checkpoint import read  # loads torch
+
+            with suppress(UserError):
+                return dict(read(self.file)["ldg"])
+            return {}
         try:
             with self.file.open("rb") as opened:
                 (size,) = struct.unpack("<Q", opened.read(8))
@@ -136,7 +143,8 @@ def _runs_at(path: Path) -> list[Run]:
         if path.suffix == ".safetensors":
             return [ExportedRun(path)]
         folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
-        return [Run(folder)] if path.suffix == ".ckpt" and (folder / "config.yaml").exists() else []
+        if path.suffix == ".ckpt":
+            return [Run(folder) if (folder / "config.yaml").exists() else ExportedRun(path)]
     if there == "folder":
         return [Run(folder) for folder in _folders(path, DEPTH)]
     return []
