@@ -82,7 +82,7 @@ def test_the_script_of_a_checkout(here):
         (["--notes", "large.md"], "--notes: large.md is larger than 1 MiB"),
         (["--output", "outputs"], "cannot write outputs: a folder is there; give the name of a file"),
         (["--csv", "notes.md/x"], "notes.md"),
-        (["--text", "abc"], "--text: none of the runs can write 'abc'; name runs whose classes are characters"),
+        (["--text", "abc"], "--text: none of the runs has a class for each character of 'abc'"),
         (["--titel", "x"], "unknown argument '--titel': did you mean --title?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -101,7 +101,7 @@ class Comparison:
             album: its pictures; None: those of the galleries
         """
         groups = group_seeds(self.runs)
-        commands = {i: run.session.get("command") for i, run in enumerate(self.runs)}
+        commands = {i: [str(s["command"]) for s in run.sessions if "command" in s] for i, run in enumerate(self.runs)}
         view = html.Page(
             path=path,
             title=self.title,
@@ -129,11 +129,12 @@ class Comparison:
     def _named(self) -> list[tuple[Run, str]]:
         return list(zip(self.runs, self.labels, strict=True))
 
-    def _commands(self, commands: dict[int, Any]) -> str:
+    def _commands(self, commands: dict[int, list[str]]) -> str:
+        """The commands of each run, the first one first."""
         lines = (
-            f"{html.escape(self.labels[i])}: <code>{html.escape(command)}</code>"
-            for i, command in commands.items()
-            if isinstance(command, str)
+            f"{html.escape(self.labels[i])}: {', then '.join(f'<code>{html.escape(line)}</code>' for line in of_run)}"
+            for i, of_run in commands.items()
+            if of_run
         )
         return f"<details><summary>of each run</summary>{'<br>'.join(lines)}</details>"
 

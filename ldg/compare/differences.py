@@ -52,6 +52,8 @@ def describe(run: Run) -> dict[str, str]:
     place = folder if isinstance(folder, str) and folder else None
     kept = {key: text for key, text in run.flat_config.items() if key.partition(".")[0] not in PLACES}
     twice = ("model.conditioning", "model.likelihood.", "model.image_shape", "model.num_classes")
+    if kept.get("data.seed") == kept.get("seed"):  # which it follows
+        kept.pop("data.seed", None)
     return {k: text for k, text in kept.items() if not k.startswith((*twice, *WHERE)) and not (place and place in text)}
 
 

@@ -108,16 +108,17 @@ function drawCurves() {
     traces.push({ x: [...x, ...x.slice().reverse()], fill: "toself", fillcolor: style.color + "33", mode: "none",
       y: [...y.map((v, i) => v + spread[i]), ...y.map((v, i) => v - spread[i]).reverse()], hoverinfo: "skip",
       legendgroup: String(key), showlegend: false });
-    add(short(data.groupLabels[key]) + " (mean of " + present + " runs)", { x, y, mode: "lines", legendgroup: String(key) });
+    add(short(data.groupLabels[key]) + " (mean of " + present + " runs)", { x, y, mode: x.length < 40 ? "lines+markers" : "lines", marker: { size: 4 }, legendgroup: String(key) });
   }
   const names = { epoch: "epoch", step: "step", seconds: "time of training, s" };
   const isLog = find("#log").checked;
   const positive = traces.every((trace) => trace.y.every((value) => value > 0));
   find("#curve-note").textContent = !traces.length ? "None of the runs has " + metric + " over " + names[over] + "." :
     isLog && !positive ? "A logarithmic axis needs positive numbers: it is linear." : "";
+  const most = Math.max(0, ...traces.flatMap((trace) => trace.x)), ticks = over === "epoch" && most <= 12 ? { dtick: 1 } : {};
   find("#curves").style.height = 440 + (isNarrow() ? 29 * ends.length : 0) + "px";
   Plotly.react("curves", traces, layout({
-    xaxis: axis({ title: { text: names[over] } }), legend: legend(ends.length),
+    xaxis: axis({ title: { text: names[over] }, ...ticks }), legend: legend(ends.length),
     yaxis: axis({ title: { text: plain(metric) }, type: isLog && positive ? "log" : "linear" }), hovermode: "closest",
     showlegend: true, uirevision: metric + over + isLog,
   }), config);

@@ -26,7 +26,7 @@ def add_text(runs: Sequence[Run], text: str, seed: int = 0) -> Album:
     """
     written = [_write(run, text, seed) for run in runs]
     if not any(written):
-        raise UserError(f"--text: none of the runs can write {text!r}; name runs whose classes are characters")
+        raise UserError(f"--text: none of the runs has a class for each character of {text!r}; choose another text")
     album = Album(runs)
     kinds, shown = album.kinds, album.shown
     album.kinds, album.shown = {}, {}

@@ -19,7 +19,6 @@ def test_only_what_was_trained_differs(tmp_path):
     two = Run(made.run(tmp_path, "b", 1, model__latent_dim=16, seed=1, extra={"list": [1, None]}))
     table = compare_configs([one, two])
     assert table.rows == {
-        "data.seed": ["0", "1"],
         "model.latent_dim": ["4", "16"],
         "seed": ["0", "1"],
         "extra.list": ["", "[1, null]"],

@@ -30,7 +30,6 @@ def render_page(results: Results, is_online: bool = False) -> str:
     """
     runs, path = results.runs, results.folder / "report.html"
     groups = group_seeds(runs)
-    labels = [results.label(run) for run in runs]
     page = Page(
         path=path,
         title=results.sweep.name,
@@ -40,7 +39,7 @@ def render_page(results: Results, is_online: bool = False) -> str:
         columns=_columns(results),
         captions=[_caption(results, path, run) for run in runs],
         groups=groups,
-        group_labels=[labels[groups.index(group)] for group in sorted(set(groups))],
+        group_labels=[_group_label(results, runs[groups.index(group)]) for group in sorted(set(groups))],
         head=_winner(results, path),
         details=_details(results),
         errors=[run.error for run in runs],
@@ -58,6 +57,12 @@ def render_page(results: Results, is_online: bool = False) -> str:
         html.source_section(page, compare_sources(runs)),
         html.versions_section(page, compare_versions(runs)),
     )
+
+
+def _group_label(results: Results, run: SweepRun) -> str:
+    """The choices of a run without its seed, or its name."""
+    keys = [key for key in results.differing if key.rpartition(".")[2] != "seed"]
+    return ", ".join(f"{key}={shorten(run.choices[key]) or '–'}" for key in keys) or run.name
 
 
 def _sections(results: Results, is_online: bool) -> list[str]:
