@@ -66,7 +66,9 @@ class Comparison:
         """The keys in the table of runs: choices that differ, or else keys of the config."""
         choices = dict.fromkeys(key for run in self.runs for key in run.choices)
         differing = [key for key in choices if len({text for run in self.runs if (text := self.value(run, key))}) > 1]
-        named = [key for key in self.configs.rows if not key.endswith("_") and not key.startswith("callbacks.")]
+        rows = self.configs.rows.items()
+        given = [key for key, texts in rows if len({text for text in texts if text}) > 1]  # not only known of some
+        named = [key for key in given if not key.endswith("_") and not key.startswith("callbacks.")]
         return [*differing, *(key for key in named if key.rpartition(".")[2] not in choices)][:MAX_KEYS]
 
     def value(self, run: Run, key: str) -> str:
@@ -138,8 +140,8 @@ class Comparison:
         if not any(run.logged.keys() & run.measured.keys() for run in self.runs):
             return []
         return [
-            "test/… of a run with a scorecard is the scorecard's; the test at the end of training drew other noise, "
-            "so its values differed a little."
+            "Where a run has a scorecard, its test/… values are from there. The test at the end of training drew other "
+            "noise, so its values differ a little."
         ]
 
     def _error(self, run: Run) -> str:

@@ -171,8 +171,9 @@ function drawConfusion() {
     hovertemplate: "generated as %{y}, read as %{x}: %{z:+.1%}<extra></extra>", colorbar: { tickformat: "+.0%" } }], layout({
     height: 620, xaxis: axis({ type: "category", title: { text: "read as" } }),
     yaxis: axis({ type: "category", autorange: "reversed", title: { text: "generated as" } }) }), config);
-  find("#confusion-note").textContent = "Largest changes: " + changes.slice(0, 8).filter(([value]) => value).map(([value, i, j]) =>
-    names[i] + (i === j ? " read right " : " read as " + names[j] + " ") + (value > 0 ? "+" : "−") + Math.abs(100 * value).toFixed(0) + " %").join("; ");
+  const texts = changes.slice(0, 8).filter(([value]) => value).map(([value, i, j]) => names[i] +
+    (i === j ? " read right " : " read as " + names[j] + " ") + (value > 0 ? "+" : "−") + Math.abs(100 * value).toFixed(0) + " %");
+  find("#confusion-note").textContent = texts.length ? "Largest changes: " + texts.join("; ") : "No change.";
 }
 if (find("#classes")) updates.push(drawClasses);
 if (find("#confusion")) {

@@ -33,13 +33,13 @@ def score_section(labels: Sequence[str], scores: Scores) -> str:
     baseline = escape(labels[scores.baseline])
     note = (
         f"Below a value stands its difference to {baseline}, in brackets the same in standard errors. Green is better "
-        "and red is worse, by two standard errors or more. ∥ means paired: the difference is taken image by image. "
-        "The errors come from the test images. They do not include how much another seed would change."
+        "and red is worse, by two standard errors or more. ∥&nbsp;means paired: the difference is taken image by "
+        "image. The errors come from the test images. They do not include how much another seed would change."
     )
     others = ", ".join(escape(labels[i]) for i in scores.others)
     warning = (
-        f"The test images are not known to be the same as those of {baseline}: {others}. There these runs have no "
-        "difference, and the best is not marked."
+        f"Evaluated on other or unknown test images than {baseline}: {others}. They have no difference to it, and no "
+        "best is marked."
     )
     return section(
         "Scorecards",
@@ -84,12 +84,18 @@ def class_section(labels: Sequence[str], classes: dict[str, Any]) -> str:
     """
     base = classes["baseline"]
     others = {str(i): labels[i] for i, counts in enumerate(classes["confusion"]) if counts is not None and i != base}
-    parts = ['<div id="classes" class="chart heat" role="figure" aria-label="class accuracy of each run"></div>']
+    parts = [_plot("classes", "class accuracy of each run")]
     if others and classes["confusion"][base] is not None:
         parts += [
             f"<h3>Confusion beside {escape(labels[base])}</h3>",
             f'<div class="controls">{select("confused", "run", others)}</div>',
             '<p class="note" id="confusion-note" role="status"></p>',
-            '<div id="confusion" class="chart heat" role="figure" aria-label="difference of the confusions"></div>',
+            _plot("confusion", "difference of the confusions"),
         ]
     return section("Classes", "How often a judge reads a generated image as the class that was asked for.", *parts)
+
+
+def _plot(id: str, label: str) -> str:
+    """A place for a plot, which scrolls on a narrow screen."""
+    plot = f'<div id="{id}" role="figure" aria-label="{label}"></div>'
+    return f'<div class="chart heat" role="region" tabindex="0" aria-label="{label}">{plot}</div>'

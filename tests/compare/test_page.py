@@ -83,6 +83,8 @@ def test_columns_are_the_choices_that_differ(four, tmp_path):
     assert Comparison(four[:3]).keys[0] == "data"
     old = Run(made.run(tmp_path, "old", 7, choices={}))
     both = Comparison([four[0], old])
+    other = Run(made.run(tmp_path, "other", 8, data__dataset__marks=True, optimizer__lr=0.01))
+    assert Comparison([four[0], other]).keys == ["optimizer.lr"]  # the other has no marks to differ in
     assert "data" in both.keys and both.value(old, "data") == "Strokes" and "model" not in both.keys
 
 
@@ -134,7 +136,7 @@ def test_markdown_json_and_csv(four):
 
 def test_a_value_of_the_test_says_where_it_is_from(tmp_path):
     folders = [made.run(tmp_path, "x", i) for i in range(2)]
-    note = "test/… of a run with a scorecard is the scorecard's"
+    note = "Where a run has a scorecard, its test/… values are from there."
     made.scorecard(folders[0], [1.0, 2.0])
     assert note not in render([Run(folder) for folder in folders], tmp_path).read_text()  # nothing was replaced
     summary = json.loads((folders[0] / "summary.json").read_text())
@@ -145,7 +147,7 @@ def test_a_value_of_the_test_says_where_it_is_from(tmp_path):
 
 
 def test_scorecards_of_other_images_are_named(four, tmp_path):
-    warning = "The test images are not known to be the same as those of flow/run-0: "
+    warning = "Evaluated on other or unknown test images than flow/run-0: "
     assert warning not in render(four, tmp_path).read_text()
     made.scorecard(four[2].folder, [1.0, 2.0], data="EMNIST")
     assert f"{warning}{'&lt;b&gt;'}" in render([Run(run.folder) for run in four], tmp_path).read_text()
