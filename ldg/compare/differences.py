@@ -77,11 +77,10 @@ def group_tasks(runs: Sequence[Run]) -> list[int | None]:
     groups: dict[object, int] = {}
 
     def place(run: Run) -> int | None:
-        kept = {key: text for key, text in describe(run).items() if key.startswith(TASK) and not is_seed(key)}
         task = frozenset(
             (key, text.rpartition(".")[2] if key.endswith("._target_") else text)  # wherever the class was then
-            for key, text in kept.items()
-            if not key.endswith("per_class")
+            for key, text in run.flat_config.items()
+            if key.startswith(TASK) and not is_seed(key) and not key.endswith("per_class")
         )
         return groups.setdefault(task, len(groups)) if run.config else None
 
