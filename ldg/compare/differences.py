@@ -10,6 +10,8 @@ from ldg.runs.run import Run
 # keys that differ between any two runs, and say nothing of what they trained
 WHERE = ("data.root", "data.cache", "data.download")
 PLACES = ("name", "folder", "outputs", "ckpt_path", "run", "sweep_name", "tags", "logger", "launcher", "choices")
+# of what an ELBO is a bound: which images, and the probability of what
+TASK = ("data.dataset.", "data.image", "data.limit", "likelihood.")
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,34 @@ def describe(run: Run) -> dict[str, str]:
     return {k: text for k, text in kept.items() if not k.startswith((*twice, *WHERE)) and not (place and place in text)}
 
 
+def is_seed(key: str) -> bool:
+    """Whether a key of the config is a seed, which has no effect but chance."""
+    return key.rpartition(".")[2] in ("seed", "val_seed")
+
+
+def group_tasks(runs: Sequence[Run]) -> list[int | None]:
+    """Group runs whose ELBO values can be compared, as far as the configs tell.
+
+    Args:
+        runs: any ones
+
+    Returns:
+        The number of each run's group, the same for the same data set and likelihood, whatever the seeds and the number
+        of images of a class; None for a run without a config.
+    """
+    groups: dict[object, int] = {}
+
+    def place(run: Run) -> int | None:
+        task = frozenset(
+            (key, text.rpartition(".")[2] if key.endswith("._target_") else text)  # wherever the class was then
+            for key, text in run.flat_config.items()
+            if key.startswith(TASK) and not is_seed(key) and not key.endswith("per_class")
+        )
+        return groups.setdefault(task, len(groups)) if run.config else None
+
+    return [place(run) for run in runs]
+
+
 def group_seeds(runs: Sequence[Run]) -> list[int]:
     """Group runs of the same code that differ in their seeds alone; one without a config is in a group of its own.
 
@@ -70,7 +100,7 @@ def group_seeds(runs: Sequence[Run]) -> list[int]:
 
     def place(run: Run) -> int:
         items = describe(run).items()
-        common = frozenset((key, text) for key, text in items if key.rpartition(".")[2] not in ("seed", "val_seed"))
+        common = frozenset((key, text) for key, text in items if not is_seed(key))
         code = (_commit(run.session), _changes(run.session))
         return groups.setdefault((common, code) if common else run, len(groups))
 

@@ -189,15 +189,24 @@ class Run:
         return [x for x, _ in known], [y for _, y in known]
 
     @cached_property
-    def metrics(self) -> dict[str, float]:
-        """The metrics of the best epoch, before the run is finished the newest ones; a scorecard's as ``test/NAME``."""
+    def logged(self) -> dict[str, float]:
+        """What training reports: the metrics of the best epoch and its test, before it is finished the newest ones."""
         numbers: dict[str, float] = {}
         for row in self.rows:
             numbers |= _numbers({key: parse_number(text) for key, text in row.items() if "/" in key})
         summary = self.summary.get("metrics")
         numbers |= _numbers(summary) if isinstance(summary, dict) else {}
-        numbers |= {f"test/{name}": value for name, (value, _) in self.scores.items()}
-        return dict(islice(numbers.items(), MAX_COLUMNS))
+        return numbers
+
+    @cached_property
+    def measured(self) -> dict[str, float]:
+        """The values of the scorecard as ``test/NAME``."""
+        return {f"test/{name}": value for name, (value, _) in self.scores.items()}
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """The numbers of training; where there is a scorecard, its own in place of those of the training's test."""
+        return dict(islice((self.logged | self.measured).items(), MAX_COLUMNS))
 
     @cached_property
     def costs(self) -> dict[str, int | float]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ldg.errors import UserError, suggestion
 from ldg.files import look, shorten
-from ldg.runs.formats import parse_number
+from ldg.runs.formats import number_names, parse_number
 from ldg.runs.run import Run, is_shallow
 
 STORES = ("wandb", "trackio", "mlflow")  # folders of loggers in outputs
@@ -294,4 +294,4 @@ def label_runs(runs: Sequence[Run]) -> list[str]:
     names = [
         name if names.count(name) == 1 else f"{name}/{run.folder.name}" for name, run in zip(names, runs, strict=True)
     ]
-    return [name if names.count(name) == 1 else f"{name} ({i + 1})" for i, name in enumerate(names)]
+    return number_names(names)

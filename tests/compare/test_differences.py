@@ -2,7 +2,7 @@
 
 import pytest
 
-from ldg.compare.differences import compare_configs, compare_sources, compare_versions, group_seeds
+from ldg.compare.differences import compare_configs, compare_sources, compare_versions, group_seeds, group_tasks
 from ldg.runs.provenance import MAX_PATCH
 from ldg.runs.run import Run
 from tests.compare import made
@@ -36,6 +36,20 @@ def test_runs_that_differ_in_their_seeds_alone_are_a_group(tmp_path):
     broken = [Run(tmp_path / "no"), Run(tmp_path / "no2")]
     changed = [Run(made.run(tmp_path, "x", i, session={"commit": "a" * 40, "patch": i * "+"})) for i in (4, 5)]
     assert group_seeds([*runs, *broken, *changed]) == [0, 0, 1, 0, 2, 3, 4, 5]  # of other code
+
+
+def test_runs_of_the_same_data_and_likelihood_have_elbos_that_compare(tmp_path):
+    bernoulli = {"likelihood__binarize": "none", "likelihood__seed": 0}
+    kinds = [
+        bernoulli,
+        bernoulli | {"seed": 1, "likelihood__seed": 1, "model__latent_dim": 16, "data__dataset__per_class": 100},
+        bernoulli | {"likelihood__binarize": "dynamic"},
+        {"likelihood__variance": "learned"},
+        bernoulli | {"data": "emnist"},
+        bernoulli | {"data__limit": 100},
+    ]
+    runs = [Run(made.run(tmp_path, "x", i, **kind)) for i, kind in enumerate(kinds)]
+    assert group_tasks([*runs, Run(tmp_path / "no")]) == [0, 0, 1, 2, 3, 4, None]
 
 
 def test_configs_of_ldg_are_grouped_by_seeds(tmp_path):
