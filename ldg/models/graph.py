@@ -12,11 +12,13 @@ import onnxscript  # noqa: F401  (torch's exporter needs it, and would say so in
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
+from torch.export import Dim
 
 from ldg.errors import UserError, one_line
 from ldg.models.style import StyleSpace
 from ldg.models.vae import VAE
 
+INPUTS = ["latents", "labels", "temperature", "is_style"]
 _LARGE = 1000  # weights of a tensor from which half precision saves more than its conversion takes
 
 
@@ -68,20 +70,15 @@ def to_onnx(model: VAE, about: dict[str, Any]) -> bytes:
         torch.tensor(1.0),
         torch.tensor(True),
     )
+    shapes = ({0: Dim.DYNAMIC}, {0: Dim.DYNAMIC}, None, None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about names of axes
-            program = torch.onnx.export(
-                WritingGraph(model).eval(),
-                example,
-                input_names=["latents", "labels", "temperature", "is_style"],
-                output_names=["images"],
-                dynamic_shapes=({0: "images"}, {0: "images"}, None, None),
-                dynamo=True,
-                verbose=False,
-            )
-    except torch.onnx.errors.OnnxExporterError as error:
-        raise UserError(f"the model cannot be exported as ONNX: {one_line(error.__cause__ or error)[:200]}") from None
+            # strict: the number of images is not that of the example
+            exported = torch.export.export(WritingGraph(model).eval(), example, dynamic_shapes=shapes, strict=True)
+            program = torch.onnx.export(exported, input_names=INPUTS, output_names=["images"], verbose=False)
+    except Exception as error:  # whatever torch raises of a layer that it cannot follow, or ONNX does not have
+        raise UserError(f"the model cannot be exported as ONNX: {one_line(error)[:200]}") from None
     assert program is not None
     proto = program.model_proto
     _halve(proto.graph)
