@@ -60,6 +60,5 @@ def write(text: str, model: VAE | Decoder | str | Path | None = None, **options:
 
     if model is None:
         model = decoder.lightest(newest_run(refuse=partial(alphabet.explain_refusal, text)))
-    if isinstance(model, str | Path):
-        model = load(model)
-    return writer.write(model, text, **options)
+    loaded = decoder.load(model) if isinstance(model, str | Path) else model
+    return writer.write(loaded, text, **options)

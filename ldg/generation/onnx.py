@@ -96,7 +96,7 @@ class OnnxDecoder:
             raise UserError(f"{self._path} was not written by ldg export; give one that was") from None
         if version != FORMAT:
             raise UserError(f"{self._path} has format {str(version)[:20]}; this ldg reads {FORMAT}; update it")
-        return about  # type: ignore[no-any-return]
+        return about
 
     def write(self, styles: np.ndarray, labels: np.ndarray, temperature: float) -> np.ndarray:
         """As :meth:`ldg.generation.decoder.Decoder.write`."""
@@ -117,6 +117,8 @@ class OnnxDecoder:
         except Exception as error:  # whatever onnxruntime raises: a graph that does not fit itself, or its limit
             reason = (str(error).splitlines() or [""])[0]
             raise UserError(f"{self._path} cannot be computed: {reason[:200]}") from None
+        if not np.isfinite(images).all():
+            raise UserError(f"{self._path} draws images with NaN or infinite values; export another run")
         return images
 
 
