@@ -6,8 +6,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ldg.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 WEIGHTS = "model.safetensors"
 PATIENCE = 10  # seconds for an answer
@@ -35,16 +39,33 @@ def fetch(reference: str | Path) -> Path:
     match = _REFERENCE.fullmatch(str(reference))
     if match is None:
         raise UserError(f"{reference}: write hf://OWNER/NAME or hf://OWNER/NAME@REVISION, as in hf://me/handwriting")
-    import huggingface_hub
-    from huggingface_hub.utils import disable_progress_bars
+    api = connect()
+    from huggingface_hub import errors
 
-    disable_progress_bars()
+    name, revision = match["name"], match["revision"]
     with explained(str(reference)):
-        return Path(
-            huggingface_hub.hf_hub_download(
-                match["name"], WEIGHTS, revision=match["revision"], etag_timeout=PATIENCE, library_name="ldg"
-            )
-        )
+        try:
+            api.model_info(name, revision=revision, timeout=PATIENCE)
+            is_there = True
+        except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError):
+            raise
+        except Exception:  # nobody answers: what is in the cache is used; a download would be tried for half a minute
+            is_there = False
+        return Path(api.hf_hub_download(name, WEIGHTS, revision=revision, local_files_only=not is_there))
+
+
+def connect() -> HfApi:
+    """The Hub's interface, which says nothing on its own.
+
+    Raises:
+        ModuleNotFoundError: Without huggingface_hub.
+    """
+    import huggingface_hub
+    from huggingface_hub.utils import disable_progress_bars, logging
+
+    logging.set_verbosity_error()
+    disable_progress_bars()
+    return huggingface_hub.HfApi(library_name="ldg")
 
 
 def name_of(file: Path) -> str | None:
@@ -82,7 +103,7 @@ def explained(reference: str) -> Iterator[None]:
             if isinstance(error, kind):
                 raise UserError(f"{reference}: {meaning}") from None
         if isinstance(error, errors.HfHubHTTPError):
-            status = getattr(error.response, "status_code", None)
+            status = error.response.status_code
             refused = {401: "the Hub does not take the token: hf auth login", 403: "the token may not write there"}
             raise UserError(f"{reference}: {refused.get(status, f'the Hub answers {status}')}") from None
         raise UserError(f"{reference}: {one_line(error)[:200]}") from None

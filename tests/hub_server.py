@@ -31,6 +31,8 @@ class Hub:
             return self.status, {}, {}
         if match := re.fullmatch(r"/([\w.-]+/[\w.-]+)/resolve/([^/]+)/(.+)", path):
             return self.give(*match.groups(), token)
+        if match := re.fullmatch(r"/api/models/([\w.-]+/[\w.-]+)(?:/revision/([^/]+))?", path):
+            return self.give(match[1], match[2] or "main", None, token)
         if token != TOKEN:
             return 401, {}, {}
         if path == "/api/repos/create":
@@ -61,16 +63,20 @@ class Hub:
         return 200, {"commitUrl": f"{self.url}/{name}/commit/{'0' * 40}", "commitOid": "0" * 40}, {}
 
     def give(self, name, revision, file, token):
-        """A file of a repository."""
+        """A file of a branch or commit of a repository; of no file the commit."""
         if name not in self.repositories or (name in self.private and token != TOKEN):
             return 401, {}, {"X-Error-Code": "RepoNotFound"}
         branches = self.repositories[name]
+        commits = {hashlib.sha1(f"{name} {branch}".encode()).hexdigest(): branch for branch in branches}
+        revision = commits.get(revision, revision)
         if revision not in branches:
             return 404, {}, {"X-Error-Code": "RevisionNotFound"}
+        commit = hashlib.sha1(f"{name} {revision}".encode()).hexdigest()
+        if file is None:
+            return 200, {"id": name, "sha": commit, "siblings": []}, {}
         if file not in branches[revision]:
             return 404, {}, {"X-Error-Code": "EntryNotFound"}
         content = branches[revision][file]
-        commit = hashlib.sha1(f"{name} {revision}".encode()).hexdigest()
         return 200, content, {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": commit}
 
 

@@ -67,6 +67,7 @@ def test_what_is_pushed_comes_back(hub, capsys, tmp_path):
     np.testing.assert_array_equal(ldg.write("Hi", f"hf://{NAME}"), ldg.write("Hi", checkpoint.SHIPPED))
     assert command(capsys, "write", "Hi", "--checkpoint", f"hf://{NAME}") == (0, "hi.png\n", f"with hf://{NAME}\n")
     assert str(scorecard_folder(checkpoint.find(f"hf://{NAME}"))) == "outputs/hand"
+    assert command(capsys, "push", NAME, str(checkpoint.SHIPPED))[0] == 0  # again
     hub.status = 500  # what is in the cache is enough
     assert ldg.load(f"hf://{NAME}").classes == ldg.load(checkpoint.SHIPPED).classes
 
@@ -116,6 +117,15 @@ def test_the_hub_refuses(hub, capsys, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     said = "error: no one is logged in to the Hugging Face Hub: hf auth login, or set HF_TOKEN\n"
     assert command(capsys, *line) == (2, "", said)
+
+
+def test_nobody_answers(hub, capsys, monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:1/{repo_id}/{revision}/{filename}")
+    said = f"error: hf://{NAME}: the Hub does not answer, and nothing of it is in the cache; try later\n"
+    assert command(capsys, "evaluate", f"hf://{NAME}") == (2, "", said)
+    status, _, err = command(capsys, "push", NAME, str(checkpoint.SHIPPED))
+    assert status == 2 and err.startswith(f"error: {NAME}: ") and err.count("\n") == 1
 
 
 def test_without_the_package(hub, capsys, monkeypatch):

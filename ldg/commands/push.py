@@ -44,18 +44,16 @@ def push(repository: str, source: str | Path, *, private: bool = False, revision
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         raise UserError(f"{repository}: write OWNER/NAME, as in me/handwriting")
     file = checkpoint.find(source)
+    api = hub.connect()
     import huggingface_hub
-    from huggingface_hub.utils import disable_progress_bars
 
     if huggingface_hub.get_token() is None:
         raise UserError("no one is logged in to the Hugging Face Hub: hf auth login, or set HF_TOKEN")
-    disable_progress_bars()
     with tempfile.TemporaryDirectory() as folder:
         _prepare(Path(folder), repository, file)
         files = [
             huggingface_hub.CommitOperationAdd(path.name, path.read_bytes()) for path in sorted(Path(folder).iterdir())
         ]
-    api = huggingface_hub.HfApi(library_name="ldg")
     with hub.explained(repository):
         api.create_repo(repository, private=private or None, exist_ok=True)
         if revision is not None:
