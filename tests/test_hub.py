@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from ldg.commands.cli import exit_status
 from ldg.errors import UserError
 from ldg.evaluation.report import scorecard_folder
 from ldg.evaluation.scorecard import Result, Scorecard, Value
+from tests.conftest import HOME
 from tests.hub_server import TOKEN, serving
+from tests.test_readme import commands
 
 NAME = "somebody/hand"
 
@@ -135,3 +138,14 @@ def test_without_the_package(hub, capsys, monkeypatch):
         status == 2
         and err == 'error: the package huggingface_hub is missing: pip install "ldg[hub]", or uv run --extra hub\n'
     )
+
+
+def test_the_commands_of_the_page(hub, capsys):
+    for line in commands(HOME / "docs" / "sharing.md", "uv", "run", "ldg"):
+        arguments = [str(checkpoint.SHIPPED) if each == "outputs/NAME/ID" else each for each in line]
+        status, out, err = command(capsys, *arguments)
+        assert (status, bool(out)) == (0, True), err
+    assert sorted(file.name for file in Path().glob("*.*")) == [
+        *("hello-2.png", "hello-3.png", "hello.png", "model.onnx", "model.safetensors")
+    ]
+    assert set(hub.repositories["me/handwriting"]) == {"main", "v2"}
