@@ -19,6 +19,7 @@ from ldg.evaluation.report import scorecard_folder
 from ldg.evaluation.scorecard import Result, Scorecard, Value
 from tests.conftest import HOME
 from tests.hub_server import TOKEN, serving
+from tests.test_generate import leave_run
 from tests.test_readme import commands
 
 NAME = "somebody/hand"
@@ -90,6 +91,14 @@ def test_a_revision(hub, capsys):
         with pytest.raises(UserError) as error:
             ldg.load(reference)
         assert str(error.value).startswith(f"{reference}: {reason}") and "\n" not in str(error.value)
+
+
+def test_a_model_of_pictures(hub, capsys, tmp_path):
+    run = leave_run(tmp_path / "run", ("cat", "dog"), image_shape=(3, 12, 12), data={})
+    assert command(capsys, "push", NAME, str(run))[0] == 0
+    files = hub.repositories[NAME]["main"]
+    assert f"ldg write --rows 4 --columns 8 --checkpoint hf://{NAME}" in files["README.md"].decode()
+    assert ldg.load(f"hf://{NAME}").classes == ("cat", "dog") and len(files["picture.png"]) > 1000
 
 
 def test_what_is_no_model_of_ldg(hub):

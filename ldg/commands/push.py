@@ -1,4 +1,4 @@
-"""Publish a run on the Hugging Face Hub: weights, config, a picture, and a model card with its scorecard.
+"""Publish a run on the Hugging Face Hub: weights, config, picture, model card with its scorecard.
 
 ldg push OWNER/NAME outputs/NAME/ID
 ldg push OWNER/NAME outputs/NAME/ID --private --revision v2
