@@ -176,7 +176,7 @@ def contrast(field: np.ndarray, level: float) -> np.ndarray:
 
 def pen_width(image: np.ndarray) -> float:
     """The width of the pen of a cleaned image (H, W), in pixels of the image; 0 without ink."""
-    field, unit = _enlarged(image)
+    field, unit = enlarged(image)
     return stroke_width(contrast(field, 0.5)) * unit
 
 
@@ -194,7 +194,7 @@ def trace(
     Returns:
         The outline at this level; None where there is no ink.
     """
-    field, unit = _enlarged(image)
+    field, unit = enlarged(image)
     low, high = LEVELS
     for _ in range(7):
         level = (low + high) / 2
@@ -215,7 +215,7 @@ def _shifted(level: float, threshold: float) -> float:
     return level * threshold / (level * threshold + (1 - level) * (1 - threshold))
 
 
-def _enlarged(image: np.ndarray) -> tuple[np.ndarray, float]:
+def enlarged(image: np.ndarray) -> tuple[np.ndarray, float]:
     """The field on about WORK_SIZE pixels, and the size of one of them in image pixels."""
     times = max(1, math.ceil(WORK_SIZE / max(image.shape)))
     height, width = image.shape
