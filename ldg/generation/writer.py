@@ -1,5 +1,6 @@
 """From a text to a picture: classes, latents, one decoding of all glyphs, and the page."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,11 +11,12 @@ import torch
 from ldg.data import strokes
 from ldg.errors import UserError
 from ldg.generation import ink, latents, sheets, typeset
-from ldg.generation.alphabet import Cell, Page, is_written, parse, soft_labels
+from ldg.generation.alphabet import Cell, Page, is_written, number_characters, parse, soft_labels
 from ldg.models.vae import VAE
 
 LayoutName = Literal["baseline", "tiles"]
 TEMPERATURE = 0.6
+VARIATION = 0.4  # of a letter that comes again in a text
 SAMPLE_PADDING = 4
 MARKS_SEED = 15  # of a set of marks that looks even, chosen by eye
 BATCH = 1000  # images decoded at once
@@ -207,14 +209,46 @@ def inked(page: Page) -> list[Cell]:
     return [cell for line in page for cell in line if cell.mixture]
 
 
+def draw_alternates(
+    model: VAE, number: int, *, seed: int = 0, temperature: float = TEMPERATURE, variation: float = VARIATION
+) -> tuple[list[str], np.ndarray]:
+    """Draw every character several times in one hand, as a font needs it.
+
+    Args:
+        model: In eval mode; its classes are characters.
+        number: K, of alternates of a character.
+        seed: Of the latents; the first alternates are the glyphs that :func:`write` draws with it.
+        temperature: Standard deviation of the latents, at least 0.
+        variation: Share of its own in the latent of each other alternate, in [0, 1].
+
+    Returns:
+        The M characters, and images (K, M, H, W) in [0, 1].
+
+    Raises:
+        UserError: If the classes are no characters, the images not grey, or the model is unconditional.
+    """
+    if not is_typeset(model):
+        raise UserError("a font needs a model whose classes are characters, each drawn in grey")
+    if model.conditioning == "none":
+        raise UserError("a font needs a model that knows labels: this one was trained with conditioning=none")
+    indices = number_characters([*model.classes, *strokes.MARKS])
+    cells = [Cell(name, ((index, 1.0),)) for name, index in sorted(indices.items()) if name.strip()]
+    noise = latents.draw_noise(range(number * len(cells)), model.latent_dim, seed, temperature)
+    shared, *others = noise[0].expand(len(cells), -1), *noise.split(len(cells))[1:]
+    styles = [shared, *(math.sqrt(1 - variation**2) * shared + variation * other for other in others)]
+    images = [decode_cells(model, cells, style, MARKS_SEED + number) for number, style in enumerate(styles)]
+    return [cell.name for cell in cells], np.stack(images)[:, :, 0]
+
+
 @torch.no_grad()
-def decode_cells(model: VAE, cells: Sequence[Cell], noise: torch.Tensor) -> np.ndarray:
+def decode_cells(model: VAE, cells: Sequence[Cell], noise: torch.Tensor, marks_seed: int = MARKS_SEED) -> np.ndarray:
     """Decode cells in batches, and draw the marks that the model has no class for.
 
     Args:
         model: In eval mode.
         cells: N cells with ink.
         noise: (N, D).
+        marks_seed: Of the drawn marks.
 
     Returns:
         Images (N, C, H, W) in [0, 1].
@@ -228,17 +262,18 @@ def decode_cells(model: VAE, cells: Sequence[Cell], noise: torch.Tensor) -> np.n
     images = torch.zeros(len(cells), *model.image_shape)
     if letters.any():
         images[letters] = torch.from_numpy(_decode(model, noise[letters], labels[letters] / weights[letters, None]))
-    marks = torch.from_numpy(_draw_marks(images[letters, 0].numpy(), model.image_shape[1:]))
+    marks = torch.from_numpy(_draw_marks(images[letters, 0].numpy(), model.image_shape[1:], marks_seed))
     weights = weights[:, None, None, None]
     return (weights * images + torch.einsum("nm,mhw->nhw", of_marks, marks)[:, None]).numpy()
 
 
-def _draw_marks(letters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _draw_marks(letters: np.ndarray, size: tuple[int, int], seed: int) -> np.ndarray:
     """Draw all marks with the pen and the slant of letters.
 
     Args:
         letters: Images (N, H, W) in [0, 1].
         size: Height and width of the images.
+        seed: Of what the pen and the slant do not decide.
 
     Returns:
         (M, H, W) in [0, 1].
@@ -251,7 +286,7 @@ def _draw_marks(letters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         pen = float(np.median([ink.pen_width(letter) for letter in cleaned])) / pixel * typeset.PEN_OF_MARKS
         slant = float(np.mean([ink.slant(letter) for letter in cleaned]))
     labels = [strokes.Strokes.classes.index(mark) for mark in strokes.MARKS]
-    drawn = strokes.draw_characters(np.array(labels), (MARKS_SEED,), pen, slant)[:, 0] / np.float32(255)
+    drawn = strokes.draw_characters(np.array(labels), (seed,), pen, slant)[:, 0] / np.float32(255)
     return np.stack([ink.resample(image, (0, strokes.SIZE, size[0]), (0, strokes.SIZE, size[1])) for image in drawn])
 
 
