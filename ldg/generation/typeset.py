@@ -83,10 +83,12 @@ class Baseline:
     Args:
         capital: Height of a capital, pixels.
         threshold: In [0, 1]: ink is black or white, more of it black the lower; None: grey levels.
+        highest: Of the levels where ink begins, as of :func:`ldg.generation.ink.trace`.
     """
 
     capital: int
     threshold: float | None = None
+    highest: float = ink.LEVELS[1]
 
     def place(self, page: Page, images: np.ndarray, groups: Sequence[int]) -> list[Glyph]:
         """Place the glyphs of a page.
@@ -149,7 +151,8 @@ class Baseline:
         def enlargement(outline: ink.Outline) -> float:
             return mark_scale if is_mark else height / outline.height
 
-        outline = ink.trace(image, enlargement, pen * strokes.FINE.get(character, 1), self.threshold)
+        pen_of_character = pen * strokes.FINE.get(character, 1)
+        outline = ink.trace(image, enlargement, pen_of_character, self.threshold, self.highest)
         if outline is None:
             blank = np.zeros((round(height), round(height / 2)), np.float32)
             return Glyph(-round(height), 0, blank, pen, character)

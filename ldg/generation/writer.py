@@ -18,6 +18,7 @@ LayoutName = Literal["baseline", "tiles"]
 TEMPERATURE = 0.6
 VARIATION = 0.4  # of a letter that comes again in a text
 SAMPLE_PADDING = 4
+TRIES = 3  # for each alternate, of which the most decided are taken
 MARKS_SEED = 15  # of a set of marks that looks even, chosen by eye
 BATCH = 1000  # images decoded at once
 
@@ -217,9 +218,9 @@ def draw_alternates(
     Args:
         model: In eval mode; its classes are characters.
         number: K, of alternates of a character.
-        seed: Of the latents; the first alternates are the glyphs that :func:`write` draws with it.
+        seed: Of the latents; their common part is what :func:`write` draws with it.
         temperature: Standard deviation of the latents, at least 0.
-        variation: Share of its own in the latent of each other alternate, in [0, 1].
+        variation: Share of its own that each alternate has in its latent, in [0, 1].
 
     Returns:
         The M characters, and images (K, M, H, W) in [0, 1].
@@ -231,24 +232,37 @@ def draw_alternates(
         raise UserError("a font needs a model whose classes are characters, each drawn in grey")
     if model.conditioning == "none":
         raise UserError("a font needs a model that knows labels: this one was trained with conditioning=none")
-    indices = number_characters([*model.classes, *strokes.MARKS])
-    cells = [Cell(name, ((index, 1.0),)) for name, index in sorted(indices.items()) if name.strip()]
-    noise = latents.draw_noise(range(number * len(cells)), model.latent_dim, seed, temperature)
-    shared, *others = noise[0].expand(len(cells), -1), *noise.split(len(cells))[1:]
-    styles = [shared, *(math.sqrt(1 - variation**2) * shared + variation * other for other in others)]
-    images = [decode_cells(model, cells, style, MARKS_SEED + number) for number, style in enumerate(styles)]
-    return [cell.name for cell in cells], np.stack(images)[:, :, 0]
+    indices = sorted(number_characters([*model.classes, *strokes.MARKS]).items())
+    marks = {name: index - model.num_classes for name, index in indices if index >= model.num_classes}
+    letters = [Cell(name, ((index, 1.0),)) for name, index in indices if name.strip() and name not in marks]
+    cells = letters * (TRIES * number)
+    noise = latents.draw_noise(range(len(cells) + 1), model.latent_dim, seed, temperature)
+    styles = math.sqrt(1 - variation**2) * noise[:1] + variation * noise[1:]
+    images = decode_cells(model, cells, styles)[:, 0].reshape(-1, len(letters), *model.image_shape[1:])
+    images = _most_decided(images, [cell.name for cell in letters], number)
+    pen = _measure_pen(images[0])
+    drawn = [_draw_marks(*pen, model.image_shape[1:], MARKS_SEED + k)[list(marks.values())] for k in range(number)]
+    return [*(cell.name for cell in letters), *marks], np.concatenate([images, drawn], axis=1)
+
+
+def _most_decided(images: np.ndarray, letters: Sequence[str], number: int) -> np.ndarray:
+    """Of drawings (N, L, H, W) of each of L letters the ones with the least grey (number, L, H, W), i and j dotted."""
+    grey = (images * (1 - images)).sum(axis=(2, 3)) / np.maximum(images.sum(axis=(2, 3)), ink.FAINT)
+    for place, letter in enumerate(letters):
+        if letter in "ij":
+            grey[:, place] += [not ink.has_dot(ink.clean(image)) for image in images[:, place]]
+    chosen = np.argsort(grey, axis=0)[:number]
+    return np.take_along_axis(images, chosen[:, :, None, None], axis=0)
 
 
 @torch.no_grad()
-def decode_cells(model: VAE, cells: Sequence[Cell], noise: torch.Tensor, marks_seed: int = MARKS_SEED) -> np.ndarray:
+def decode_cells(model: VAE, cells: Sequence[Cell], noise: torch.Tensor) -> np.ndarray:
     """Decode cells in batches, and draw the marks that the model has no class for.
 
     Args:
         model: In eval mode.
         cells: N cells with ink.
         noise: (N, D).
-        marks_seed: Of the drawn marks.
 
     Returns:
         Images (N, C, H, W) in [0, 1].
@@ -262,29 +276,42 @@ def decode_cells(model: VAE, cells: Sequence[Cell], noise: torch.Tensor, marks_s
     images = torch.zeros(len(cells), *model.image_shape)
     if letters.any():
         images[letters] = torch.from_numpy(_decode(model, noise[letters], labels[letters] / weights[letters, None]))
-    marks = torch.from_numpy(_draw_marks(images[letters, 0].numpy(), model.image_shape[1:], marks_seed))
+    pen = _measure_pen(images[letters, 0].numpy())
+    marks = torch.from_numpy(_draw_marks(*pen, model.image_shape[1:], MARKS_SEED))
     weights = weights[:, None, None, None]
     return (weights * images + torch.einsum("nm,mhw->nhw", of_marks, marks)[:, None]).numpy()
 
 
-def _draw_marks(letters: np.ndarray, size: tuple[int, int], seed: int) -> np.ndarray:
-    """Draw all marks with the pen and the slant of letters.
+def _measure_pen(letters: np.ndarray) -> tuple[float, float]:
+    """Measure with what marks beside letters are drawn.
 
     Args:
         letters: Images (N, H, W) in [0, 1].
+
+    Returns:
+        The width of the pen in an image of 28x28, and the slant; without letters those on average.
+    """
+    cleaned = [ink.clean(letter) for letter in letters]
+    if not cleaned:
+        return strokes.PEN, strokes.SLANT
+    # letters fill the frame, marks are drawn smaller
+    width = float(np.median([ink.pen_width(letter) for letter in cleaned]))
+    pen = width / (letters.shape[1] / strokes.SIZE) * typeset.PEN_OF_MARKS
+    return pen, float(np.mean([ink.slant(letter) for letter in cleaned]))
+
+
+def _draw_marks(pen: float, slant: float, size: tuple[int, int], seed: int) -> np.ndarray:
+    """Draw all marks.
+
+    Args:
+        pen: As of :func:`_measure_pen`.
+        slant: Likewise.
         size: Height and width of the images.
         seed: Of what the pen and the slant do not decide.
 
     Returns:
         (M, H, W) in [0, 1].
     """
-    cleaned = [ink.clean(letter) for letter in letters]
-    pixel = size[0] / strokes.SIZE
-    pen, slant = strokes.PEN, strokes.SLANT
-    if cleaned:
-        # letters fill the frame, marks are drawn smaller
-        pen = float(np.median([ink.pen_width(letter) for letter in cleaned])) / pixel * typeset.PEN_OF_MARKS
-        slant = float(np.mean([ink.slant(letter) for letter in cleaned]))
     labels = [strokes.Strokes.classes.index(mark) for mark in strokes.MARKS]
     drawn = strokes.draw_characters(np.array(labels), (seed,), pen, slant)[:, 0] / np.float32(255)
     return np.stack([ink.resample(image, (0, strokes.SIZE, size[0]), (0, strokes.SIZE, size[1])) for image in drawn])
