@@ -23,6 +23,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from fontTools.ttLib import TTFont, newTable
 from fontTools.ttLib.tables import otTables
 from fontTools.ttLib.tables._g_l_y_f import Glyph
+from fontTools.ttLib.tables.ttProgram import Program
 
 from ldg.errors import UserError
 from ldg.generation import outlines, typeset
@@ -253,6 +254,11 @@ def _assemble(
     builder.updateHead(fontRevision=float(VERSION), created=timestampNow(), lowestRecPPEM=8)
     gasp = builder.font["gasp"] = newTable("gasp")
     gasp.version, gasp.gaspRange = 1, {0xFFFF: 0x000A}  # smooth at every size, no hints
+    prep = builder.font["prep"] = newTable("prep")
+    prep.program = Program()
+    prep.program.fromAssembly(
+        ["PUSH[ ]", "511", "SCANCTRL[ ]", "PUSH[ ]", "4", "SCANTYPE[ ]"]
+    )  # no thin stroke drops out
     table = builder.font["OS/2"]
     table.recalcUnicodeRanges(builder.font)
     table.recalcCodePageRanges(builder.font)
