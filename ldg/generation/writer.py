@@ -18,7 +18,8 @@ LayoutName = Literal["baseline", "tiles"]
 TEMPERATURE = 0.6
 VARIATION = 0.4  # of a letter that comes again in a text
 SAMPLE_PADDING = 4
-TRIES = 3  # for each alternate, of which the most decided are taken
+TRIES = 3  # for each alternate of a character, of which the clearest are taken
+DOTTED, DOTTED_TRIES = "ij", 12  # which a model may also draw without the dot
 MARKS_SEED = 15  # of a set of marks that looks even, chosen by eye
 BATCH = 1000  # images decoded at once
 
@@ -235,24 +236,25 @@ def draw_alternates(
     indices = sorted(number_characters([*model.classes, *strokes.MARKS]).items())
     marks = {name: index - model.num_classes for name, index in indices if index >= model.num_classes}
     letters = [Cell(name, ((index, 1.0),)) for name, index in indices if name.strip() and name not in marks]
-    cells = letters * (TRIES * number)
-    noise = latents.draw_noise(range(len(cells) + 1), model.latent_dim, seed, temperature)
+    tries = [number * (DOTTED_TRIES if cell.name in DOTTED else TRIES) for cell in letters]
+    noise = latents.draw_noise(range(1 + sum(tries)), model.latent_dim, seed, temperature)
     styles = math.sqrt(1 - variation**2) * noise[:1] + variation * noise[1:]
-    images = decode_cells(model, cells, styles)[:, 0].reshape(-1, len(letters), *model.image_shape[1:])
-    images = _most_decided(images, [cell.name for cell in letters], number)
+    cells = [cell for cell, times in zip(letters, tries, strict=True) for _ in range(times)]
+    found = np.split(decode_cells(model, cells, styles)[:, 0], np.cumsum(tries)[:-1])
+    each = zip(found, letters, strict=True)
+    images = np.stack([_clearest(drawings, number, cell.name in DOTTED) for drawings, cell in each], axis=1)
     pen = _measure_pen(images[0])
     drawn = [_draw_marks(*pen, model.image_shape[1:], MARKS_SEED + k)[list(marks.values())] for k in range(number)]
     return [*(cell.name for cell in letters), *marks], np.concatenate([images, drawn], axis=1)
 
 
-def _most_decided(images: np.ndarray, letters: Sequence[str], number: int) -> np.ndarray:
-    """Of drawings (N, L, H, W) of each of L letters the ones with the least grey (number, L, H, W), i and j dotted."""
-    grey = (images * (1 - images)).sum(axis=(2, 3)) / np.maximum(images.sum(axis=(2, 3)), ink.FAINT)
-    for place, letter in enumerate(letters):
-        if letter in "ij":
-            grey[:, place] += [not ink.has_dot(ink.clean(image)) for image in images[:, place]]
-    chosen = np.argsort(grey, axis=0)[:number]
-    return np.take_along_axis(images, chosen[:, :, None, None], axis=0)
+def _clearest(images: np.ndarray, number: int, is_dotted: bool) -> np.ndarray:
+    """Of drawings of a letter (N, H, W) those with the least grey; if it has a dot, rather those with one."""
+    unclear = (images * (1 - images)).sum(axis=(1, 2)) / np.maximum(images.sum(axis=(1, 2)), ink.FAINT)
+    if is_dotted:
+        rows = np.pad((images > 0.4).any(axis=2), ((0, 0), (1, 0)))
+        unclear[(rows[:, 1:] & ~rows[:, :-1]).sum(axis=1) < 2] += 1
+    return images[np.argsort(unclear)[:number]]
 
 
 @torch.no_grad()
