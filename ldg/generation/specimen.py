@@ -29,11 +29,11 @@ def draw_specimen(font: Font, title: str) -> np.ndarray:
     Returns:
         A picture (H, W) in [0, 1], dark ink on white.
     """
-    groups = [filter(test, font.names) for test in (str.isupper, str.islower, str.isdigit)]
+    groups = [[name for name in font.names if test(name)] for test in (str.isupper, str.islower, str.isdigit)]
     rest = [name for name in font.names if not name.isalnum()]
     repeated = [5 * name for name in font.names if name in "aenost"]
-    blocks = [(110, title), (76, PANGRAM), *((64, " ".join(group)) for group in (*groups, rest))]
-    blocks += [(64, " ".join(repeated)), (46, TEXT), (28, TEXT)]
+    shown = [(110, title), (76, PANGRAM), *((64, " ".join(group)) for group in (*groups, rest, repeated))]
+    blocks = [(_fitting(font, text, size), text) for size, text in shown] + [(46, TEXT), (28, TEXT)]
     lines = [(size, line) for size, text in blocks for line in (*_wrap(font, text, size), "")]
     baselines = np.cumsum([LINE * CAPITAL / EM * size * (1 if line else 0.4) for size, line in lines])
     page = Image.new("L", (WIDTH, round(baselines[-1]) + MARGIN), 255)
@@ -63,11 +63,21 @@ def _by_number(font: Font) -> io.BytesIO:
     return content
 
 
+def _known(font: Font, text: str) -> list[str]:
+    """The words of a text, without the characters that the font lacks."""
+    return "".join(character for character in text if character in font.names or character == " ").split()
+
+
+def _fitting(font: Font, text: str, size: int) -> int:
+    """The size at which a text is one line, if that is not much smaller."""
+    width = font.set_line(" ".join(_known(font, text)))[1]
+    return min(size, max(size // 2, (WIDTH - 2 * MARGIN) * EM // max(width, 1)))
+
+
 def _wrap(font: Font, text: str, size: int) -> list[str]:
-    """Lines of those characters that the font has, none wider than the sheet unless it is one word."""
-    known = "".join(character for character in text if character in font.names or character == " ")
+    """Lines no wider than the sheet, except for a word that is."""
     lines: list[str] = []
-    for word in known.split():
+    for word in _known(font, text):
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and font.set_line(longer)[1] * size <= (WIDTH - 2 * MARGIN) * EM:
             lines[-1] = longer
