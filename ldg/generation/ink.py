@@ -154,6 +154,25 @@ def slant(image: np.ndarray) -> float:
     return -float((mass * x * y).sum() / max((mass * y * y).sum(), 1.0))
 
 
+def sheared(image: np.ndarray, slope: float) -> np.ndarray:
+    """Lean the ink of an image.
+
+    Args:
+        image: (H, W) in [0, 1].
+        slope: Columns to the right for each row upwards.
+
+    Returns:
+        (H, W') in [0, 1], as much wider as the ink moves.
+    """
+    shifts = slope * ((image.shape[0] - 1) / 2 - np.arange(image.shape[0]))
+    reach = math.ceil(np.abs(shifts).max())
+    padded = np.pad(image, ((0, 0), (reach, reach)))
+    size = padded.shape[1]
+    rows = zip(padded, shifts, strict=True)
+    leaning = [_sampled(row[:, None], -shift, size - shift, size)[:, 0] for row, shift in rows]
+    return np.clip(leaning, 0, 1)
+
+
 def stroke_width(ink: np.ndarray) -> float:
     """Mean width of the strokes in pixels: twice the area over the length of the edge (its total variation)."""
     edge = np.hypot(*np.gradient(ink)).sum()

@@ -54,13 +54,14 @@ def morph(
         UserError: If the model has no class for something in the texts.
     """
     options = options or Options()
-    sheets.require_paper(size(model, text, to, options), writer.channels(model), frames)
+    sheets.require_paper(size(model, text, to, options), 3 if options.colours else writer.channels(model), frames)
     ends = _end(model, text, seed, options), _end(model, to, seed + 1, options)
     places = sorted(ends[0].cells.keys() | ends[1].cells.keys())
     steps = [number / (frames - 1) for number in range(frames)]
     images = [_images(model, *ends, places, t) for t in steps]
     if writer.is_typeset(model):
-        return _written(ends, places, steps, images, options)
+        pictures = _written(ends, places, steps, images, options, seed)
+        return [writer.coloured(picture, options) for picture in pictures]
     return _captioned(model, ends, places, steps, images, options)
 
 
@@ -105,8 +106,9 @@ def _written(
     steps: list[float],
     images: list[dict[Place, np.ndarray]],
     options: Options,
+    seed: int,
 ) -> list[np.ndarray]:
-    layout = writer.typesetter(options)
+    layout = writer.typesetter(options, seed)
     a, b = (
         dict(zip(end.cells, layout.place(end.page, np.stack(list(end.images.values()))[:, 0], end.groups), strict=True))
         for end in ends

@@ -1,15 +1,16 @@
 """From a text to a picture: classes, latents, one decoding of all glyphs, and the page."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from ldg.data import strokes
 from ldg.errors import UserError
-from ldg.generation import ink, latents, sheets, typeset
+from ldg.generation import ink, latents, paper, sheets, typeset, vector
 from ldg.generation.alphabet import Cell, Page, is_written, parse, soft_labels
 from ldg.models.vae import VAE
 
@@ -20,9 +21,36 @@ MARKS_SEED = 15  # of a set of marks that looks even, chosen by eye
 BATCH = 1000  # images decoded at once
 
 
+# what only written characters on baselines have
+SETTINGS = ("line_height", "letter_spacing", "word_spacing", "slant", "pen", "align", "ragged", "ruled")
+HEIGHT_ON_PAPER = paper.Length(5, "mm")
+MARGIN_ON_PAPER = 4.0
+
+
 @dataclass(frozen=True)
 class Options:
-    """Options of writing, described at :func:`write`.
+    """Options of writing.
+
+    Attributes:
+        style: One latent for the whole text (``shared``), for each ``word``, or for each glyph (``varied``).
+        temperature: Standard deviation of the latents, at least 0.
+        layout: ``baseline`` sets glyphs as type, capitals 20 * scale pixels tall; ``tiles`` sets whole images at a
+            pitch of 20/28 of their width.
+        threshold: In [0, 1]: ink is black or white, more of it black the lower the threshold; None: grey levels.
+        scale: Enlargement, at least 1; None: 5, of pictures so that they are about 140 pixels wide.
+        width: Characters (None: 60) or pictures (None: 8) in a line; 0: no limit.
+        mix: Share of b in ``a+b``, in [0, 1].
+        margins: Paper around the text, in heights of a capital; None: 0.2, of tiles 0, on a sheet of paper 4.
+        line_height: Multiplies the distance of the baselines.
+        letter_spacing: Multiplies the space between two letters.
+        word_spacing: Multiplies the width of a blank.
+        slant: Degrees by which the writing leans further to the right, -45 to 45.
+        pen: Multiplies the width of the strokes, 0.5 to 2.
+        align: ``left``, ``center`` or ``right``.
+        ragged: How far glyphs leave the baseline at random; 0: not at all, 1: as a hand does.
+        ruled: Whether each line of text stands on a ruled line.
+        ink: Name of a colour, or ``#rrggbb``.
+        paper: Likewise.
 
     Raises:
         UserError: For a value out of range.
@@ -35,6 +63,17 @@ class Options:
     scale: int | None = None
     width: int | None = None
     mix: float = 0.5
+    margins: float | None = None
+    line_height: float = 1.0
+    letter_spacing: float = 1.0
+    word_spacing: float = 1.0
+    slant: float = 0.0
+    pen: float = 1.0
+    align: str = "left"
+    ragged: float = 0.0
+    ruled: bool = False
+    ink: str = "black"
+    paper: str = "white"
 
     def __post_init__(self) -> None:
         if self.layout not in ("baseline", "tiles"):
@@ -46,21 +85,35 @@ class Options:
             raise UserError(f"scale must be at least 1, got {self.scale}")
         if self.temperature < 0:
             raise UserError(f"temperature must not be negative, got {self.temperature}")
+        for name, (low, high) in paper.RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise UserError(f"{name} must lie in [{low:g}, {high:g}], got {value}")
+        if self.align not in paper.ALIGNMENTS:
+            raise UserError(f"align must be {', '.join(paper.ALIGNMENTS)}, got {self.align!r}")
+        for name in ("ink", "paper"):
+            try:
+                paper.parse_colour(getattr(self, name))
+            except UserError as error:
+                raise UserError(f"{name} {error}") from None
+        if self.layout == "tiles" and (changed := self.changed(SETTINGS)):
+            raise UserError(f"{changed[0]} does not go with layout tiles, which sets whole images")
+
+    def changed(self, names: Sequence[str]) -> list[str]:
+        """Which of some options are not the default."""
+        return [
+            field.name for field in fields(self) if field.name in names and getattr(self, field.name) != field.default
+        ]
+
+    @property
+    def colours(self) -> tuple[vector.Colour, vector.Colour] | None:
+        """Of ink and paper; None for black on white."""
+        return (
+            (paper.parse_colour(self.ink), paper.parse_colour(self.paper)) if self.changed(("ink", "paper")) else None
+        )
 
 
-def write(
-    model: VAE,
-    text: str,
-    *,
-    style: latents.Style = "shared",
-    seed: int = 0,
-    temperature: float = TEMPERATURE,
-    layout: LayoutName = "baseline",
-    threshold: float | None = None,
-    scale: int | None = None,
-    width: int | None = None,
-    mix: float = 0.5,
-) -> np.ndarray:
+def write(model: VAE, text: str, *, seed: int = 0, **options: Any) -> np.ndarray:
     """Write a text.
 
     Args:
@@ -69,28 +122,16 @@ def write(
             :class:`ldg.data.strokes.Strokes` that are no classes are drawn as they are there, with the pen and the
             slant of the text. Where classes are words, names separated by commas, each drawn as a captioned tile;
             ``a+b`` blends two classes.
-        style: One latent for the whole text (``shared``), for each ``word``, or for each glyph (``varied``).
         seed: Of the latents; each seed is another handwriting style.
-        temperature: Standard deviation of the latents, at least 0.
-        layout: ``baseline`` sets glyphs as type, capitals 20 * scale pixels tall; ``tiles`` sets whole images at a
-            pitch of 20/28 of their width.
-        threshold: In [0, 1]: ink is black or white, more of it black the lower the threshold; None: grey levels.
-        scale: Enlargement, at least 1; None: 5, of pictures so that they are about 140 pixels wide.
-        width: Characters (None: 60) or pictures (None: 8) in a line; 0: no limit.
-        mix: Share of b in ``a+b``, in [0, 1].
+        options: Those of :class:`Options`.
 
     Returns:
-        A picture (H, W) or (H, W, 3) in [0, 1], dark ink on white.
+        A picture (H, W) or, in colours, (H, W, 3), in [0, 1], dark ink on white.
 
     Raises:
         UserError: For an option out of range, a text that the model has no class for, or an unconditional model.
     """
-    options = Options(style, temperature, layout, threshold, scale, width, mix)
-    page = parse_text(model, text, options)
-    numbers = latents.groups(page, style)
-    sheets.require_paper(page_size(model, page, options), channels(model))
-    images = decode_cells(model, inked(page), latents.draw_noise(numbers, model.latent_dim, seed, temperature))
-    return compose(model, page, images, numbers, options)
+    return write_sheet(model, text, 1, 1, seed=seed, options=Options(**options))
 
 
 def write_sheet(
@@ -110,9 +151,106 @@ def write_sheet(
         A picture (H, W) or (H, W, 3) in [0, 1].
     """
     options = options or Options()
-    sheets.require_paper(text_size(model, text, rows, columns, options), channels(model))
-    pictures = [write(model, text, seed=seed + number, **vars(options)) for number in range(rows * columns)]
-    return sheets.sheet(pictures, columns)
+    sheets.require_paper(text_size(model, text, rows, columns, options), 3 if options.colours else channels(model))
+    page = parse_text(model, text, options)
+    numbers = latents.groups(page, options.style)
+
+    def draw(seed: int) -> np.ndarray:
+        noise = latents.draw_noise(numbers, model.latent_dim, seed, options.temperature)
+        return compose(model, page, decode_cells(model, inked(page), noise), numbers, options, seed)
+
+    return coloured(sheets.sheet([draw(seed + number) for number in range(rows * columns)], columns), options)
+
+
+def coloured(picture: np.ndarray, options: Options) -> np.ndarray:
+    """A grey picture (H, W) in the colours that options name, (H, W, 3), if they do."""
+    return typeset.coloured(picture, *options.colours) if options.colours else picture
+
+
+def write_vectors(
+    model: VAE,
+    text: str,
+    suffix: str,
+    *,
+    seed: int = 0,
+    options: Options | None = None,
+    height: paper.Length | None = None,
+    page: str | None = None,
+    strokes: bool = False,
+) -> tuple[bytes, list[np.ndarray]]:
+    """Write a text of characters as vector graphics.
+
+    Args:
+        model: In eval mode.
+        text: See :func:`write`.
+        suffix: ``.svg`` or ``.pdf``.
+        seed: Of the latents.
+        options: Of writing; None: the defaults.
+        height: Of a capital; None: that of :func:`write`'s picture at 96 pixels an inch, on paper 5 mm.
+        page: Paper of a PDF, a key of :data:`ldg.generation.paper.PAPERS`, at whose width lines are broken; None: one
+            sheet as large as the text.
+        strokes: Whether to draw the centre lines of the strokes with a pen, as a plotter does, not their outlines.
+
+    Returns:
+        The file's content, and the ink of each glyph as :func:`write` draws it.
+
+    Raises:
+        UserError: As :func:`write`; for a model of pictures, and for what does not fit on the paper.
+    """
+    options = options or Options()
+    if not is_typeset(model):
+        raise UserError(f"{suffix} files hold outlines of written characters, and this model draws pictures: use .png")
+    if options.layout == "tiles":
+        raise UserError(f"{suffix} files hold outlines, and layout tiles sets images of pixels: use .png")
+    layout = _baseline(options, seed)
+    height = height or (HEIGHT_ON_PAPER if page else paper.Length(layout.capital, "px"))
+    pixel = height.value / layout.capital
+    if page:
+        margins = MARGIN_ON_PAPER if options.margins is None else options.margins
+        options = replace(options, margins=margins, width=0)
+        paper_size = [side.points / height.points * layout.capital for side in paper.PAPERS[page]]
+        layout = replace(layout, width=paper_size[0] - 2 * margin(options))
+    cells = parse_text(model, text, options)
+    numbers = latents.groups(cells, options.style)
+    noise = latents.draw_noise(numbers, model.latent_dim, seed, options.temperature)
+    glyphs = layout.place(cells, decode_cells(model, inked(cells), noise)[:, 0], numbers)
+    drawn = [*(layout.rules(glyphs) if options.ruled else []), *glyphs]
+    sheets = [_around(drawn, margin(options))]
+    if page:
+        sheets = _on_paper(drawn, layout, margin(options), *paper_size)
+        if not sheets:
+            raise UserError(f"capitals {height.value:g}{height.unit} tall and their margins leave no room on {page}")
+    ink, ground = options.colours or ((0, 0, 0), None)
+    look = vector.Look(height.unit, pixel, ink, ground, strokes)
+    file = vector.svg(sheets[0], look, text) if suffix == ".svg" else vector.pdf(sheets, look, text)
+    return file, [glyph.ink for glyph in glyphs]
+
+
+def _around(glyphs: Sequence[typeset.Glyph], margin: int) -> vector.Sheet:
+    """A sheet as large as the glyphs and a margin."""
+    top, bottom, left, right = typeset.bounds(glyphs)
+    return vector.Sheet(glyphs, top - margin, left - margin, bottom - top + 2 * margin, right - left + 2 * margin)
+
+
+def _on_paper(
+    glyphs: Sequence[typeset.Glyph], layout: typeset.Baseline, margin: int, width: float, height: float
+) -> list[vector.Sheet]:
+    """Sheets of paper with as many lines each as have room between the margins; none if not even one letter has."""
+    above = margin + typeset.ASCENDER * layout.capital
+    room = height - above - margin + typeset.DESCENDER * layout.capital
+    if room < 0 or layout.width < layout.capital:
+        return []
+    lines = 1 + math.floor(room / layout.line_top(1))
+    return [
+        vector.Sheet(
+            [glyph for glyph in glyphs if glyph.line // lines == number],
+            layout.line_top(number * lines) - above,
+            -margin,
+            height,
+            width,
+        )
+        for number in range(1 + glyphs[-1].line // lines)
+    ]
 
 
 @torch.no_grad()
@@ -173,9 +311,16 @@ def page_size(model: VAE, page: Page, options: Options) -> sheets.Size:
 
     Returns:
         Height and width.
+
+    Raises:
+        UserError: For a setting that only written characters have.
     """
+    changed = options.changed((*SETTINGS, "margins", "ink", "paper"))
+    if changed and not is_typeset(model):
+        raise UserError(f"{changed[0]} is a setting of written characters, and this model draws pictures")
     if is_typeset(model):
-        return typesetter(options).size(page, model.image_shape[1:])
+        height, width = typesetter(options).size(page, model.image_shape[1:])
+        return height + 2 * margin(options), width + 2 * margin(options)
     captions = [cell.name for cell in inked(page)]
     return sheets.captioned_size(tile_size(model, options.scale), captions, max(map(len, page)))
 
@@ -271,7 +416,9 @@ def is_typeset(model: VAE) -> bool:
     return is_written(model.classes) and model.image_shape[0] == 1
 
 
-def compose(model: VAE, page: Page, images: np.ndarray, numbers: Sequence[int], options: Options) -> np.ndarray:
+def compose(
+    model: VAE, page: Page, images: np.ndarray, numbers: Sequence[int], options: Options, seed: int = 0
+) -> np.ndarray:
     """Set the images of a page.
 
     Args:
@@ -279,14 +426,16 @@ def compose(model: VAE, page: Page, images: np.ndarray, numbers: Sequence[int], 
         page: Lines of cells, N of them with ink.
         images: (N, C, H, W) in [0, 1].
         numbers: Of the latents of the images, N; glyphs with the same latent get the same pen.
-        options: Of writing.
+        options: Of writing; colours are left to :func:`coloured`.
+        seed: Of a ragged baseline.
 
     Returns:
         A picture (H, W) or (H, W, 3) in [0, 1].
     """
     if is_typeset(model):
-        glyphs = typesetter(options).place(page, images[:, 0], numbers)
-        return typeset.draw_page(glyphs, margin(options))
+        glyphs = typesetter(options, seed).place(page, images[:, 0], numbers)
+        rules = _baseline(options).rules(glyphs) if options.ruled else []
+        return typeset.draw_page([*rules, *glyphs], margin(options))
     captions = [cell.name for cell in inked(page)]
     return sheets.captioned(tiles(model, images, options), captions, max(map(len, page)))
 
@@ -311,17 +460,34 @@ def tiles(model: VAE, images: np.ndarray, options: Options) -> list[np.ndarray]:
     return list(sheets.on_paper(large))
 
 
-def typesetter(options: Options) -> typeset.Layout:
-    """The layout that options name."""
-    scale = options.scale or 5
+def typesetter(options: Options, seed: int = 0) -> typeset.Layout:
+    """The layout that options name; ``seed`` is that of a ragged baseline."""
     if options.layout == "tiles":
-        return typeset.Tiles(scale, options.threshold)
-    return typeset.Baseline(typeset.CAPITAL * scale, options.threshold)
+        return typeset.Tiles(options.scale or 5, options.threshold)
+    return _baseline(options, seed)
+
+
+def _baseline(options: Options, seed: int = 0) -> typeset.Baseline:
+    return typeset.Baseline(
+        typeset.CAPITAL * (options.scale or 5),
+        options.threshold,
+        options.line_height,
+        options.letter_spacing,
+        options.word_spacing,
+        options.slant,
+        options.pen,
+        paper.ALIGNMENTS[options.align],
+        options.ragged,
+        seed,
+    )
 
 
 def margin(options: Options) -> int:
-    """White pixels around the text; 0 for tiles, which have their own margin."""
-    return 0 if options.layout == "tiles" else round(typeset.MARGIN * typeset.CAPITAL * (options.scale or 5))
+    """Pixels of paper around the text; tiles have their own margin."""
+    margins = options.margins
+    if margins is None:
+        margins = 0 if options.layout == "tiles" else typeset.MARGIN
+    return round(margins * typeset.CAPITAL * (options.scale or 5))
 
 
 def tile_size(model: VAE, scale: int | None) -> sheets.Size:
