@@ -104,9 +104,9 @@ def fit(paths: list[np.ndarray], tolerance: float) -> list[np.ndarray]:
         along = _unit(before + after)
         before, after = np.where(corner[:, None], before, along), np.where(corner[:, None], after, along)
         # knots: the corners, and where the path is farthest to a side
-        is_knot = corner | ((along * np.roll(along, -1, axis=0)) <= 0).any(axis=1)
-        is_knot[0] |= not closed
-        start = int(np.argmax(is_knot))
+        is_knot = corner | (np.round(along * np.roll(along, -1, axis=0), 6) < 0).any(axis=1)
+        start = int(np.argmax(is_knot)) if closed else 0
+        is_knot[start] = True
         order = np.append(np.roll(places, -start), start) if closed else places
         turned.append(ring[order])
         incoming.append(before[order])

@@ -5,8 +5,8 @@ import numpy as np
 from ldg.generation import ink, outlines
 
 STEP = 0.2  # between the points of a line, pixels of an image of 28x28
-SMOOTH = 4  # steps to either side, over which a line is averaged: pixels are no curve
-TOLERANCE = 0.08  # between line and curve, likewise
+SMOOTH = 9  # steps to either side, over which a line is averaged: pixels are no curve
+TOLERANCE = 0.06  # between line and curve, likewise
 SPUR = 0.8  # a branch that ends after so many widths of the stroke is no stroke
 LOOK_BACK = 6  # pixels, from which the direction at a crossing is taken
 BEND = np.cos(np.radians(60))  # of the sharpest turn a pen makes at a crossing
@@ -133,9 +133,13 @@ def _smooth(line: np.ndarray, step: float) -> np.ndarray:
     """A line at even steps, averaged along itself; its ends stay."""
     points = outlines.even_steps(line, step)
     closed = bool((points[0] == points[-1]).all())
-    if closed:
-        padded = np.pad(points[:-1], ((SMOOTH, SMOOTH), (0, 0)), mode="wrap")
-    else:
-        padded = np.pad(points, ((SMOOTH, SMOOTH), (0, 0)), mode="reflect", reflect_type="odd")
-    smooth = np.lib.stride_tricks.sliding_window_view(padded, 2 * SMOOTH + 1, axis=0).mean(axis=2)
+    points = points[:-1] if closed else points
+    smooth = _mean(points, closed)
+    smooth += _mean(points - smooth, closed)  # bends that the mean had cut
     return np.concatenate([smooth, smooth[:1]]) if closed else smooth
+
+
+def _mean(points: np.ndarray, closed: bool) -> np.ndarray:
+    around = ((SMOOTH, SMOOTH), (0, 0))
+    padded = np.pad(points, around, "wrap") if closed else np.pad(points, around, "reflect", reflect_type="odd")
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * SMOOTH + 1, axis=0).mean(axis=2)
