@@ -34,7 +34,7 @@ def trace(image: np.ndarray, outline: ink.Outline) -> list[np.ndarray]:
         Closed paths of n cubic Bézier segments each, (n, 4, 2): x to the right and y downwards, in pixels of the image.
         As seen, outer paths run clockwise and holes counterclockwise.
     """
-    scale = max(image.shape) / SIZE
+    scale = image.shape[0] / SIZE
     paths = [contour for contour in _contours(image, outline.level) if abs(_area(contour)) >= SPECK * scale**2]
     paths = [_smooth(even_steps(path, STEP * scale), scale) for path in paths]
     return fit(paths, TOLERANCE * scale)

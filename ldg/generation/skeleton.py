@@ -30,7 +30,7 @@ def trace(image: np.ndarray, outline: ink.Outline) -> list[np.ndarray]:
     drawn = field > outline.level
     graph = _graph(thin(drawn))
     _prune(graph, SPUR * ink.stroke_width(ink.contrast(field, outline.level)))
-    scale = max(image.shape) / outlines.SIZE
+    scale = image.shape[0] / outlines.SIZE
     lines = [(np.array(line)[:, ::-1] + 0.5) * unit - 1 for line in _lines(graph)]
     dots = [np.tile(line.mean(axis=0), (1, 4, 1)) for line in lines if len(line) < 3]
     smooth = [_smooth(line, STEP * scale) for line in lines if len(line) >= 3]

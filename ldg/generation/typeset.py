@@ -134,7 +134,7 @@ class Baseline:
         cleaned = [self._clean(images[index]) for index in first]
         characters = [cell.name for line in page for cell in line if cell.mixture]
         widths = np.array([ink.pen_width(image) for image in cleaned])[which]
-        pens = self._pens(widths, characters, images.shape[1], groups)
+        pens = self._pens(widths, characters, len(cleaned[0]), groups)
         stand = cache(lambda image, pen, character: self._stand(cleaned[image], pen, character))
         space = cache(lambda a, b: self._space(stand(*a), stand(*b)))
         described = zip(which.tolist(), pens.tolist(), characters, strict=True)
@@ -185,7 +185,10 @@ class Baseline:
 
     def _clean(self, image: np.ndarray) -> np.ndarray:
         image = ink.clean(image)
-        return ink.sheared(image, math.tan(math.radians(self.slant))) if self.slant else image
+        if self.slant:
+            image = ink.sheared(image, math.tan(math.radians(self.slant)))
+        # a level alone makes strokes little thicker, and hardly thinner
+        return ink.widened(image, (self.pen - 1) * ink.pen_width(image) / 2) if self.pen != 1 else image
 
     def size(self, page: Page, image_shape: tuple[int, int]) -> tuple[int, int]:
         """Estimate the height and width of a page in pixels; the width within a factor of 2 or so."""
@@ -204,7 +207,7 @@ class Baseline:
         of_mark = self._mark_scale(height)
         pens = widths * np.array([of_mark if character in strokes.MARKS else enlarged for character in characters])
         names = np.asarray(groups)
-        return self.pen * np.array([np.median(pens[names == name]) for name in names])
+        return np.array([np.median(pens[names == name]) for name in names])
 
     def _mark_scale(self, height: int) -> float:
         """The enlargement of marks in images of some height, which stand as ldg.data.strokes draws them."""
