@@ -32,9 +32,18 @@ def trace(image: np.ndarray, outline: ink.Outline) -> list[np.ndarray]:
     _prune(graph, SPUR * ink.stroke_width(ink.contrast(field, outline.level)))
     scale = image.shape[0] / outlines.SIZE
     lines = [(np.array(line)[:, ::-1] + 0.5) * unit - 1 for line in _lines(graph)]
-    dots = [np.tile(line.mean(axis=0), (1, 4, 1)) for line in lines if len(line) < 3]
+    dots = [line.mean(axis=0) for line in lines if len(line) < 3] + _vanished(image > outline.level, lines)
     smooth = [_smooth(line, STEP * scale) for line in lines if len(line) >= 3]
-    return [*outlines.fit(smooth, TOLERANCE * scale), *dots]
+    return [*outlines.fit(smooth, TOLERANCE * scale), *(np.tile(dot, (1, 4, 1)) for dot in dots)]
+
+
+def _vanished(drawn: np.ndarray, lines: list[np.ndarray]) -> list[np.ndarray]:
+    """The middles of the blots of which thinning has left nothing, as of a round dot."""
+    names = ink.blots(drawn)
+    left = np.concatenate([np.zeros((0, 2)), *lines]).astype(int)
+    columns, rows = np.clip(left, 0, np.array(drawn.shape)[::-1] - 1).T
+    gone = set(np.unique(names).tolist()) - {0, *names[rows, columns].tolist()}
+    return [np.argwhere(names == name).mean(axis=0)[::-1] + 0.5 for name in sorted(gone)]
 
 
 def thin(ink: np.ndarray) -> np.ndarray:
