@@ -175,6 +175,7 @@ def test_evaluate_command(command, folder, monkeypatch, capsys):
 
 @pytest.mark.parametrize("command", GENERATE, ids=" ".join)
 def test_generate_command(command, folder):
+    (folder / "letter.txt").write_text("Dear friend,\n\nall is well.\n")
     before = set(folder.glob("*.*"))
     arguments = [argument.replace("outputs/NAME/ID", "outputs/strokes/1") for argument in command]
     status, out, err = call(folder, *arguments, script="generate.py")
