@@ -19,8 +19,6 @@ TEMPERATURE = 0.6
 SAMPLE_PADDING = 4
 MARKS_SEED = 15  # of a set of marks that looks even, chosen by eye
 BATCH = 1000  # images decoded at once
-
-
 # what only written characters on baselines have
 SETTINGS = ("line_height", "letter_spacing", "word_spacing", "slant", "pen", "align", "ragged", "ruled")
 HEIGHT_ON_PAPER = paper.Length(5, "mm")
@@ -108,9 +106,9 @@ class Options:
     @property
     def colours(self) -> tuple[vector.Colour, vector.Colour] | None:
         """Of ink and paper; None for black on white."""
-        return (
-            (paper.parse_colour(self.ink), paper.parse_colour(self.paper)) if self.changed(("ink", "paper")) else None
-        )
+        if not self.changed(("ink", "paper")):
+            return None
+        return paper.parse_colour(self.ink), paper.parse_colour(self.paper)
 
 
 def write(model: VAE, text: str, *, seed: int = 0, **options: Any) -> np.ndarray:
