@@ -36,17 +36,18 @@ class Interrupted(BaseException):
         self.has_trained = has_trained
 
 
-def suggestion(word: str, choices: Iterable[str]) -> str:
+def suggestion(word: str, choices: Iterable[str], cutoff: float = 0.5) -> str:
     """The end of a message about an unknown word.
 
     Args:
         word: what the user typed
         choices: what would have been valid
+        cutoff: how similar a choice has to be, from 0 to 1
 
     Returns:
         ``", did you mean X?"`` with the closest choice, or an empty string if none is close.
     """
-    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=cutoff)
     return f", did you mean {close[0]}?" if close else ""
 
 

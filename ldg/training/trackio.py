@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from ldg.runs.run import flatten
 from ldg.training.guarded import GuardedLogger, guarded
-from ldg.training.loggers import dotted
 
 
 class TrackioRun(GuardedLogger):
@@ -56,7 +56,7 @@ class TrackioRun(GuardedLogger):
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Keep the config, by full names such as ``model.latent_dim``, for the start of the run."""
-        self.config = dict(dotted(params))
+        self.config = dict(flatten(params))
 
     @guarded
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
