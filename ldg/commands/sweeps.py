@@ -72,9 +72,8 @@ def _describe_to_wandb(words: Sequence[str], config_dir: str | None) -> str:
     line = keep_secrets(prepare_arguments(replace_choices([*mine, "-m", f"sweep={name}", *overrides])))
     check_command_line(line)
     line = line[1 + len(mine) :]  # without the options
-    config = compose_config(
-        split_overrides(line)[0], Sources(config_dir=config_dir and str(Path(config_dir).absolute()))
-    )
+    sources = Sources(config_dir=None if config_dir is None else str(Path(config_dir).absolute()))
+    config = compose_config(split_overrides(line)[0], sources)
     project = OmegaConf.select(config, "logger.wandb.project")
     if project is None:
         raise UserError("W&B hands out runs that log to it; choose logger=wandb")
