@@ -231,7 +231,7 @@ def main(arguments: list[str]) -> None:
         if is_logged_in := has_credentials():
             save(view)
     except Exception as error:  # whatever W&B raises: the key cannot be one, the server does not answer, ...
-        end = f"it is in {args.save}" if args.save else "--save FILE.json does without it"
+        end = f"the view is in {args.save}" if args.save else "--save FILE.json does without it"
         raise UserError(f"W&B: {one_line(error)}; {end}") from None
     if not args.save and not is_logged_in:
         raise UserError("no one is logged in to W&B: wandb login, or --save FILE.json")

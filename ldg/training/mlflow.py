@@ -132,10 +132,10 @@ class MlflowRun(GuardedLogger):
         if not self.is_local:
             return None
         place = shlex.quote(f"sqlite:///{os.path.relpath(self.store)}/mlflow.db")
-        package = f"mlflow=={version('mlflow-skinny')}"
+        installed = version("mlflow-skinny")
         if "UV" in os.environ:
-            return f"uvx --from {package} mlflow ui --backend-store-uri {place}"
-        missing = "" if find_spec("flask") else f"  (needs pip install {package})"
+            return f"uvx mlflow@{installed} ui --backend-store-uri {place}"
+        missing = "" if find_spec("flask") else f"  # needs pip install mlflow=={installed}"
         return f"mlflow ui --backend-store-uri {place}{missing}"
 
     @guarded

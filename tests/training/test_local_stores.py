@@ -141,7 +141,7 @@ def test_the_command_at_the_end_of_a_run_shows_its_store(store):
     else:
         uri = "sqlite:///outputs/mlflow/mlflow.db"
         assert show.startswith(f"mlflow ui --backend-store-uri {uri}")
-        assert find_spec("flask") or show.endswith(f"  (needs pip install mlflow=={version('mlflow-skinny')})")
+        assert find_spec("flask") or show.endswith(f"  # needs pip install mlflow=={version('mlflow-skinny')}")
         database = base / uri.removeprefix("sqlite:///")
         with sqlite3.connect(database) as opened:
             assert opened.execute("SELECT name FROM runs").fetchall() == [("mine",)]
@@ -153,7 +153,7 @@ def test_the_command_at_the_end_of_a_run_shows_its_store(store):
         ("trackio", {"UV": "x"}, "TRACKIO_DIR='a b/trackio' uv run trackio show --project 'my own'"),
         ("trackio", {"TRACKIO_DIR": "elsewhere"}, "TRACKIO_DIR=elsewhere trackio show --project 'my own'"),
         ("trackio", {"TRACKIO_SERVER_URL": "http://x"}, None),
-        ("mlflow", {"UV": "x"}, " mlflow ui --backend-store-uri 'sqlite:///a b/mlflow/mlflow.db'"),
+        ("mlflow", {"UV": "x"}, " ui --backend-store-uri 'sqlite:///a b/mlflow/mlflow.db'"),
         ("mlflow", {"MLFLOW_TRACKING_URI": "http://x"}, None),
     ],
 )
