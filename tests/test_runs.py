@@ -212,11 +212,14 @@ def test_a_checkpoint_without_its_folder_is_a_run(tmp_path):
     assert mine.best == mine.metrics["val/elbo"] and none.state == "broken"
 
 
-def test_exported_weights_are_a_run(outputs):
+def test_exported_weights_are_a_run(outputs, capsys):
     (run,) = find_runs([str(SHIPPED)])
     assert (run.name, run.state, run.size) == ("handwriting", "exported", SHIPPED.stat().st_size)
     runs = find_runs(["outputs", str(SHIPPED)])
-    assert names(filter_runs(runs, "data=emnist and state=exported")) == ["handwriting-g"]
+    conditions = "data=emnist and state=exported and latent_dim=32 and conditioning=both"
+    assert names(filter_runs(runs, conditions)) == ["handwriting-g"]
+    main([str(SHIPPED)])
+    assert " exported " in (line := capsys.readouterr().out.splitlines()[1]) and line.split()[-4:-2] == ["–", "-124.66"]
     assert [run.name for run in filter_runs(runs, "model.latent_dim=32")] == ["handwriting"]
 
 

@@ -90,11 +90,12 @@ def describe_none(args: argparse.Namespace) -> str:
 
 
 def _line(run: Run, keys: Sequence[str]) -> tuple[str, ...]:
-    epochs = run.costs.get("epochs") or len(run.curve("train/loss")[0])
+    trained = run.costs.get("epochs") or len(run.curve("train/loss")[0])
+    epochs = "–" if run.state == "exported" and not trained else str(trained)
     best = "–" if run.best is None else f"{run.best:.2f}"
     age, size = format_age(time.time() - run.started), format_size(run.size)
     known = values(run) if keys else {}
-    return (str(run.place), run.name, run.state, age, str(epochs), best, size, *(_cell(known.get(key)) for key in keys))
+    return (str(run.place), run.name, run.state, age, epochs, best, size, *(_cell(known.get(key)) for key in keys))
 
 
 def _cell(value: float | str | None) -> str:

@@ -172,7 +172,10 @@ def values(run: Run) -> dict[str, Any]:
     Args:
         run: one of any state
     """
-    known: dict[str, Any] = {**run.flat_config, "data": _data(run), **run.choices, **run.metrics, **run.costs}
+    # the choices that a run without them, as an export is, has in its config
+    config = run.flat_config
+    chosen = {"data": _data(run)} | {key: config.get(f"model.{key}") for key in ("conditioning", "latent_dim")}
+    known: dict[str, Any] = {**chosen, **config, **run.choices, **run.metrics, **run.costs}
     known |= {"name": run.name, "state": run.state, "age": time.time() - run.started, "best": run.best}
     return {key: value for key, value in known.items() if value is not None}
 
