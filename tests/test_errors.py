@@ -93,7 +93,7 @@ def test_what_is_to_be_mended_in_ldg_keeps_its_traceback(error):
 
 def test_how_an_extra_is_installed_is_said_in_one_way(monkeypatch):
     extras = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert {*_EXTRAS.values()} == extras.keys()
+    assert {*_EXTRAS.values()} <= extras.keys()
     assert missing_package("trackio") == 'the package trackio is missing: pip install "ldg[trackio]"'
     monkeypatch.setenv("UV", "/bin/uv")
     assert missing_package("trackio.x") == 'the package trackio is missing: uv pip install "ldg[trackio]"'
