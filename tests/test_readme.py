@@ -149,7 +149,7 @@ def test_compare_command(command, folder):
     arguments = [names.get(argument, argument).replace("data=emnist", "data=strokes") for argument in command]
     status, out, err = call(folder, *arguments, script="ldg/__main__.py")
     assert status == 0, err
-    assert "outputs/compare.html" in out if command[0] == "compare" else "best val/elbo" in out
+    assert "outputs/compare.html" in out if command[0] == "compare" else "best val/elbo" in out or "no run match" in out
 
 
 @pytest.mark.parametrize("command", WANDB, ids=" ".join)

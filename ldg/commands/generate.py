@@ -88,7 +88,7 @@ def _make_parser() -> Parser:
         "--temperature",
         type=number(float, 0, 10),
         metavar="T",
-        help="standard deviation of the latents, 0 to 10 (default: 0.6; of samples and blends 1)",
+        help="0 to 10; the lower, the more usual the characters (default: 0.5; of samples and blends 1)",
     )
 
     add = parser.add_argument_group("page").add_argument

@@ -1,21 +1,26 @@
 """From a text to a picture: classes, latents, one decoding of all glyphs, and the page."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 
 from ldg.data import strokes
 from ldg.errors import UserError
 from ldg.generation import ink, latents, paper, sheets, typeset, vector
 from ldg.generation.alphabet import Cell, Page, is_written, parse, soft_labels
-from ldg.models.vae import VAE
+from ldg.generation.decoder import Decoder, Described, as_decoder
+
+if TYPE_CHECKING:
+    from ldg.models.vae import VAE
 
 LayoutName = Literal["baseline", "tiles"]
-TEMPERATURE = 0.6
+TEMPERATURE = 0.5
 SAMPLE_PADDING = 4
 MARKS_SEED = 15  # of a set of marks that looks even, chosen by eye
 BATCH = 1000  # images decoded at once
@@ -31,7 +36,7 @@ class Options:
 
     Attributes:
         style: One latent for the whole text (``shared``), for each ``word``, or for each glyph (``varied``).
-        temperature: Standard deviation of the latents, at least 0.
+        temperature: At least 0; the lower, the closer each character is to what is usual for it.
         layout: ``baseline`` sets glyphs as type, capitals 20 * scale pixels tall; ``tiles`` sets whole images at a
             pitch of 20/28 of their width.
         threshold: In [0, 1]: ink is black or white, more of it black the lower the threshold; None: grey levels.
@@ -111,7 +116,7 @@ class Options:
         return paper.parse_colour(self.ink), paper.parse_colour(self.paper)
 
 
-def write(model: VAE, text: str, *, seed: int = 0, **options: Any) -> np.ndarray:
+def write(model: VAE | Decoder, text: str, *, seed: int = 0, **options: Any) -> np.ndarray:
     """Write a text.
 
     Args:
@@ -133,7 +138,7 @@ def write(model: VAE, text: str, *, seed: int = 0, **options: Any) -> np.ndarray
 
 
 def write_sheet(
-    model: VAE, text: str, rows: int, columns: int, *, seed: int = 0, options: Options | None = None
+    model: VAE | Decoder, text: str, rows: int, columns: int, *, seed: int = 0, options: Options | None = None
 ) -> np.ndarray:
     """Write a text several times, with the latents of seed, seed + 1, and so on.
 
@@ -151,13 +156,18 @@ def write_sheet(
     options = options or Options()
     sheets.require_paper(text_size(model, text, rows, columns, options), 3 if options.colours else channels(model))
     page = parse_text(model, text, options)
-    numbers = latents.groups(page, options.style)
+    decoder, numbers = as_decoder(model), latents.groups(page, options.style)
 
     def draw(seed: int) -> np.ndarray:
-        noise = latents.draw_noise(numbers, model.latent_dim, seed, options.temperature)
-        return compose(model, page, decode_cells(model, inked(page), noise), numbers, options, seed)
+        return compose(model, page, _decode_page(decoder, page, numbers, seed, options), numbers, options, seed)
 
     return coloured(sheets.sheet([draw(seed + number) for number in range(rows * columns)], columns), options)
+
+
+def _decode_page(decoder: Decoder, page: Page, numbers: Sequence[int], seed: int, options: Options) -> np.ndarray:
+    """The images of a page, (N, C, H, W)."""
+    styles = latents.draw_styles(numbers, decoder.latent_dim, seed)
+    return decode_cells(decoder, inked(page), styles, options.temperature)
 
 
 def coloured(picture: np.ndarray, options: Options) -> np.ndarray:
@@ -166,7 +176,7 @@ def coloured(picture: np.ndarray, options: Options) -> np.ndarray:
 
 
 def write_vectors(
-    model: VAE,
+    model: VAE | Decoder,
     text: str,
     suffix: str,
     *,
@@ -210,8 +220,8 @@ def write_vectors(
         layout = replace(layout, width=paper_size[0] - 2 * margin(options))
     cells = parse_text(model, text, options)
     numbers = latents.groups(cells, options.style)
-    noise = latents.draw_noise(numbers, model.latent_dim, seed, options.temperature)
-    glyphs = layout.place(cells, decode_cells(model, inked(cells), noise)[:, 0], numbers)
+    images = _decode_page(as_decoder(model), cells, numbers, seed, options)
+    glyphs = layout.place(cells, images[:, 0], numbers)
     drawn = [*(layout.rules(glyphs) if options.ruled else []), *glyphs]
     sheets = [_around(drawn, margin(options))]
     if page:
@@ -251,9 +261,8 @@ def _on_paper(
     ]
 
 
-@torch.no_grad()
 def samples(
-    model: VAE, rows: int, columns: int, *, seed: int = 0, temperature: float = 1.0, scale: int | None = None
+    model: VAE | Decoder, rows: int, columns: int, *, seed: int = 0, temperature: float = 1.0, scale: int | None = None
 ) -> np.ndarray:
     """Draw a sheet of samples from the prior, their classes uniformly at random.
 
@@ -269,13 +278,14 @@ def samples(
         A picture (H, W) or (H, W, 3) in [0, 1].
     """
     sheets.require_paper(samples_size(model, rows, columns, scale), channels(model))
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(model.num_classes, (rows * columns,), generator=generator)
-    noise = temperature * torch.randn(rows * columns, model.latent_dim, generator=generator)
-    return sheets.grid(_decode(model, noise, labels), columns, SAMPLE_PADDING, tile_scale(model, scale))
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(model.num_classes, size=rows * columns)
+    noise = temperature * rng.standard_normal((rows * columns, model.latent_dim), dtype=np.float32)
+    images = _decode(as_decoder(model).sample, noise, np.eye(model.num_classes, dtype=np.float32)[classes])
+    return sheets.grid(images, columns, SAMPLE_PADDING, tile_scale(model, scale))
 
 
-def text_size(model: VAE, text: str, rows: int, columns: int, options: Options) -> sheets.Size:
+def text_size(model: Described, text: str, rows: int, columns: int, options: Options) -> sheets.Size:
     """Estimate the size of what :func:`write_sheet` draws; of characters within a factor of two.
 
     Args:
@@ -294,12 +304,12 @@ def text_size(model: VAE, text: str, rows: int, columns: int, options: Options) 
     return sheets.sheet_size(page_size(model, parse_text(model, text, options), options), rows * columns, columns)
 
 
-def samples_size(model: VAE, rows: int, columns: int, scale: int | None) -> sheets.Size:
+def samples_size(model: Described, rows: int, columns: int, scale: int | None) -> sheets.Size:
     """Compute the size of what :func:`samples` draws; arguments as there."""
     return sheets.sheet_size(tile_size(model, scale), rows * columns, columns, SAMPLE_PADDING)
 
 
-def page_size(model: VAE, page: Page, options: Options) -> sheets.Size:
+def page_size(model: Described, page: Page, options: Options) -> sheets.Size:
     """Estimate the size of what :func:`compose` draws; of characters within a factor of two.
 
     Args:
@@ -323,7 +333,7 @@ def page_size(model: VAE, page: Page, options: Options) -> sheets.Size:
     return sheets.captioned_size(tile_size(model, options.scale), captions, max(map(len, page)))
 
 
-def parse_text(model: VAE, text: str, options: Options) -> Page:
+def parse_text(model: Described, text: str, options: Options) -> Page:
     """Parse a text with the classes of a model.
 
     Args:
@@ -350,30 +360,30 @@ def inked(page: Page) -> list[Cell]:
     return [cell for line in page for cell in line if cell.mixture]
 
 
-@torch.no_grad()
-def decode_cells(model: VAE, cells: Sequence[Cell], noise: torch.Tensor) -> np.ndarray:
+def decode_cells(decoder: Decoder, cells: Sequence[Cell], styles: np.ndarray, temperature: float) -> np.ndarray:
     """Decode cells in batches, and draw the marks that the model has no class for.
 
     Args:
-        model: In eval mode.
+        decoder: Whose classes the cells have.
         cells: N cells with ink.
-        noise: (N, D).
+        styles: (N, D).
+        temperature: See :meth:`Decoder.write`.
 
     Returns:
         Images (N, C, H, W) in [0, 1].
     """
-    shares = torch.from_numpy(soft_labels(cells, model.num_classes + len(strokes.MARKS)))
-    labels, of_marks = shares.split([model.num_classes, len(strokes.MARKS)], dim=1)
+    shares = soft_labels(cells, decoder.num_classes + len(strokes.MARKS))
+    labels, of_marks = np.split(shares, [decoder.num_classes], axis=1)
+    write = partial(decoder.write, temperature=temperature)
     if not of_marks.any():
-        return _decode(model, noise, labels)
+        return _decode(write, styles, labels)
     weights = labels.sum(1)
     letters = weights > 0
-    images = torch.zeros(len(cells), *model.image_shape)
+    images = np.zeros((len(cells), *decoder.image_shape), np.float32)
     if letters.any():
-        images[letters] = torch.from_numpy(_decode(model, noise[letters], labels[letters] / weights[letters, None]))
-    marks = torch.from_numpy(_draw_marks(images[letters, 0].numpy(), model.image_shape[1:]))
-    weights = weights[:, None, None, None]
-    return (weights * images + torch.einsum("nm,mhw->nhw", of_marks, marks)[:, None]).numpy()
+        images[letters] = _decode(write, styles[letters], labels[letters] / weights[letters, None])
+    marks = _draw_marks(images[letters, 0], decoder.image_shape[1:])
+    return weights[:, None, None, None] * images + np.einsum("nm,mhw->nhw", of_marks, marks)[:, None]
 
 
 def _draw_marks(letters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -398,24 +408,25 @@ def _draw_marks(letters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.stack([ink.resample(image, (0, strokes.SIZE, size[0]), (0, strokes.SIZE, size[1])) for image in drawn])
 
 
-def _decode(model: VAE, noise: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
+def _decode(decode: Callable[..., np.ndarray], latents: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Decode in batches; of many images, equal ones once."""
-    if len(noise) > BATCH:
-        pairs = torch.cat([noise, labels.reshape(len(noise), -1).to(noise.dtype)], 1)
-        first, which = typeset.distinct(pairs.numpy())
-        if len(first) < len(noise):
-            return _decode(model, noise[first], labels[first])[which]
-    parts = zip(noise.to(model.device).split(BATCH), labels.to(model.device).split(BATCH), strict=True)
-    return torch.cat([model.decode_noise(z, c).cpu() for z, c in parts]).numpy()
+    if len(latents) > BATCH:
+        first, which = typeset.distinct(np.concatenate([latents, labels], axis=1))
+        if len(first) < len(latents):
+            return _decode(decode, latents[first], labels[first])[which]
+    parts = range(BATCH, len(latents), BATCH)
+    return np.concatenate(
+        [decode(*part) for part in zip(np.split(latents, parts), np.split(labels, parts), strict=True)]
+    )
 
 
-def is_typeset(model: VAE) -> bool:
+def is_typeset(model: Described) -> bool:
     """Whether a model's images are grey characters, which are set in lines; others are captioned pictures."""
     return is_written(model.classes) and model.image_shape[0] == 1
 
 
 def compose(
-    model: VAE, page: Page, images: np.ndarray, numbers: Sequence[int], options: Options, seed: int = 0
+    model: Described, page: Page, images: np.ndarray, numbers: Sequence[int], options: Options, seed: int = 0
 ) -> np.ndarray:
     """Set the images of a page.
 
@@ -438,7 +449,7 @@ def compose(
     return sheets.captioned(tiles(model, images, options), captions, max(map(len, page)))
 
 
-def tiles(model: VAE, images: np.ndarray, options: Options) -> list[np.ndarray]:
+def tiles(model: Described, images: np.ndarray, options: Options) -> list[np.ndarray]:
     """Enlarge images, smoothly, or to black and white if there is a threshold.
 
     Args:
@@ -488,18 +499,18 @@ def margin(options: Options) -> int:
     return round(margins * typeset.CAPITAL * (options.scale or 5))
 
 
-def tile_size(model: VAE, scale: int | None) -> sheets.Size:
+def tile_size(model: Described, scale: int | None) -> sheets.Size:
     """Height and width of a whole image, enlarged as by :func:`tile_scale`."""
     _, height, width = model.image_shape
     return height * tile_scale(model, scale), width * tile_scale(model, scale)
 
 
-def channels(model: VAE) -> int:
+def channels(model: Described) -> int:
     """Channels of the pictures of a model: 1 for grey, 3 for colours."""
     return model.image_shape[0]
 
 
-def tile_scale(model: VAE, scale: int | None) -> int:
+def tile_scale(model: Described, scale: int | None) -> int:
     """Choose the enlargement of a whole image.
 
     Args:
