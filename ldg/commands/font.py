@@ -37,7 +37,7 @@ def _make_parser() -> Parser:
         "--temperature",
         type=number(float, 0, 10),
         metavar="T",
-        help="standard deviation of the latents, 0 to 10 (default: 0.6)",
+        help="0 to 10; the lower, the more usual the characters (default: 0.5)",
     )
     add("--alternates", type=number(int, 2, 10), default=5, help="drawings of each character, 2 to 10 (default: 5)")
     add(

@@ -3,34 +3,36 @@
 import csv
 import io
 import json
-import re
 import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ldg.compare import page as html
-from ldg.compare.differences import compare_configs, compare_sources, compare_versions, group_seeds
+from ldg.compare.differences import Table, compare_configs, group_seeds, group_tasks
+from ldg.compare.listing import Column, Entry
+from ldg.compare.markup import breakable, definitions, escape, link
+from ldg.compare.page import Page, render
 from ldg.compare.pictures import Album
 from ldg.compare.scores import Scores
 from ldg.evaluation.measure import main_metrics
 from ldg.evaluation.scorecard import finite_or_none
 from ldg.runs.formats import (
     encodable,
+    escape_markdown,
     format_age,
     format_cell,
     format_duration,
     format_number,
     format_size,
+    markdown_table,
     parse_number,
     shorten,
 )
-from ldg.runs.run import Run
-from ldg.runs.select import label_runs, plain, value
+from ldg.runs.run import STATES, Run
+from ldg.runs.select import label_runs, value
 
 MAX_KEYS = 6  # of the config that have a column in the table of runs
-STATES = ("finished", "exported", "running", "stopped", "failed", "broken")
 
 
 class Comparison:
@@ -49,7 +51,7 @@ class Comparison:
         self.labels = label_runs(self.runs)
 
     @cached_property
-    def configs(self) -> Any:
+    def configs(self) -> Table:
         """What differs in the configs."""
         return compare_configs(self.runs)
 
@@ -63,7 +65,9 @@ class Comparison:
         """The keys in the table of runs: choices that differ, or else keys of the config."""
         choices = dict.fromkeys(key for run in self.runs for key in run.choices)
         differing = [key for key in choices if len({text for run in self.runs if (text := self.value(run, key))}) > 1]
-        named = [key for key in self.configs.rows if not key.endswith("_") and not key.startswith("callbacks.")]
+        rows = self.configs.rows.items()
+        given = [key for key, texts in rows if len({text for text in texts if text}) > 1]  # not only known of some
+        named = [key for key in given if not key.endswith("_") and not key.startswith("callbacks.")]
         return [*differing, *(key for key in named if key.rpartition(".")[2] not in choices)][:MAX_KEYS]
 
     def value(self, run: Run, key: str) -> str:
@@ -87,9 +91,8 @@ class Comparison:
     def best(self) -> int | None:
         """Index of the run with the best ELBO of validation images, where all are of the same data and likelihood."""
         known = [i for i, run in enumerate(self.runs) if run.best is not None]
-        kinds = {key for key in self.configs.rows if key.startswith(("likelihood.", "data.image", "data.limit"))}
-        data = {plain(self.value(self.runs[i], "data")) for i in known}
-        if len(known) < 2 or len(data) > 1 or any(len({self.configs.rows[key][i] for i in known}) > 1 for key in kinds):
+        tasks = group_tasks(self.runs)
+        if len(known) < 2 or len({tasks[i] for i in known}) > 1:
             return None
         return max(known, key=lambda i: self.runs[i].best or 0.0)
 
@@ -101,42 +104,44 @@ class Comparison:
             album: its pictures; None: those of the galleries
         """
         groups = group_seeds(self.runs)
-        commands = {i: [str(s["command"]) for s in run.sessions if "command" in s] for i, run in enumerate(self.runs)}
-        view = html.Page(
-            path=path,
-            title=self.title,
-            state=self.state,
-            runs=self.runs,
-            labels=self.labels,
-            columns=self._columns(),
-            captions=[html.link(path, run.place, html.breakable(name)) for run, name in self._named()],
-            groups=groups,
-            group_labels=[self.labels[groups.index(group)] for group in sorted(set(groups))],
-            head=f'<div class="notes">{markdown_to_html(self.notes)}</div>' if self.notes.strip() else "",
-            errors=[self._error(run) for run in self.runs],
-            best=self.best,
-            details={"commands": self._commands(commands)} if any(commands.values()) else {},
-        )
-        return html.render(
-            view,
-            self.scores,
-            album,
-            html.config_section(view, self.configs),
-            html.source_section(view, compare_sources(self.runs)),
-            html.versions_section(view, compare_versions(self.runs)),
-        )
+        entries = [
+            Entry(
+                run,
+                label,
+                caption=link(path, run.place, breakable(label)),
+                group=group,
+                group_label=self.labels[groups.index(group)],
+                error=self._error(run),
+                is_best=index == self.best,
+            )
+            for index, (run, label, group) in enumerate(zip(self.runs, self.labels, groups, strict=True))
+        ]
+        notes = f'<div class="notes">{markdown_to_html(self.notes)}</div>' if self.notes.strip() else ""
+        head = notes + definitions({"commands": self._commands()})
+        page = Page(path, self.title, self.state, entries, self._columns(), head, self._notes())
+        return render(page, self.configs, self.scores, album)
 
     def _named(self) -> list[tuple[Run, str]]:
         return list(zip(self.runs, self.labels, strict=True))
 
-    def _commands(self, commands: dict[int, list[str]]) -> str:
+    def _commands(self) -> str:
         """The commands of each run, the first one first."""
         lines = (
-            f"{html.escape(self.labels[i])}: {', then '.join(f'<code>{html.escape(line)}</code>' for line in of_run)}"
-            for i, of_run in commands.items()
-            if of_run
+            f"{escape(label)}: {', then '.join(f'<code>{escape(command)}</code>' for command in commands)}"
+            for run, label in self._named()
+            if (commands := [session["command"] for session in run.sessions if "command" in session])
         )
-        return f"<details><summary>of each run</summary>{'<br>'.join(lines)}</details>"
+        text = "<br>".join(lines)
+        return f"<details><summary>of each run</summary>{text}</details>" if text else ""
+
+    def _notes(self) -> list[str]:
+        """Where the numbers of a test are from, if a scorecard has taken the place of the training's."""
+        if not any(run.logged.keys() & run.measured.keys() for run in self.runs):
+            return []
+        return [
+            "Where a run has a scorecard, its test/… values are from there. The test at the end of training drew other "
+            "noise, so its values differ a little."
+        ]
 
     def _error(self, run: Run) -> str:
         if run.state == "broken":
@@ -144,29 +149,29 @@ class Comparison:
         text = (run.read("error.txt", 1 << 20) or "") if run.state == "failed" else ""
         return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")[:300]
 
-    def _columns(self) -> list[html.Column]:
+    def _columns(self) -> list[Column]:
         runs, metrics = self.runs, self.metrics
         first = [name for name in metrics if name in main_metrics()] or metrics[:4]
         columns = [
-            html.Column("state", [run.state for run in runs], kinds=[run.state for run in runs]),
-            html.Column("age", *_cells([time.time() - run.started for run in runs], format_age)),
+            Column("state", [run.state for run in runs], kinds=[run.state for run in runs]),
+            Column("age", *_cells([time.time() - run.started for run in runs], format_age)),
         ]
         for key in self.keys:
             texts = [self.value(run, key) for run in runs]
             numbers = [parse_number(text) for text in texts]
             is_numeric = all(number is not None or not text for number, text in zip(numbers, texts, strict=True))
-            columns.append(html.Column(key, [shorten(text) for text in texts], numbers if is_numeric else None))
-        columns.append(html.Column("best val/elbo", *_cells([run.best for run in runs], format_number)))
+            columns.append(Column(key, [shorten(text) for text in texts], numbers if is_numeric else None))
+        columns.append(Column("best val/elbo", *_cells([run.best for run in runs], format_number)))
         for name in metrics:
             cells = _cells([run.metrics.get(name) for run in runs], format_number)
-            columns.append(html.Column(name, *cells, is_more=name not in first or name == "val/elbo"))
+            columns.append(Column(name, *cells, is_more=name not in first or name == "val/elbo"))
         for title, key, form in (
             ("epochs", "epochs", format_number),
             ("time", "seconds", format_duration),
             ("parameters", "parameters", format_number),
         ):
-            columns.append(html.Column(title, *_cells([run.costs.get(key) for run in runs], form)))
-        return [*columns, html.Column("size", *_cells([run.size for run in runs], format_size), is_more=True)]
+            columns.append(Column(title, *_cells([run.costs.get(key) for run in runs], form)))
+        return [*columns, Column("size", *_cells([run.size for run in runs], format_size), is_more=True)]
 
     def rows(self) -> list[list[str]]:
         """The short table: a head, and a line for each run."""
@@ -184,13 +189,13 @@ class Comparison:
     def render_markdown(self) -> str:
         """The short table and what differs in the configs, in Markdown."""
         lines = [f"# {escape_markdown(self.title)}", "", *([self.notes.strip(), ""] if self.notes.strip() else [])]
-        lines += markdown_table(self.rows(), 2 + len(self.keys))
+        lines += _table(self.rows(), 2 + len(self.keys))
         if self.configs.rows:
             lines += ["", "## Config", ""]
-            lines += markdown_table([["key", *self.labels], *([k, *texts] for k, texts in self.configs.rows.items())])
+            lines += _table([["key", *self.labels], *([k, *texts] for k, texts in self.configs.rows.items())])
         rows = [[row.title, *(text or "–" for text in row.texts)] for row in self.scores.rows()]
         if rows:
-            lines += ["", "## Scorecards", "", *markdown_table([["", *self.labels], *rows], 1)]
+            lines += ["", "## Scorecards", "", *_table([["", *self.labels], *rows], 1)]
         return encodable("\n".join(lines) + "\n")
 
     def render_json(self) -> str:
@@ -239,16 +244,8 @@ def markdown_to_html(text: str) -> str:
     return str(MarkdownIt("js-default", {"html": False}).disable("image").render(text))
 
 
-def escape_markdown(text: object) -> str:
-    """A text on one line, whose special characters Markdown shows as they are."""
-    return re.sub(r"([\\|<`*\[\]])", r"\\\1", " ".join(str(text).split()))
-
-
-def markdown_table(lines: Sequence[Sequence[str]], words: int = 10**6) -> list[str]:
-    """The lines of a table, whose first ``words`` columns are of words and the others of numbers."""
-    head, *body = [[escape_markdown(cell) for cell in line] for line in lines]
-    rule = ["---" if i < words else "---:" for i in range(len(head))]
-    return [f"| {' | '.join(line)} |" for line in (head, rule, *body)]
+def _table(lines: Sequence[Sequence[str]], words: int = 10**6) -> list[str]:
+    return markdown_table([[escape_markdown(cell) for cell in line] for line in lines], words)
 
 
 def _cells(values: Sequence[float | None], form: Any) -> tuple[list[str], Sequence[float | None]]:

@@ -108,8 +108,11 @@ function drawCurves() {
     traces.push({ x: [...x, ...x.slice().reverse()], fill: "toself", fillcolor: style.color + "33", mode: "none",
       y: [...y.map((v, i) => v + spread[i]), ...y.map((v, i) => v - spread[i]).reverse()], hoverinfo: "skip",
       legendgroup: String(key), showlegend: false });
-    add(short(data.groupLabels[key]) + " (mean of " + present + " runs)", { x, y, mode: x.length < 40 ? "lines+markers" : "lines", marker: { size: 4 }, legendgroup: String(key) });
+    add(short(data.groupLabels[runs[0]]) + " (mean of " + present + " runs)", { x, y, mode: x.length < 40 ? "lines+markers" : "lines", marker: { size: 4 }, legendgroup: String(key) });
   }
+  const tasks = new Set(shown().filter((run) => Object.hasOwn(data.curves[run].y, metric)).map((run) => data.tasks[run]));
+  tasks.delete(null); // of broken runs nothing is known
+  find("#task-note").hidden = tasks.size < 2;
   const names = { epoch: "epoch", step: "step", seconds: "time of training, s" };
   const isLog = find("#log").checked;
   const positive = traces.every((trace) => trace.y.every((value) => value > 0));
@@ -128,6 +131,20 @@ function drawCurves() {
 if (find("#curves")) {
   for (const id of ["#metric", "#over", "#smoothing", "#grouped", "#log"]) find(id).addEventListener("input", drawCurves);
   updates.push(drawCurves);
+  find("#curves").addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { key } = event, { xaxis, yaxis } = find("#curves")._fullLayout;
+    const right = { ArrowRight: 0.1, ArrowLeft: -0.1 }[key] ?? 0, up = { ArrowUp: 0.1, ArrowDown: -0.1 }[key] ?? 0;
+    const size = { "+": 0.7, "=": 0.7, "-": 1 / 0.7, "−": 1 / 0.7 }[key] ?? 1; // = is + without shift
+    const range = ({ range: [low, high] }, move) => {
+      const middle = (low + high) / 2 + move * (high - low), half = size * (high - low) / 2;
+      return [middle - half, middle + half];
+    };
+    if (key === "0") Plotly.relayout("curves", { "xaxis.autorange": true, "yaxis.autorange": true });
+    else if (right || up || size !== 1) Plotly.relayout("curves", { "xaxis.range": range(xaxis, right), "yaxis.range": range(yaxis, up) });
+    else return;
+    event.preventDefault();
+  });
 }
 
 // accuracy of classes: differences to the baseline
@@ -154,8 +171,9 @@ function drawConfusion() {
     hovertemplate: "generated as %{y}, read as %{x}: %{z:+.1%}<extra></extra>", colorbar: { tickformat: "+.0%" } }], layout({
     height: 620, xaxis: axis({ type: "category", title: { text: "read as" } }),
     yaxis: axis({ type: "category", autorange: "reversed", title: { text: "generated as" } }) }), config);
-  find("#confusion-note").textContent = "Largest changes: " + changes.slice(0, 8).filter(([value]) => value).map(([value, i, j]) =>
-    names[i] + (i === j ? " read right " : " read as " + names[j] + " ") + (value > 0 ? "+" : "−") + Math.abs(100 * value).toFixed(0) + " %").join("; ");
+  const texts = changes.slice(0, 8).filter(([value]) => value).map(([value, i, j]) => names[i] +
+    (i === j ? " read right " : " read as " + names[j] + " ") + (value > 0 ? "+" : "−") + Math.abs(100 * value).toFixed(0) + " %");
+  find("#confusion-note").textContent = texts.length ? "Largest changes: " + texts.join("; ") : "No change.";
 }
 if (find("#classes")) updates.push(drawClasses);
 if (find("#confusion")) {
@@ -181,7 +199,7 @@ function drawPictures() {
     figure.hidden = !visible.has(run);
     const [at, place] = [...mine].reverse().find(([e]) => e <= epoch) ?? mine[0] ?? [];
     const image = figure.querySelector("img"), none = figure.querySelector(".none");
-    image.hidden = place === undefined;
+    image.hidden = image.parentElement.hidden = place === undefined;
     none.hidden = !image.hidden;
     figure.querySelector(".epoch").textContent = at ? "epoch " + at : "";
     if (place === undefined) continue;
@@ -193,6 +211,33 @@ function drawPictures() {
 if (find(".gallery")) {
   for (const input of all("input[name=kind], #epoch")) input.addEventListener("input", drawPictures);
   updates.push(drawPictures);
+
+  // a click enlarges a picture; the arrows go to those of other runs
+  const dialog = find("#large"), large = find("#large img");
+  let opened;
+  const enlarge = (button) => {
+    opened = button;
+    const { src, alt } = button.firstChild, { naturalWidth: width, naturalHeight: height } = button.firstChild;
+    const fit = Math.max(1, Math.min((innerWidth * 0.96 - 24) / width, (innerHeight * 0.96 - 80) / height)); // else it scrolls
+    const scale = fit < 2 ? fit : Math.floor(fit);
+    Object.assign(large, { src, alt, hidden: false, width: scale * width, height: scale * height, className: fit < 2 ? "" : "pixels" });
+    find("#large-caption").textContent = alt;
+    if (!dialog.open) dialog.showModal();
+  };
+  const step = (by) => { // after the last run comes the first
+    const pictures = all(".gallery figure:not([hidden]) button.picture:not([hidden])");
+    enlarge(pictures[(pictures.indexOf(opened) + by + pictures.length) % pictures.length]);
+  };
+  for (const button of all(".gallery button.picture")) button.addEventListener("click", () => enlarge(button));
+  for (const button of all("#large button")) button.addEventListener("click", () => +button.value ? step(+button.value) : dialog.close());
+  dialog.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    step(by);
+  });
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close()); // beside the picture
+  dialog.addEventListener("close", () => opened.focus());
 }
 
 updates.forEach((update) => update());

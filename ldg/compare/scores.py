@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from ldg.errors import UserError
-from ldg.evaluation.measure import Value, list_quantities, mean_and_error
+from ldg.evaluation.measure import Value, mean_and_error
 from ldg.evaluation.scorecard import PER_IMAGE, Scorecard, read_per_image, read_scorecard
-from ldg.evaluation.table import best_columns, format_value
+from ldg.evaluation.table import best_columns, format_value, list_titles
+from ldg.files import is_inside
 from ldg.runs.run import Run
 
 
@@ -78,29 +79,31 @@ class Scores:
         self.cards = [_read(run) for run in runs]
         self.baseline = next((i for i, card in enumerate(self.cards) if card is not None), 0)
         self.per_image = [
-            read_per_image(run.folder / PER_IMAGE) if card and run.contains(run.folder / PER_IMAGE) else {}
+            read_per_image(run.folder / PER_IMAGE) if card and is_inside(run.folder / PER_IMAGE, run.home) else {}
             for run, card in zip(runs, self.cards, strict=True)
         ]
 
+    @property
+    def others(self) -> list[int]:
+        """Indices of the runs whose test images are not known to be the baseline's."""
+        images = [card and card.test_images for card in self.cards]
+        return [i for i, mine in enumerate(images) if mine and mine != images[self.baseline]]
+
     def rows(self) -> list[Row]:
         """The values that some run has, in the order of the measures."""
-        quantities = list_quantities()
         there = {i: card for i, card in enumerate(self.cards) if card is not None}
-        names = dict.fromkeys(name for card in there.values() for name in card.values)
-        ordered = [name for name in quantities if name in names] + sorted(set(names) - set(quantities))
-        return [self._row(name, quantities[name].title if name in quantities else name, there) for name in ordered]
+        return [self._row(name, title, there) for name, title in list_titles(list(there.values())).items()]
 
     def _row(self, name: str, title: str, cards: dict[int, Scorecard]) -> Row:
         values = {i: card.values[name] for i, card in cards.items() if name in card.values}
         first = next(iter(values.values()))
-        units = {value.unit for value in values.values()}
         best = best_columns([cards[i] for i in values], name)
         places = list(values)
         references = {value.reference for value in values.values()}
         everywhere = range(len(self.cards))
         return Row(
             name,
-            f"{title}, {first.unit}" if first.unit and len(units) == 1 else title,
+            title,
             first.better,
             [format_value(values[i]) if i in values else "" for i in everywhere],
             [self._difference(name, i, values) for i in everywhere],
@@ -112,22 +115,18 @@ class Scores:
         mine, other = values.get(index), values.get(self.baseline)
         if index == self.baseline or mine is None or other is None or not (mine.is_finite and other.is_finite):
             return None
-        if self._conditions(index, name) != self._conditions(self.baseline, name):
+        cards = self.cards[index], self.cards[self.baseline]
+        conditions, others = (card.conditions(name) if card else () for card in cards)
+        if conditions != others:
             return None
         a, b = (self.per_image[i].get(name, np.empty(0)) for i in (index, self.baseline))
-        is_known = _fits(a, mine) and _fits(b, other) and bool(self._conditions(index, name)[-1])
+        is_known = _fits(a, mine) and _fits(b, other) and bool(conditions[-1])
         if is_known and len(a) == len(b):
             mean, error = mean_and_error(torch.from_numpy(a) - torch.from_numpy(b))
             if math.isfinite(mean) and math.isfinite(error or 0.0):
                 return Difference(mean, error, True, mine.better)
         error = None if mine.error is None or other.error is None else math.hypot(mine.error, other.error)
         return Difference(mine.value - other.value, error, False, mine.better)
-
-    def _conditions(self, index: int, name: str) -> tuple[str, ...]:
-        """Under what a value was measured; at last the fingerprint of the images, which old scorecards lack."""
-        card = self.cards[index]
-        assert card is not None  # it has the value
-        return card.values[name].unit, card.setting(name), card.model["data"], card.model.get("images", "")
 
     def confusions(self) -> dict[int, dict[str, Any]]:
         """What the judge took generated images for, of the runs with the same classes as the first that has any.

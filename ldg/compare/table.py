@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ldg.compare.comparison import markdown_table
 from ldg.errors import UserError
 from ldg.files import look
-from ldg.runs.formats import parse_number
+from ldg.runs.formats import escape_markdown, markdown_table, parse_number
 from ldg.runs.run import Run, load_yaml
 from ldg.runs.select import values
 
@@ -81,7 +80,8 @@ def format_table(runs: Sequence[Run], table: TableFile) -> str:
         known = values(run) | table.runs.get(run.name, {})
         lines.append([_cell(column, known) for column in table.columns])
     words = [all(parse_number(line[i].replace(",", "")) is None for line in lines[1:]) for i in range(len(lines[0]))]
-    return "\n".join(markdown_table(lines, words.index(False) if False in words else len(words)))
+    cells = [[escape_markdown(cell) for cell in line] for line in lines]
+    return "\n".join(markdown_table(cells, words.index(False) if False in words else len(words)))
 
 
 def _cell(column: TableColumn, known: dict[str, Any]) -> str:

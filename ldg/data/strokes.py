@@ -89,23 +89,25 @@ class Strokes(Dataset):
 
 
 def draw_characters(
-    labels: np.ndarray, seed: tuple[int, ...], pen: float | None = None, slant: float | None = None
+    labels: np.ndarray,
+    seed: tuple[int, ...],
+    pen: float | np.ndarray | None = None,
+    slant: float | np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw an image of each of some characters.
 
     Args:
         labels: indices into ``Strokes.classes``, (n,)
         seed: determines everything random
-        pen: width of the lines in pixels, of glyphs with many lines less; None: random
-        slant: pixels to the right for each pixel upwards; None: random, on average to the right
+        pen: width of the lines in pixels, of all or (n,), of glyphs with many lines less; None: random
+        slant: pixels to the right for each pixel upwards, of all or (n,); None: random, on average to the right
 
     Returns:
         Images uint8 (n, 1, 28, 28).
     """
     rng = np.random.default_rng(seed)
     points, strokes, relative = choose_forms(labels, rng)
-    width = np.clip(rng.lognormal(np.log(PEN), 0.15, len(labels)), *PENS) * relative
-    slants = sample_normal(rng, len(labels), scale=0.15, loc=SLANT)
+    pens, slants = choose_hands(len(labels), rng)
     points = move_strokes(points, strokes, rng)
     points = warp(points, rng)
     points = transform_glyphs(points, slants if slant is None else np.full(len(labels), slant), rng)
@@ -113,8 +115,22 @@ def draw_characters(
     scale = np.where(is_mark, CAPITAL / UNITS, 22 / np.ptp(points, axis=1).max(1))
     # a long line in the frame needs a finer pen, or loops fill with ink
     length = measure_steps(points, strokes).sum(1) * scale
-    width = np.minimum(width if pen is None else pen * relative, 0.5 + 150 / length)
+    width = np.minimum((pens if pen is None else pen) * relative, 0.5 + 150 / length)
     return draw_lines(fit_to_frame(points, width, is_mark, rng), strokes, width, rng)[:, None]
+
+
+def choose_hands(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Choose pens and slants at random.
+
+    Args:
+        count: n
+        rng: random numbers
+
+    Returns:
+        Widths of the pen in pixels (n,), and slants in pixels to the right for each pixel upwards (n,).
+    """
+    pens = np.clip(rng.lognormal(np.log(PEN), 0.15, count), *PENS)
+    return pens, sample_normal(rng, count, scale=0.15, loc=SLANT)
 
 
 @cache

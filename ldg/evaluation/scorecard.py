@@ -83,6 +83,15 @@ class Scorecard:
         """How the value of this name was measured."""
         return next(result.setting for result in self.results.values() if name in result.values)
 
+    @property
+    def test_images(self) -> tuple[str, str]:
+        """The data set, and the fingerprint of its images, which old scorecards lack."""
+        return self.model["data"], self.model.get("images", "")
+
+    def conditions(self, name: str) -> tuple[str, ...]:
+        """Under what the value of this name was measured: values are compared where these are equal."""
+        return self.values[name].unit, self.setting(name), *self.test_images
+
     def to_dict(self) -> dict[str, Any]:
         """Plain Python for JSON; NaN and infinity become None."""
         content = asdict(self, dict_factory=lambda items: {key: value for key, value in items if key != "per_image"})

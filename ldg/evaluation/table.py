@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ldg.evaluation.measure import Value, list_quantities
 from ldg.evaluation.scorecard import Scorecard
-from ldg.runs.formats import format_number
+from ldg.runs.formats import align, escape_markdown, format_number, markdown_table, number_names
 
 
 def format_value(value: Value) -> str:
@@ -30,10 +30,7 @@ def best_columns(cards: Sequence[Scorecard], name: str) -> set[int]:
     values = {i: card.values[name] for i, card in enumerate(cards) if name in card.values}
     numbers = {i: value.value for i, value in values.items() if value.is_finite}
     directions = {value.better for value in values.values()}
-    measured = [cards[i] for i in values]
-    conditions = {
-        (card.values[name].unit, card.setting(name), card.model["data"], card.model.get("images")) for card in measured
-    }
+    conditions = {cards[i].conditions(name) for i in values}
     if len(numbers) < 2 or len(directions) > 1 or None in directions or len(conditions) > 1:
         return set()
     best = max(numbers.values()) if directions == {"higher"} else min(numbers.values())
@@ -51,57 +48,51 @@ def table_rows(cards: Sequence[Scorecard], mark: str = "{} *") -> list[list[str]
         A header, and a row for each value that some run has: title and unit, direction, one cell per run, and what
         real images reach.
     """
-    quantities = list_quantities()
-    names = [name for name in quantities if any(name in card.values for card in cards)]
-    names += sorted({name for card in cards for name in card.values} - set(quantities))
     lines = [["", "better", *column_names(cards), "real images"]]
-    for name in names:
+    for name, title in list_titles(cards).items():
         first = next(card.values[name] for card in cards if name in card.values)
         best = best_columns(cards, name)
         cells = [format_value(card.values[name]) if name in card.values else "–" for card in cards]
         cells = [mark.format(text) if i in best else text for i, text in enumerate(cells)]
-        units = {card.values[name].unit for card in cards if name in card.values}
-        title = quantities[name].title if name in quantities else name
-        title += f", {first.unit}" if first.unit and len(units) == 1 else ""
         reference = format_number(first.reference) if first.reference is not None else ""
         lines.append([title, first.better or "", *cells, reference])
     return lines
 
 
+def list_titles(cards: Sequence[Scorecard]) -> dict[str, str]:
+    """The values that some run has, in the order of the measures: what people read, with the unit, by name."""
+    quantities = list_quantities()
+    there = {name for card in cards for name in card.values}
+    titles = {}
+    for name in [*(name for name in quantities if name in there), *sorted(there - set(quantities))]:
+        units = {card.values[name].unit for card in cards if name in card.values}
+        unit = f", {unit}" if len(units) == 1 and (unit := units.pop()) else ""
+        titles[name] = (quantities[name].title if name in quantities else name) + unit
+    return titles
+
+
 def column_names(cards: Sequence[Scorecard]) -> list[str]:
     """The runs' names, numbered where several are the same."""
-    names = [card.name for card in cards]
-    return [name if names.count(name) == 1 else f"{name} ({i + 1})" for i, name in enumerate(names)]
+    return number_names([card.name for card in cards])
 
 
 def format_text(cards: Sequence[Scorecard]) -> str:
     """The table in columns of text, and notes."""
     lines = table_rows(cards)
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    text = [
-        "  ".join(
-            f"{line[0]:<{widths[0]}}" if i == 0 else f"{c:>{w}}"
-            for i, (c, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    ]
-    return "\n".join([*text, *(f"\n{line}" for line in list_notes(cards))])
+    return "\n".join([align(lines, range(1, len(lines[0]))), *(f"\n{line}" for line in list_notes(cards))])
 
 
 def format_markdown_table(cards: Sequence[Scorecard]) -> str:
     """The table in Markdown."""
     head, *body = table_rows(cards, "**{}**")
-    return "\n".join(_markdown_row(line) for line in [head, ["---", *["---:"] * (len(head) - 1)], *body])
+    lines = [[escape_markdown(cell) for cell in head], *([escape_markdown(title), *cells] for title, *cells in body)]
+    return "\n".join(markdown_table(lines, 1))
 
 
 def format_markdown(cards: Sequence[Scorecard]) -> str:
     """A page in Markdown: the table, and below it the settings of each measure and notes."""
     lines = [f"# {', '.join(column_names(cards))}", "", format_markdown_table(cards), ""]
     return "\n".join([*lines, *(f"- {line}" for line in (*list_settings(cards), *list_notes(cards)))]) + "\n"
-
-
-def _markdown_row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def list_settings(cards: Sequence[Scorecard]) -> list[str]:

@@ -9,6 +9,7 @@ from ldg.figures.layout import MAX_COLUMNS, STYLES, draw_alone, draw_rows, enlar
 from ldg.figures.picture import Picture, Scene
 from ldg.generation import sheets, writer
 from ldg.generation.alphabet import is_written, parse
+from ldg.generation.decoder import as_decoder
 from ldg.models.vae import VAE
 
 TEXT = "Hello World 2468"
@@ -52,7 +53,8 @@ class Strings(Picture):
             return _draw_classes(model), "One style per row, one class per column"
         text = scene.text or writable(model.classes, TEXT)
         options = writer.Options(scale=3, width=0)
-        lines = [writer.write(model, text, seed=seed, **vars(options)) for seed in range(STYLES)]
+        decoder = as_decoder(model)
+        lines = [writer.write(decoder, text, seed=seed, **vars(options)) for seed in range(STYLES)]
         return draw_alone(sheets.sheet(lines, columns=1, padding=24)), f"“{text}” in {STYLES} styles"
 
 

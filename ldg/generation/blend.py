@@ -44,7 +44,10 @@ class Codes(NamedTuple):
         """
         ends = [self.offsets[index][number % len(self.offsets[index])] for index, _ in mixture]
         mean = sum(share * self.mean[index] for index, share in mixture)
-        return mean + temperature * (ends[0] if len(ends) == 1 else latents.slerp(ends[0], ends[1], mixture[1][1]))
+        if len(ends) == 1:
+            return mean + temperature * ends[0]
+        between = latents.slerp(ends[0].numpy(), ends[1].numpy(), mixture[1][1])
+        return mean + temperature * torch.from_numpy(between)
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ FAINTEST = 0.25  # greyer strokes than this stay faint
 SHARPNESS = 0.8  # 0: as blurred as the model drew it
 EVENNESS = 0.6  # 0: strokes as grey as they are, 1: all as dark
 WORK_SIZE = 100  # pixels across, on which outlines are measured
+DIRECTIONS = 16  # in which the edge of ink is moved
 UNDECIDED = 0.2  # fields this close to the level come out grey, not black or white
 LEVELS = (0.15, 0.6)  # thinner than that and fine strokes break
 
@@ -152,6 +153,43 @@ def slant(image: np.ndarray) -> float:
     mass = image / max(float(image.sum()), FAINT)
     y, x = rows - (mass * rows).sum(), columns - (mass * columns).sum()
     return -float((mass * x * y).sum() / max((mass * y * y).sum(), 1.0))
+
+
+def sheared(image: np.ndarray, slope: float) -> np.ndarray:
+    """Lean the ink of an image.
+
+    Args:
+        image: (H, W) in [0, 1].
+        slope: Columns to the right for each row upwards.
+
+    Returns:
+        (H, W') in [0, 1], as much wider as the ink moves.
+    """
+    shifts = slope * ((image.shape[0] - 1) / 2 - np.arange(image.shape[0]))
+    reach = math.ceil(np.abs(shifts).max())
+    padded = np.pad(image, ((0, 0), (reach, reach)))
+    size = padded.shape[1]
+    rows = zip(padded, shifts, strict=True)
+    leaning = [_sampled(row[:, None], -shift, size - shift, size)[:, 0] for row, shift in rows]
+    return np.clip(leaning, 0, 1)
+
+
+def widened(image: np.ndarray, by: float) -> np.ndarray:
+    """Move the edge of the ink outwards.
+
+    Args:
+        image: (H, W) in [0, 1].
+        by: In pixels of the image; negative: inwards.
+
+    Returns:
+        (k H, k W) in [0, 1], about WORK_SIZE pixels across: a thin stroke would not be smooth on fewer.
+    """
+    height, width = image.shape
+    times = max(1, math.ceil(WORK_SIZE / max(image.shape)))
+    angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
+    shifts = [(0.0, 0.0), *zip(abs(by) * np.cos(angles), abs(by) * np.sin(angles), strict=True)]
+    moved = [resample(image, (y, height + y, height * times), (x, width + x, width * times)) for y, x in shifts]
+    return np.max(moved, axis=0) if by > 0 else np.min(moved, axis=0)
 
 
 def stroke_width(ink: np.ndarray) -> float:

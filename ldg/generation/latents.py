@@ -1,14 +1,18 @@
-"""The noise that decides the style of handwriting, and its interpolation."""
+"""The styles of a page, and the interpolation of latents."""
+
+from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from ldg.errors import UserError
 from ldg.generation.alphabet import Page
+
+if TYPE_CHECKING:
+    import torch
 
 Style = Literal["shared", "word", "varied"]
 
@@ -39,28 +43,29 @@ def groups(page: Page, style: Style) -> list[int]:
     return [number for number, run in enumerate(runs) for _ in run]
 
 
-def draw_noise(numbers: Sequence[int], latent_dim: int, seed: int, temperature: float) -> Tensor:
-    """Draw noise from N(0, temperature^2).
+def draw_styles(numbers: Sequence[int], latent_dim: int, seed: int) -> np.ndarray:
+    """Draw styles from N(0, 1).
 
     Args:
-        numbers: N numbers of latents.
+        numbers: N numbers of styles.
         latent_dim: D.
-        seed: Of the latents.
-        temperature: Standard deviation.
+        seed: Of the styles.
 
     Returns:
-        (N, D) on the CPU; row i is latent ``numbers[i]`` of the seed.
+        float32 (N, D); row i is style ``numbers[i]`` of the seed.
     """
-    generator = torch.Generator().manual_seed(seed)
-    return temperature * torch.randn(max(numbers, default=-1) + 1, latent_dim, generator=generator)[list(numbers)]
+    count = max(numbers, default=-1) + 1
+    return np.random.default_rng(seed).standard_normal((count, latent_dim), dtype=np.float32)[list(numbers)]
 
 
 def fixed_generator() -> torch.Generator:
     """Make the generator of a dynamic binarisation that is the same every time."""
+    import torch
+
     return torch.Generator().manual_seed(0)
 
 
-def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
+def slerp(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
     """Interpolate spherically (Shoemake 1985; White 2016).
 
     Unlike linear interpolation this keeps to the norms where a normal prior has its mass. Parallel latents are
@@ -74,11 +79,12 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     Returns:
         Latents (..., D).
     """
-    cosine = torch.nn.functional.cosine_similarity(a, b, dim=-1).clamp(-1, 1)
-    angle = cosine.acos().unsqueeze(-1)
-    sine = angle.sin()
-    straight = sine < 1e-4
-    sine = torch.where(straight, torch.ones_like(sine), sine)
-    first = torch.where(straight, torch.full_like(sine, 1 - t), ((1 - t) * angle).sin() / sine)
-    second = torch.where(straight, torch.full_like(sine, t), (t * angle).sin() / sine)
+    norms = np.linalg.norm(a, axis=-1, keepdims=True) * np.linalg.norm(b, axis=-1, keepdims=True)
+    cosine = (a * b).sum(axis=-1, keepdims=True) / np.maximum(norms, 1e-8)
+    angle = np.arccos(cosine.clip(-1, 1))
+    sine = np.sin(angle)
+    is_straight = sine < 1e-4
+    sine = np.where(is_straight, 1, sine)
+    first = np.where(is_straight, 1 - t, np.sin((1 - t) * angle) / sine)
+    second = np.where(is_straight, t, np.sin(t * angle) / sine)
     return first * a + second * b

@@ -1,14 +1,18 @@
 """A morph: an animation from one text to another through label and latent space."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 
 from ldg.generation import latents, sheets, typeset, writer
 from ldg.generation.alphabet import BLANK, Cell, Page
+from ldg.generation.decoder import Decoder, Described, as_decoder
 from ldg.generation.writer import Options
-from ldg.models.vae import VAE
+
+if TYPE_CHECKING:
+    from ldg.models.vae import VAE
 
 Place = tuple[int, int]  # line, number in the line
 
@@ -18,21 +22,21 @@ class End(NamedTuple):
 
     Attributes:
         cells: The cells with ink, by place.
-        latents: Their noise (D,).
+        styles: Their styles (D,).
         images: Their images (C, H, W).
         page: The whole text.
         groups: Numbers of the latents, in reading order.
     """
 
     cells: dict[Place, Cell]
-    latents: dict[Place, torch.Tensor]
+    styles: dict[Place, np.ndarray]
     images: dict[Place, np.ndarray]
     page: Page
     groups: list[int]
 
 
 def morph(
-    model: VAE, text: str, to: str, *, frames: int = 24, seed: int = 0, options: Options | None = None
+    model: VAE | Decoder, text: str, to: str, *, frames: int = 24, seed: int = 0, options: Options | None = None
 ) -> list[np.ndarray]:
     """Draw a morph.
 
@@ -54,32 +58,36 @@ def morph(
         UserError: If the model has no class for something in the texts.
     """
     options = options or Options()
-    sheets.require_paper(size(model, text, to, options), writer.channels(model), frames)
+    sheets.require_paper(size(model, text, to, options), 3 if options.colours else writer.channels(model), frames)
+    model = as_decoder(model)
     ends = _end(model, text, seed, options), _end(model, to, seed + 1, options)
     places = sorted(ends[0].cells.keys() | ends[1].cells.keys())
     steps = [number / (frames - 1) for number in range(frames)]
-    images = [_images(model, *ends, places, t) for t in steps]
+    images = [_images(model, *ends, places, t, options.temperature) for t in steps]
     if writer.is_typeset(model):
-        return _written(ends, places, steps, images, options)
+        pictures = _written(ends, places, steps, images, options, seed)
+        return [writer.coloured(picture, options) for picture in pictures]
     return _captioned(model, ends, places, steps, images, options)
 
 
-def size(model: VAE, text: str, to: str, options: Options) -> sheets.Size:
+def size(model: Described, text: str, to: str, options: Options) -> sheets.Size:
     """Estimate the height and width of a picture of :func:`morph`; arguments as there."""
     a, b = (writer.text_size(model, one, 1, 1, options) for one in (text, to))
     return max(a[0], b[0]), max(a[1], b[1])
 
 
-def _end(model: VAE, text: str, seed: int, options: Options) -> End:
+def _end(model: Decoder, text: str, seed: int, options: Options) -> End:
     page = writer.parse_text(model, text, options)
     groups = latents.groups(page, options.style)
-    z = latents.draw_noise(groups, model.latent_dim, seed, options.temperature)
-    images = writer.decode_cells(model, writer.inked(page), z)
+    styles = latents.draw_styles(groups, model.latent_dim, seed)
+    images = writer.decode_cells(model, writer.inked(page), styles, options.temperature)
     cells = {(i, j): cell for i, line in enumerate(page) for j, cell in enumerate(line) if cell.mixture}
-    return End(cells, dict(zip(cells, z, strict=True)), dict(zip(cells, images, strict=True)), page, groups)
+    return End(cells, dict(zip(cells, styles, strict=True)), dict(zip(cells, images, strict=True)), page, groups)
 
 
-def _images(model: VAE, a: End, b: End, places: list[Place], t: float) -> dict[Place, np.ndarray]:
+def _images(
+    model: Decoder, a: End, b: End, places: list[Place], t: float, temperature: float
+) -> dict[Place, np.ndarray]:
     """The images at a share ``t`` of the morph. A cell that only one text has keeps its class and latent."""
     mixtures = [(a.cells.get(p) or b.cells[p], b.cells.get(p) or a.cells[p]) for p in places]
     cells = [
@@ -89,10 +97,10 @@ def _images(model: VAE, a: End, b: End, places: list[Place], t: float) -> dict[P
         )
         for x, y in mixtures
     ]
-    # `in`, not `or`: the truth of a tensor is not defined
-    first = torch.stack([a.latents[p] if p in a.latents else b.latents[p] for p in places])
-    last = torch.stack([b.latents[p] if p in b.latents else a.latents[p] for p in places])
-    return dict(zip(places, writer.decode_cells(model, cells, latents.slerp(first, last, t)), strict=True))
+    # `in`, not `or`: the truth of an array is not defined
+    first = np.stack([a.styles[p] if p in a.styles else b.styles[p] for p in places])
+    last = np.stack([b.styles[p] if p in b.styles else a.styles[p] for p in places])
+    return dict(zip(places, writer.decode_cells(model, cells, latents.slerp(first, last, t), temperature), strict=True))
 
 
 def _opacity(a: End, b: End, place: Place, t: float) -> float:
@@ -105,8 +113,9 @@ def _written(
     steps: list[float],
     images: list[dict[Place, np.ndarray]],
     options: Options,
+    seed: int,
 ) -> list[np.ndarray]:
-    layout = writer.typesetter(options)
+    layout = writer.typesetter(options, seed)
     a, b = (
         dict(zip(end.cells, layout.place(end.page, np.stack(list(end.images.values()))[:, 0], end.groups), strict=True))
         for end in ends
@@ -127,7 +136,7 @@ def _written(
 
 
 def _captioned(
-    model: VAE,
+    model: Decoder,
     ends: tuple[End, End],
     places: list[Place],
     steps: list[float],

@@ -53,11 +53,11 @@ def trace_all(images: Sequence[np.ndarray], outlines: Sequence[ink.Outline]) -> 
     """
     paths, ends = [], [0]
     for image, outline in zip(images, outlines, strict=True):
-        scale = max(image.shape) / SIZE
+        scale = image.shape[0] / SIZE
         contours = [path for path in _contours(image, outline.level) if abs(_area(path)) >= SPECK * scale**2]
-        paths += [_smooth(_even_steps(path, STEP * scale), scale) for path in contours]
+        paths += [_smooth(even_steps(path, STEP * scale), scale) for path in contours]
         ends.append(len(paths))
-    fitted = _fit(paths, TOLERANCE * scale) if paths else []
+    fitted = fit(paths, TOLERANCE * scale) if paths else []
     return [fitted[start:stop] for start, stop in itertools.pairwise(ends)]
 
 
@@ -73,8 +73,8 @@ def _area(path: np.ndarray) -> float:
     return float(x[:-1] @ y[1:] - x[1:] @ y[:-1]) / 2
 
 
-def _even_steps(path: np.ndarray, step: float) -> np.ndarray:
-    """The points of a closed path at equal distances along it, about ``step``; the last one is the first."""
+def even_steps(path: np.ndarray, step: float) -> np.ndarray:
+    """Points (n, 2) at equal distances along a polygon (m, 2), about ``step``, from its first point to its last."""
     along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
     at = np.linspace(0, along[-1], max(12, round(along[-1] / step)) + 1)
     return np.stack([np.interp(at, along, values) for values in path.T], axis=1)
@@ -95,43 +95,61 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
-def _fit(paths: list[np.ndarray], tolerance: float) -> list[np.ndarray]:
-    """Cubic Béziers through closed paths; a path is smooth where two of its curves meet, but not at its corners."""
+def fit(paths: list[np.ndarray], tolerance: float) -> list[np.ndarray]:
+    """Fit cubic Béziers to paths; where two of them meet the path is smooth, but not at its corners.
+
+    Args:
+        paths: Points (m, 2) each, at even steps; closed where the last one is the first.
+        tolerance: How far points may be from the curves.
+
+    Returns:
+        n segments for each path, (n, 4, 2).
+    """
+    if not paths:
+        return []
     turned, incoming, outgoing, knots_of, ends = [], [], [], [], [0]
     for path in paths:
-        ring = path[:-1]
-        before = _unit(ring - np.roll(ring, REACH, axis=0))
-        after = _unit(np.roll(ring, -REACH, axis=0) - ring)
+        closed = bool((path[0] == path[-1]).all())
+        ring = path[:-1] if closed else path
+        places = np.arange(len(ring))
+
+        def near(steps: int, places: np.ndarray = places, closed: bool = closed) -> np.ndarray:
+            return (places + steps) % len(places) if closed else np.clip(places + steps, 0, places[-1])
+
+        before, after = _unit(ring - ring[near(-REACH)]), _unit(ring[near(REACH)] - ring)
+        if not closed:
+            before[0], after[-1] = after[0], before[-1]
         straight = (before * after).sum(axis=1)
-        nearby = np.min([np.roll(straight, shift) for shift in range(-REACH, REACH + 1)], axis=0)
+        nearby = np.min([straight[near(steps)] for steps in range(-REACH, REACH + 1)], axis=0)
         corner = (straight < CORNER) & (straight == nearby)
         along = _unit(before + after)
         before, after = np.where(corner[:, None], before, along), np.where(corner[:, None], after, along)
         # knots: the corners, and where the path is farthest to a side
-        is_knot = corner | ((along * np.roll(along, -1, axis=0)) <= 0).any(axis=1)
-        start = int(np.argmax(is_knot))
-        order = np.append(np.roll(np.arange(len(ring)), -start), start)
+        is_knot = corner | (np.round(along * np.roll(along, -1, axis=0), 6) < 0).any(axis=1)
+        start = int(np.argmax(is_knot)) if closed else 0
+        is_knot[start] = True
+        order = np.append(np.roll(places, -start), start) if closed else places
         turned.append(ring[order])
         incoming.append(before[order])
         outgoing.append(after[order])
-        knots_of.append(np.append(np.flatnonzero(is_knot[order[:-1]]), len(ring)) + ends[-1])
+        knots_of.append(np.append(np.flatnonzero(is_knot[order[:-1]]), len(order) - 1) + ends[-1])
         ends.append(ends[-1] + len(order))
     points, arriving, leaving, knots = map(np.concatenate, (turned, incoming, outgoing, knots_of))
     inside = ~np.isin(knots[1:], ends)  # from the end of a path to the start of the next there is no curve
     starts, stops = knots[:-1][inside], knots[1:][inside]
-    fitted, places = [], []
+    fitted, firsts = [], []
     for left in reversed(range(SPLITS)):
         curves, worst, where = _fit_curves(points, leaving, arriving, starts, stops)
         split = (worst > tolerance) & (stops - starts > 3) & (left > 0)
         fitted.append(curves[~split])
-        places.append(starts[~split])
+        firsts.append(starts[~split])
         if not split.any():
             break
         where = np.clip(where, starts + 1, stops - 1)[split]
         starts, stops = np.append(starts[split], where), np.append(where, stops[split])
-    place = np.concatenate(places)
-    order = np.argsort(place)
-    return np.split(np.concatenate(fitted)[order], np.searchsorted(place[order], ends[1:-1]))
+    first = np.concatenate(firsts)
+    order = np.argsort(first)
+    return np.split(np.concatenate(fitted)[order], np.searchsorted(first[order], ends[1:-1]))
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,9 +1,10 @@
 """Typesetting: from images of glyphs to ink on a page.
 
 A page is measured in pixels from the left edge and the first baseline, downwards. Both layouts give a list of glyphs;
-:func:`draw_page` puts them on paper.
+:func:`draw_page` puts them on paper, :mod:`ldg.generation.vector` their outlines.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -31,6 +32,10 @@ MARGIN = 0.2
 LETTER = 0.8  # a letter between x and capital height
 CAPITAL = 20  # height of a capital in images of 28x28: what EMNIST scales a character to
 PEN_OF_MARKS = LETTER * strokes.CAPITAL / CAPITAL  # pen of a mark's image, relative to that of a letter's
+RULE = 0.012  # thickness of a ruled line
+RULE_INK = 0.25  # how dark it is
+RAGGED = 0.03  # standard deviation of a ragged baseline
+DRIFT = 0.7  # of a ragged baseline, what one glyph has of the one before
 WIDEST = 1.6  # glyphs wider than this for their height are drawn smaller
 
 EXTENTS = {
@@ -53,9 +58,10 @@ class Glyph(NamedTuple):
         left: Column of the top left corner, pixels.
         ink: (h, w) in [0, 1].
         pen: Width of the strokes, pixels.
-        character: Which it is.
+        character: Which it is; empty for a ruled line.
         image: Which the ink is drawn from, cleaned, (H, W); None where there is only the ink.
         outline: Of the image: its box is drawn as the whole ink; None where there is no ink.
+        line: Number of the line it stands in.
     """
 
     top: int
@@ -65,6 +71,12 @@ class Glyph(NamedTuple):
     character: str = ""
     image: np.ndarray | None = None
     outline: ink.Outline | None = None
+    line: int = 0
+
+    @property
+    def right(self) -> int:
+        """Column after the last one, pixels."""
+        return self.left + self.ink.shape[1]
 
 
 class Bounds(NamedTuple):
@@ -83,11 +95,29 @@ class Baseline:
     Args:
         capital: Height of a capital, pixels.
         threshold: In [0, 1]: ink is black or white, more of it black the lower; None: grey levels.
+        line_height: Multiplies the distance of the baselines.
+        letter_spacing: Multiplies the space between two letters.
+        word_spacing: Multiplies the width of a blank.
+        slant: Degrees, to the right of how the images lean.
+        pen: Multiplies the width of the strokes.
+        align: Share of a line's free space that is on its left, in [0, 1].
+        ragged: How far glyphs leave the baseline; 0: not at all, 1: as a hand does.
+        seed: Of the ragged baseline.
+        width: Of the text, pixels: lines are broken so that none is wider.
         highest: Of the levels where ink begins, as of :func:`ldg.generation.ink.trace`.
     """
 
     capital: int
     threshold: float | None = None
+    line_height: float = 1.0
+    letter_spacing: float = 1.0
+    word_spacing: float = 1.0
+    slant: float = 0.0
+    pen: float = 1.0
+    align: float = 0.0
+    ragged: float = 0.0
+    seed: int = 0
+    width: float = math.inf
     highest: float = ink.LEVELS[1]
 
     def place(self, page: Page, images: np.ndarray, groups: Sequence[int]) -> list[Glyph]:
@@ -103,32 +133,75 @@ class Baseline:
         """
         # a letter that comes again in the same style is the same image: it is drawn once
         first, which = distinct(images)
-        cleaned = [ink.clean(images[index]) for index in first]
+        cleaned = [self._clean(images[index]) for index in first]
         characters = [cell.name for line in page for cell in line if cell.mixture]
         widths = np.array([ink.pen_width(image) for image in cleaned])[which]
-        pens = self._pens(widths, characters, images.shape[1], groups)
+        pens = self._pens(widths, characters, len(cleaned[0]), groups)
         stand = cache(lambda image, pen, character: self._stand(cleaned[image], pen, character))
         space = cache(lambda a, b: self._space(stand(*a), stand(*b)))
         described = zip(which.tolist(), pens.tolist(), characters, strict=True)
-        glyphs = []
-        for number, line in enumerate(page):
+        lines: list[list[Glyph]] = []
+        for line in page:
+            words: list[list[Glyph]] = [[]]
             left, previous = 0, None
             for cell in line:
                 description = next(described) if cell.mixture else None
                 if description is None:
-                    left += round(BLANK_WIDTH * self.capital)
+                    left += round(BLANK_WIDTH * self.word_spacing * self.capital)
+                    words.append([])
                 else:
                     left += space(previous, description) if previous else 0
-                    glyph = stand(*description)
-                    glyphs.append(glyph._replace(top=glyph.top + round(number * LINE * self.capital), left=left))
-                    left += glyph.ink.shape[1]
+                    words[-1].append(stand(*description)._replace(left=left))
+                    left = words[-1][-1].right
                 previous = description
+            lines += _broken(words, self.width)
+        return self._aligned(lines)
+
+    def line_top(self, number: int) -> int:
+        """Where a line's baseline is, pixels below the first one."""
+        return round(number * LINE * self.line_height * self.capital)
+
+    def rules(self, glyphs: Sequence[Glyph]) -> list[Glyph]:
+        """Ruled lines, one on the baseline of each line of glyphs and as wide as the text."""
+        left = min(0, *(glyph.left for glyph in glyphs))
+        right = max(glyph.right for glyph in glyphs) if self.width == math.inf else round(self.width)
+        rule = np.full((max(1, round(RULE * self.capital)), right - left), RULE_INK, np.float32)
+        lines = range(glyphs[-1].line + 1)
+        return [Glyph(self.line_top(line), left, rule, line=line) for line in lines]
+
+    def _aligned(self, lines: list[list[Glyph]]) -> list[Glyph]:
+        """The glyphs of lines that start at the left, each moved to its place on the page."""
+        rights = [max((glyph.right for glyph in line), default=0) for line in lines]
+        width = max(rights) if self.width == math.inf else self.width
+        random = np.random.default_rng(self.seed)
+        glyphs = []
+        for number, (line, right) in enumerate(zip(lines, rights, strict=True)):
+            down, left = 0.0, round(self.align * (width - right))
+            for glyph in line:
+                if self.ragged:
+                    step = math.sqrt(1 - DRIFT**2) * random.standard_normal()
+                    down = DRIFT * down + RAGGED * self.ragged * self.capital * step
+                top = glyph.top + self.line_top(number) + round(down)
+                glyphs.append(glyph._replace(top=top, left=glyph.left + left, line=number))
         return glyphs
+
+    def _clean(self, image: np.ndarray) -> np.ndarray:
+        image = ink.clean(image)
+        if self.slant:
+            image = ink.sheared(image, math.tan(math.radians(self.slant)))
+        # a level alone makes strokes little thicker, and hardly thinner
+        return ink.widened(image, (self.pen - 1) * ink.pen_width(image) / 2) if self.pen != 1 else image
 
     def size(self, page: Page, image_shape: tuple[int, int]) -> tuple[int, int]:
         """Estimate the height and width of a page in pixels; the width within a factor of 2 or so."""
-        height = (len(page) - 1) * LINE + 1 + 2 * MARGIN
-        return round(height * self.capital), round((max(map(len, page)) * ADVANCE + 2 * MARGIN) * self.capital)
+        wide = max(
+            sum(
+                ADVANCE + (self.letter_spacing - 1) * GAP if cell.mixture else BLANK_WIDTH * self.word_spacing
+                for cell in line
+            )
+            for line in page
+        )
+        return self.line_top(len(page) - 1) + self.capital, round(wide * self.capital)
 
     def _pens(self, widths: np.ndarray, characters: Sequence[str], height: int, groups: Sequence[int]) -> np.ndarray:
         """Stroke widths on the page: the group's median, enlarged as a letter between x and capital height would be."""
@@ -180,7 +253,7 @@ class Baseline:
         """
         height, width = (round((1 - t) * x + t * y) for x, y in zip(a.ink.shape, b.ink.shape, strict=True))
         pen = (1 - t) * a.pen + t * b.pen
-        image = ink.clean(image)
+        image = self._clean(image)
         outline = ink.trace(image, lambda outline: height / outline.height, pen, self.threshold)
         drawn = np.zeros((height, width), np.float32)
         if outline is not None:
@@ -221,7 +294,21 @@ class Baseline:
             white = (np.minimum(shift[:, :, None] + gaps, deepest).sum(axis=2) - outside) / count
             is_right = (white >= GAP * self.capital) & (shift + nearest >= CLOSEST * self.capital)
             low, high = np.where(is_right, low, shift), np.where(is_right, shift, high)
-        return high
+        return high + round((self.letter_spacing - 1) * GAP * self.capital)
+
+
+def _broken(words: list[list[Glyph]], width: float) -> list[list[Glyph]]:
+    """Lines of glyphs no wider than ``width``, broken between words, or within a word that is wider itself."""
+    lines: list[list[Glyph]] = [[]]
+    start = 0
+    for word in words:
+        for number, glyph in enumerate(word):
+            right = (glyph if number else word[-1]).right
+            if lines[-1] and right - start > width:
+                lines.append([])
+                start = glyph.left
+            lines[-1].append(glyph._replace(left=glyph.left - start))
+    return lines
 
 
 def distinct(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -312,8 +399,23 @@ def bounds(glyphs: Sequence[Glyph]) -> Bounds:
         min(glyph.top for glyph in glyphs),
         max(glyph.top + glyph.ink.shape[0] for glyph in glyphs),
         min(glyph.left for glyph in glyphs),
-        max(glyph.left + glyph.ink.shape[1] for glyph in glyphs),
+        max(glyph.right for glyph in glyphs),
     )
+
+
+def coloured(page: np.ndarray, ink: Sequence[int], paper: Sequence[int]) -> np.ndarray:
+    """Colour a page.
+
+    Args:
+        page: (H, W) in [0, 1], 0 where there is ink.
+        ink: Red, green and blue, 0 to 255.
+        paper: Likewise.
+
+    Returns:
+        (H, W, 3) in [0, 1].
+    """
+    dark, light = (np.array(colour, np.float32) / 255 for colour in (ink, paper))
+    return dark + page[:, :, None] * (light - dark)
 
 
 def draw_page(glyphs: Sequence[Glyph], margin: int, around: Bounds | None = None) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Numbers, times, sizes and tables as text."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,6 +77,28 @@ def shorten(text: str) -> str:
 def encodable(text: str) -> str:
     """A text for a file in UTF-8: what JSON and names of files may hold that is no character becomes ``?``."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def number_names(names: Sequence[str]) -> list[str]:
+    """Names, numbered where several are the same."""
+    return [name if names.count(name) == 1 else f"{name} ({i + 1})" for i, name in enumerate(names)]
+
+
+def escape_markdown(text: object) -> str:
+    """A text on one line, whose special characters Markdown shows as they are."""
+    return re.sub(r"([\\|<`*\[\]])", r"\\\1", " ".join(str(text).split()))
+
+
+def markdown_table(lines: Sequence[Sequence[str]], words: int = 10**6) -> list[str]:
+    """The lines of a table in Markdown.
+
+    Args:
+        lines: cells in Markdown, the head first
+        words: so many of the first columns are of words, the others of numbers
+    """
+    head, *body = lines
+    rule = ["---" if i < words else "---:" for i in range(len(head))]
+    return [f"| {' | '.join(line)} |" for line in (head, rule, *body)]
 
 
 def align(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:

@@ -83,6 +83,7 @@ def report(summary: dict[str, Any], folder: Path) -> str:
         lines.append(f"resume:                         {resume_command(folder, longer)}")
     if summary.get("sync"):
         lines.append(summary["sync"])
+    lines += summary.get("show", ())
     return "\n".join(lines)
 
 

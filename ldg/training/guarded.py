@@ -3,7 +3,7 @@
 import functools
 import sys
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from pytorch_lightning.loggers.logger import Logger
@@ -65,12 +65,21 @@ class GuardedLogger(Logger):
             status: 0 for success, 2 for a mistake of the user's, 128 + N for signal N, 1 for anything else
         """
 
+    @abstractmethod
+    def show(self) -> str | None:
+        """The command that shows the runs; None where they are on a server. A run has been started."""
+
     @property
     def run(self) -> Any:
         """The library's object of the run, which is started when it is first needed."""
         if self._run is None:
             self._run = self.start()
         return self._run
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the library has a run of this logger."""
+        return self._run is not None and not self.has_failed
 
     @property
     def name(self) -> str:
@@ -81,3 +90,9 @@ class GuardedLogger(Logger):
     def version(self) -> str:
         """Empty: the library numbers its runs."""
         return ""
+
+
+def show_commands(loggers: Sequence[Logger]) -> list[str]:
+    """A line for each logger that keeps runs on this machine, with the command that shows them."""
+    used = [each for each in loggers if isinstance(each, GuardedLogger) and each.is_used]
+    return [f"{f'show it in {each.title}:':<31} {command}" for each in used if (command := each.show())]

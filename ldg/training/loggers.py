@@ -23,6 +23,7 @@ from ldg.artifacts import describe_error, has_credentials, within
 from ldg.data.splits import ImageSplits
 from ldg.errors import Interrupted, UserError
 from ldg.files import read_csv, whole
+from ldg.runs.run import flatten
 from ldg.training.guarded import GuardedLogger
 
 
@@ -113,15 +114,6 @@ BYTES_PER_SECOND = 10**6  # of the slowest upload of a checkpoint that is waited
 UPLOAD_FAILED = re.compile(
     r'"level":"ERROR[^"]*","msg":"((?:filestream|runfiles|runupserter|sender: failed to log artifact): [^"\\]*)'
 )
-
-
-def dotted(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of a nested config with their full names."""
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from dotted(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def harmless(method: Callable[..., None]) -> Callable[..., None]:
@@ -228,7 +220,7 @@ class WandbRun(WandbLogger):
         kept = {
             k: v for k, v in params.items() if isinstance(v, dict) and k in known and not isinstance(known[k], dict)
         }
-        shown = {k: v for k, v in params.items() if k not in kept} | dict(dotted(kept)) | {"choices": self.choices}
+        shown = {k: v for k, v in params.items() if k not in kept} | dict(flatten(kept)) | {"choices": self.choices}
         super().log_hyperparams({k: v for k, v in shown.items() if k not in known or known[k] != v})
 
     @harmless

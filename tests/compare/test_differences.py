@@ -2,9 +2,11 @@
 
 import pytest
 
-from ldg.compare.differences import compare_configs, compare_sources, compare_versions, group_seeds
+from ldg.checkpoint import SHIPPED
+from ldg.compare.differences import compare_configs, compare_sources, compare_versions, group_seeds, group_tasks
 from ldg.runs.provenance import MAX_PATCH
 from ldg.runs.run import Run
+from ldg.runs.select import find_runs
 from tests.compare import made
 from tests.runs import TINY, configured
 from tests.test_runs import repository  # noqa: F401  (a fixture)
@@ -30,12 +32,39 @@ def test_only_what_was_trained_differs(tmp_path):
     assert compare_configs([broken]).constant == {}
 
 
+def test_an_export_is_compared_by_the_groups_that_it_has(tmp_path):
+    call = {"_target_": "ldg.models.likelihoods.Bernoulli", "binarize": "none"}
+    groups = {"likelihood": call, "conditioning": "both", "trainer": {"max_epochs": 3}, "callbacks": {"gallery": None}}
+    model = {"likelihood": dict(call), "conditioning": "both", "latent_dim": 32}
+    runs = [Run(made.run(tmp_path, "a", i, model=model, optimizer={"lr": i}, **groups)) for i in (0, 1)]
+    table = compare_configs([*runs, *find_runs([str(SHIPPED)])])
+    assert table.rows["optimizer.lr"] == ["0", "1", ""]
+    assert table.rows["model.network.hidden"] == ["", "", "256"]  # of a group that it has
+    assert table.partial == {"trainer.max_epochs": ["3", "3", ""], "callbacks.gallery": ["null", "null", ""]}
+    assert table.constant["model.latent_dim"] == "32" and table.constant["conditioning"] == "both"
+    assert table.constant["likelihood.binarize"] == "none"  # exports have it in the model alone
+
+
 def test_runs_that_differ_in_their_seeds_alone_are_a_group(tmp_path):
     kinds = [{"seed": 0}, {"seed": 1}, {"seed": 1, "model__latent_dim": 16}, {"seed": 2, "data__val_seed": 3}]
     runs = [Run(made.run(tmp_path, "x", i, **kind)) for i, kind in enumerate(kinds)]
     broken = [Run(tmp_path / "no"), Run(tmp_path / "no2")]
     changed = [Run(made.run(tmp_path, "x", i, session={"commit": "a" * 40, "patch": i * "+"})) for i in (4, 5)]
     assert group_seeds([*runs, *broken, *changed]) == [0, 0, 1, 0, 2, 3, 4, 5]  # of other code
+
+
+def test_runs_of_the_same_data_and_likelihood_have_elbos_that_compare(tmp_path):
+    bernoulli = {"likelihood__binarize": "none", "likelihood__seed": 0}
+    kinds = [
+        bernoulli,
+        bernoulli | {"seed": 1, "likelihood__seed": 1, "model__latent_dim": 16, "data__dataset__per_class": 100},
+        bernoulli | {"likelihood__binarize": "dynamic"},
+        {"likelihood__variance": "learned"},
+        bernoulli | {"data": "emnist"},
+        bernoulli | {"data__limit": 100},
+    ]
+    runs = [Run(made.run(tmp_path, "x", i, **kind)) for i, kind in enumerate(kinds)]
+    assert group_tasks([*runs, Run(tmp_path / "no")]) == [0, 0, 1, 2, 3, 4, None]
 
 
 def test_configs_of_ldg_are_grouped_by_seeds(tmp_path):

@@ -92,7 +92,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(name, package, monkey
     check_command_line([f"logger={name}"])
     monkeypatch.setattr("ldg.config.loggers.find_spec", lambda name: None)
     message = refusal(check_command_line, [f"logger={name}"])
-    missing = f'the package {name} is missing: pip install "ldg[{name}]", or uv run --extra {name}'
+    missing = f'the package {name} is missing: pip install "ldg[{name}]"'
     assert message == f"logger.{name}: {missing}"
 
 

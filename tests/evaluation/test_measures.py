@@ -225,13 +225,19 @@ def test_classes_have_look_alikes_where_both_cases_of_such_a_letter_are_among_th
     assert class_accuracy.has_lookalikes(classes) == expected
 
 
-NEED_IMAGES = ("elbo", "marginal", "class_accuracy", "distance", "latent", "reconstruction")
+NEED_IMAGES = ("elbo", "marginal", "class_accuracy", "distance", "latent", "reconstruction", "style")
+ONE = {"style": "there are test images of one class"}
 FEW_IMAGES = [
     # classes, labels of the training and of the test images, and the measures that are skipped
-    (1, [0] * 30, [0] * 20, {}),
-    (1, [0], [0], {"distance": "needs more than 3 test and training images", "latent": "at least two test images"}),
+    (1, [0] * 30, [0] * 20, ONE),
+    (
+        1,
+        [0],
+        [0],
+        {"distance": "needs more than 3 test and training images", "latent": "at least two test images", **ONE},
+    ),
     (2, [0, 1], [0, 1], {"distance": "needs more than 3 test and training images"}),
-    (3, [0, 1] * 10, [2] * 5, {}),  # a class that only one split has
+    (3, [0, 1] * 10, [2] * 5, ONE),  # a class that only one split has
     (2, [0] * 12 + [1], [0, 1] * 4, {}),  # a class with one training image
     (
         3,
@@ -478,7 +484,7 @@ def test_every_measure_shows_the_encoder_the_binarised_images_that_the_likelihoo
     monkeypatch.setattr(network, "encode", lambda x, c: (shown.append(x.clone()), encode(x, c))[1])
     assert measure_by_name(name).values
     assert all(x.unique().tolist() == [0, 1] for x in shown)
-    assert bool(shown) == (name in {"elbo", "marginal", "latent", "reconstruction"})  # the others only sample
+    assert bool(shown) == (name in {"elbo", "marginal", "latent", "reconstruction", "style"})  # the others only sample
 
 
 @pytest.mark.parametrize("name", MEASURES)

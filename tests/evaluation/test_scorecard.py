@@ -107,6 +107,7 @@ def test_the_best_of_a_row_is_marked_only_where_it_was_measured_alike():
     first, second = card("a", elbo=-130.0), card("b", elbo=-128.0)
     assert table.best_columns([first, second], "elbo") == {1}
     assert "**-128.00 ± 0.50**" in table.format_markdown_table([first, second])
+    assert r"| a\|b | b |" in table.format_markdown_table([card("a|b", elbo=-130.0), second])
     second.results["elbo"] = dataclasses.replace(second.results["elbo"], setting="otherwise")
     assert table.best_columns([first, second], "elbo") == set()
     assert table.best_columns([first], "elbo") == set()

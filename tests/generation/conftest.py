@@ -4,6 +4,7 @@ import string
 from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,8 +56,11 @@ class Shapes:
     def encode(self, x, labels=None, generator=None):
         return SimpleNamespace(mean=x.flatten(1)[:, : self.latent_dim])
 
-    def sample(self, labels, temperature=1.0, generator=None):
-        return self.decode(temperature * torch.randn(len(labels), self.latent_dim, generator=generator), labels)
+    def write(self, styles, labels, temperature):
+        return self.sample(np.float32(temperature) * styles, labels)
+
+    def sample(self, noise, labels):
+        return self.decode(torch.from_numpy(noise), torch.from_numpy(labels)).numpy()
 
 
 @pytest.fixture

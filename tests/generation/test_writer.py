@@ -26,7 +26,7 @@ def test_scale_enlarges(model):
 
 
 def test_the_same_seed_gives_the_same_picture_and_another_one_another(model):
-    a, b, c = (write(model, "Hello", seed=seed, temperature=3) for seed in (1, 1, 2))
+    a, b, c = (write(model, "Hello", seed=seed, temperature=3) for seed in (1, 1, 4))
     np.testing.assert_array_equal(a, b)
     assert a.shape != c.shape or (a != c).any()
 
@@ -81,7 +81,8 @@ def test_colour_characters_are_captioned_pictures(shapes):
 
 def test_a_blend_mixes_the_labels(dogs):
     def decode(text):
-        return writer.decode_cells(dogs, writer.parse_text(dogs, text, Options(mix=0.3))[0], torch.zeros(1, 3))
+        (line,) = writer.parse_text(dogs, text, Options(mix=0.3))
+        return writer.decode_cells(dogs, line, np.zeros((1, 3), np.float32), 1.0)
 
     mixed, ends = decode("Chihuahua+pug"), [decode("chihuahua"), decode("PUG")]
     np.testing.assert_allclose(mixed, 0.7 * ends[0] + 0.3 * ends[1], rtol=1e-5)

@@ -124,6 +124,18 @@ def test_a_heat_map_has_the_means_over_the_seeds(tmp_path):
     assert [panel.title for panel in figures.draw_heat_maps(results)] == ["val/elbo by model and model.latent_dim"]
 
 
+def test_a_seed_has_no_effect(tmp_path):
+    """It has no order: neither an axis of plots nor a part of a group's name."""
+    rows = [line(str(i), "a", "4", f"-{i}") | {"seed": str(i)} for i in range(3)]
+    parameters = {"model": ["a"], "model.latent_dim": ["4"], "seed": ["0", "1", "2"]}
+    only = Results(sweep(tmp_path / "only", rows, parameters=parameters))
+    assert only.differing == ["seed"] and figures.draw_effects(only) == [] and figures.draw_parallel(only) == []
+    rows += [line(f"b{i}", "b", "4", f"-{i}") | {"seed": str(i)} for i in range(3)]
+    both = Results(sweep(tmp_path / "both", rows, parameters=parameters | {"model": ["a", "b"]}))
+    assert [panel.title for panel in figures.draw_effects(both)] == ["val/elbo by model"]
+    assert figures.draw_parallel(both) == []
+
+
 def test_numbers_words_and_logarithms_have_axes_of_their_own(tmp_path):
     parameters = {
         "model": ["b", "a"],

@@ -123,11 +123,11 @@ def limits(values: list[float]) -> tuple[float, float]:
 
 
 def draw_effects(results: Results) -> list[Panel]:
-    """Draw each objective against each differing parameter."""
+    """Draw each objective against each hyperparameter that differs."""
     return [
         Panel(f"{metric} by {key}", encode_png(figure))
         for metric in results.objectives
-        for key in results.differing
+        for key in results.hyperparameters
         if (figure := _draw_effect(results, metric, key)) is not None
     ]
 
@@ -166,11 +166,12 @@ def _draw_effect(results: Results, metric: str, key: str) -> Figure | None:
 def draw_parallel(results: Results) -> list[Panel]:
     """Draw parallel coordinates: a line for each run, through its choices to its objectives."""
     runs = [run for run in results.finished if all(metric in run.numbers for metric in results.objectives)]
-    if len(results.differing) < 2 or len(runs) < 2:
+    keys = results.hyperparameters
+    if len(keys) < 2 or len(runs) < 2:
         return []
-    scales = [Scale(results, key) for key in results.differing]
+    scales = [Scale(results, key) for key in keys]
     spans = {metric: limits([run.numbers[metric] for run in runs]) for metric in results.objectives}
-    names = [*results.differing, *results.objectives]
+    names = [*keys, *results.objectives]
     figure, axes = _make_figure(min(14.0, 2.2 * len(names) + 1), 4.2)
     axes.spines[:].set_visible(False)
 
@@ -179,9 +180,9 @@ def draw_parallel(results: Results) -> list[Panel]:
         return min(1.0, max(0.0, (run.numbers[metric] - low) / (high - low)))
 
     for run in reversed(runs):  # the best on top
-        if not all(run.choices[key] for key in results.differing):
+        if not all(run.choices[key] for key in keys):
             continue
-        ys = [scale.fraction(run.choices[key]) for key, scale in zip(results.differing, scales, strict=True)]
+        ys = [scale.fraction(run.choices[key]) for key, scale in zip(keys, scales, strict=True)]
         ys += [height(run, metric) for metric in results.objectives]
         axes.plot(range(len(ys)), ys, color=_colour(height(run, results.objective)), alpha=0.7, linewidth=1.4)
         if run is results.best:

@@ -3,8 +3,8 @@
 import re
 from urllib.parse import quote
 
-from ldg.compare.comparison import escape_markdown as escape
-from ldg.runs.formats import format_cell, format_duration, shorten
+from ldg.runs.formats import escape_markdown as escape
+from ldg.runs.formats import format_cell, format_duration, markdown_table, shorten
 from ldg.sweeps.report.results import Results, SweepRun
 
 
@@ -27,8 +27,7 @@ def render_markdown(results: Results) -> str:
         lines += ["Pareto front: " + (", ".join(map(_link, results.pareto_front())) or "–"), ""]
     metrics = [name for name in results.metrics if not name.startswith("train/")]
     head = ["run", "state", *results.differing, *metrics, "epochs", "time", "parameters"]
-    right = ["---"] * (2 + len(results.differing)) + ["---:"] * (len(metrics) + 3)
-    lines += [_line([escape(cell) for cell in head]), _line(right)]
+    table = [[escape(cell) for cell in head]]
     for run in results.runs:
         numbers = [format_cell(run.numbers.get(name)) for name in metrics]
         if run is best:
@@ -39,7 +38,8 @@ def render_markdown(results: Results) -> str:
             format_duration(run.numbers.get("seconds")),
             format_cell(run.numbers.get("parameters")),
         ]
-        lines.append(_line([_link(run), escape(run.state), *cells, *numbers, *ends]))
+        table.append([_link(run), escape(run.state), *cells, *numbers, *ends])
+    lines += markdown_table(table, 2 + len(results.differing))
     lines += ["", *(f"- {_link(run)} {escape(run.state)}: {escape(run.error)}" for run in results.runs if run.error)]
     details = {
         "command": sweep.command,
@@ -54,7 +54,3 @@ def render_markdown(results: Results) -> str:
 
 def _link(run: SweepRun) -> str:
     return f"[{escape(run.name)}](./{quote(run.name)}/)"
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"

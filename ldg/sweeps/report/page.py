@@ -3,9 +3,10 @@
 import datetime
 from pathlib import Path
 
-from ldg.compare import page as html
-from ldg.compare.differences import compare_configs, compare_sources, compare_versions, group_seeds
-from ldg.compare.page import Column, Page
+from ldg.compare.differences import compare_configs, group_seeds
+from ldg.compare.listing import Column, Entry
+from ldg.compare.markup import breakable, definitions, escape, image, link, section
+from ldg.compare.page import Page, render
 from ldg.compare.scores import Scores
 from ldg.evaluation.measure import main_metrics
 from ldg.runs.formats import format_cell, format_duration, parse_number, shorten
@@ -29,39 +30,36 @@ def render_page(results: Results, is_online: bool = False) -> str:
         A whole HTML file.
     """
     runs, path = results.runs, results.folder / "report.html"
-    groups = group_seeds(runs)
+    entries = [
+        Entry(
+            run,
+            run.name,
+            caption=_caption(results, path, run),
+            group=group,
+            group_label=_group_label(results, run),
+            error=run.error,
+            is_best=run is results.best,
+        )
+        for run, group in zip(runs, group_seeds(runs), strict=True)
+    ]
     page = Page(
         path=path,
         title=results.sweep.name,
         state=results.status,
-        runs=runs,
-        labels=[run.name for run in runs],
+        entries=entries,
         columns=_columns(results),
-        captions=[_caption(results, path, run) for run in runs],
-        groups=groups,
-        group_labels=[_group_label(results, runs[groups.index(group)]) for group in sorted(set(groups))],
-        head=_winner(results, path),
-        details=_details(results),
-        errors=[run.error for run in runs],
-        best=runs.index(results.best) if results.best else None,
+        head=_winner(results, path) + definitions(_details(results)),
+        notes=_notes(results),
         sections=_sections(results, is_online),
         curve=results.objective,
         layout=arrange_runs(results),
-        notes=_notes(results),
     )
-    return html.render(
-        page,
-        Scores(runs),
-        None,
-        html.config_section(page, compare_configs(runs)),
-        html.source_section(page, compare_sources(runs)),
-        html.versions_section(page, compare_versions(runs)),
-    )
+    return render(page, compare_configs(runs), Scores(runs))
 
 
 def _group_label(results: Results, run: SweepRun) -> str:
     """The choices of a run without its seed, or its name."""
-    keys = [key for key in results.differing if key.rpartition(".")[2] != "seed"]
+    keys = results.hyperparameters
     return ", ".join(f"{key}={shorten(run.choices[key]) or '–'}" for key in keys) or run.name
 
 
@@ -74,7 +72,7 @@ def _sections(results: Results, is_online: bool) -> list[str]:
         ("Several objectives", front, figures.draw_fronts(results)),
         ("Optuna", "", draw_study(results, is_online)),
     ]
-    return [_plots(*section) for section in sections if section[-1]]
+    return [_plots(*parts) for parts in sections if parts[-1]]
 
 
 def _plots(title: str, legend: str, panels: list[figures.Panel]) -> str:
@@ -83,11 +81,11 @@ def _plots(title: str, legend: str, panels: list[figures.Panel]) -> str:
         if panel.png is not None:
             width, height = int.from_bytes(panel.png[16:20], "big"), int.from_bytes(panel.png[20:24], "big")
             kind = ' class="large"' if width > LARGE else ""
-            image = html.image(panel.png, panel.title, round(width / DENSITY), round(height / DENSITY))
-            lines.append(f"<figure{kind}><figcaption>{html.escape(panel.title)}</figcaption>{image}</figure>")
+            plot = image(panel.png, panel.title, round(width / DENSITY), round(height / DENSITY))
+            lines.append(f"<figure{kind}><figcaption>{escape(panel.title)}</figcaption>{plot}</figure>")
     missing = [panel for panel in panels if panel.png is None]
-    notes = (f'<p class="note">{html.escape(panel.title)}: {html.escape(panel.note)}</p>' for panel in missing)
-    return html.section(title, legend, f'<div class="plots">{"".join(lines)}</div>', *notes)
+    notes = (f'<p class="note">{escape(panel.title)}: {escape(panel.note)}</p>' for panel in missing)
+    return section(title, legend, f'<div class="plots">{"".join(lines)}</div>', *notes)
 
 
 def _winner(results: Results, path: Path) -> str:
@@ -95,10 +93,10 @@ def _winner(results: Results, path: Path) -> str:
     best = results.best
     if best is None:
         return ""
-    value = f"<strong>{format_cell(best.numbers[results.objective])}</strong> {html.escape(results.objective)}"
+    value = f"<strong>{format_cell(best.numbers[results.objective])}</strong> {escape(results.objective)}"
     choices = " ".join(f"{key}={best.choices[key]}" for key in results.differing)
-    name = html.link(path, best.folder, html.escape(best.name))
-    return f'<div class="winner">{value}, the best: {name}<br>\n<code>{html.escape(choices)}</code></div>'
+    name = link(path, best.folder, escape(best.name))
+    return f'<div class="winner">{value}, the best: {name}<br>\n<code>{escape(choices)}</code></div>'
 
 
 def _details(results: Results) -> dict[str, str]:
@@ -106,16 +104,16 @@ def _details(results: Results) -> dict[str, str]:
     sweep = results.sweep
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     times = [run.numbers["seconds"] for run in results.runs if "seconds" in run.numbers]
-    training = f"; {html.escape(format_duration(sum(times)))} of training in all" if times else ""
+    training = f"; {escape(format_duration(sum(times)))} of training in all" if times else ""
     objectives = ", ".join(f"{key} ({direction})" for key, direction in results.objectives.items())
     return {
-        "command": f"<code>{html.escape(sweep.command)}</code>",
-        "objectives": html.escape(objectives),
-        "in all runs": " ".join(f"<code>{html.escape(f'{k}={v}')}</code>" for k, v in results.constant.items()),
+        "command": f"<code>{escape(sweep.command)}</code>",
+        "objectives": escape(objectives),
+        "in all runs": " ".join(f"<code>{escape(f'{k}={v}')}</code>" for k, v in results.constant.items()),
         "started": _date(sweep.started),
         "this page": _date(now) + training,
-        "commit": f"<code>{html.escape(sweep.commit)}</code>" if sweep.commit else "",
-        "versions": html.escape(", ".join(f"{name} {version}" for name, version in sweep.versions.items())),
+        "commit": f"<code>{escape(sweep.commit)}</code>" if sweep.commit else "",
+        "versions": escape(", ".join(f"{name} {version}" for name, version in sweep.versions.items())),
     }
 
 
@@ -123,7 +121,7 @@ def _date(text: object) -> str:
     try:
         return f"{datetime.datetime.fromisoformat(str(text)):%Y-%m-%d %H:%M %Z}".strip()
     except ValueError:
-        return html.escape(text)
+        return escape(text)
 
 
 def _notes(results: Results) -> list[str]:
@@ -167,9 +165,7 @@ def _columns(results: Results) -> list[Column]:
 
 def _caption(results: Results, path: Path, run: SweepRun) -> str:
     """A run's objective and choices."""
-    end = f"<b>{format_cell(run.latest(results.objective))}</b> {html.escape(results.objective)}"
-    choices = " ".join(
-        f"{html.breakable(key)}={html.escape(shorten(run.choices[key]) or '–')}" for key in results.differing
-    )
-    state = "" if run.state == "finished" else f" ({html.escape(run.state)})"
-    return f"{end}, {html.link(path, run.folder, choices or html.escape(run.name))}{state}"
+    end = f"<b>{format_cell(run.latest(results.objective))}</b> {escape(results.objective)}"
+    choices = " ".join(f"{breakable(key)}={escape(shorten(run.choices[key]) or '–')}" for key in results.differing)
+    state = "" if run.state == "finished" else f" ({escape(run.state)})"
+    return f"{end}, {link(path, run.folder, choices or escape(run.name))}{state}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ldg.compare.page import Layout
+from ldg.compare.gallery import Layout
 from ldg.compare.pictures import MAX_RUNS
 from ldg.runs.formats import shorten
 from ldg.sweeps.report.results import MAX_TICKS, Results, SweepRun

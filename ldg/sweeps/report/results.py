@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
+from ldg.compare.differences import is_seed
 from ldg.evaluation.measure import main_metrics
 from ldg.runs.formats import parse_number, shorten
 from ldg.runs.run import Run
@@ -27,14 +28,9 @@ class SweepRun(Run):
     """
 
     def __init__(self, home: Path, row: dict[str, str], keys: Iterable[str]) -> None:
-        super().__init__(home / row["run"])
-        self.home = home
+        super().__init__(home / row["run"], home)
         self.row = row
         self.keys = list(keys)
-
-    def contains(self, path: Path) -> bool:
-        """Whether a file lies in the sweep's folder, links resolved."""
-        return Ledger(self.home).contains(path)
 
     @property
     def name(self) -> str:
@@ -135,6 +131,11 @@ class Results:
         """The parameters that have more than one value."""
         return [key for key in self.sweep.parameters if len(self.values(key)) > 1]
 
+    @property
+    def hyperparameters(self) -> list[str]:
+        """Those of them that are no seeds, which have no order and no effect but chance."""
+        return [key for key in self.differing if not is_seed(key)]
+
     @cached_property
     def constant(self) -> dict[str, str]:
         """The parameters that have one value in all runs."""
@@ -183,7 +184,7 @@ class Results:
 
     def plane(self) -> tuple[str, str] | None:
         """The two parameters of a heat map, if exactly two differ besides the seeds and both have few values."""
-        keys = [key for key in self.differing if key.rpartition(".")[2] != "seed"]
+        keys = self.hyperparameters
         if len(keys) != 2 or any(len(self.values(key)) > MAX_TICKS for key in keys):
             return None
         return keys[0], keys[1]
