@@ -208,7 +208,14 @@ def contrast(field: np.ndarray, level: float) -> np.ndarray:
     Returns:
         (H, W) in [0, 1], grey within a pixel of the edge and where the field is undecided.
     """
-    slope = np.maximum(1.3 * np.hypot(*np.gradient(field)), UNDECIDED)
+    return _contrast(field, level, _slope(field))
+
+
+def _slope(field: np.ndarray) -> np.ndarray:
+    return np.maximum(1.3 * np.hypot(*np.gradient(field)), UNDECIDED)
+
+
+def _contrast(field: np.ndarray, level: float, slope: np.ndarray) -> np.ndarray:
     return np.clip(0.5 + (field - level) / slope, 0, 1)
 
 
@@ -238,6 +245,7 @@ def trace(
         The outline at this level; None where there is no ink.
     """
     field, unit = enlarged(image)
+    slope = _slope(field)  # the same at every level
     low, high = LEVELS[0], highest
     for _ in range(7):
         level = (low + high) / 2
@@ -245,7 +253,7 @@ def trace(
         if outline is None:
             high = level
             continue
-        wide = stroke_width(contrast(field, level)) * unit * enlargement(outline)
+        wide = stroke_width(_contrast(field, level, slope)) * unit * enlargement(outline)
         low, high = (level, high) if wide > pen else (low, level)
     outline = _outline(field, unit, _unbroken(field, (low + high) / 2))
     if outline is None or threshold is None:
