@@ -35,6 +35,7 @@ EM = 1000
 CAPITAL = 650
 ASCENDER, DESCENDER = 815, -387  # a line is as far from the next as the typesetter sets it: 1.85 capitals
 MOST = 180  # characters whose kerning fits into tables of 64 kB
+TAIL = 40  # how far a tail or an arm reaches into a blank
 ERROR = 1.0  # of a quadratic curve in the place of a cubic one
 HIGHEST = 0.85  # level of the ink: higher than in pictures, as no greys soften an uneven pen
 PRECISION = 100  # pixels of a capital where space is measured
@@ -132,13 +133,12 @@ def _space(
     pairs = [layout.spaces(first, second) for first, second in zip(glyphs, following, strict=True)]
     space = np.array(pairs) * CAPITAL / PRECISION
     half = np.median(space) / 2
-    # no tail reaches far into a blank before or after
-    after = np.round(np.maximum(np.median(space, axis=2) - half, half / 2)).astype(int)
-    before = np.round(np.maximum(np.median(space, axis=1) - half, half / 2)).astype(int)  # of those that follow
+    upright = [number for number, glyph in enumerate(glyphs[0]) if glyph.character in ":;"]  # not under the arm of a 7
+    space[:, :, upright] = np.maximum(space[:, :, upright], half)
+    space[:, upright] = np.maximum(space[:, upright], half)
+    after = np.round(np.maximum(np.median(space, axis=2) - half, -TAIL)).astype(int)
+    before = np.round(np.maximum(np.median(space, axis=1) - half, -TAIL)).astype(int)  # of those that follow
     kerning = np.round(space).astype(int) - after[:, :, None] - before[:, None]
-    apart = [number for number, glyph in enumerate(glyphs[0]) if glyph.character in ":;"]  # not under the arm of a 7
-    kerning[:, :, apart] = np.maximum(kerning[:, :, apart], 0)
-    kerning[:, apart] = np.maximum(kerning[:, apart], 0)
     return np.roll(before, 1, axis=0), after, kerning
 
 
