@@ -15,12 +15,12 @@ from ldg.generation import ink
 
 # Lengths are pixels of an image of 28x28, and grow with the image.
 SIZE = 28
-STEP = 0.2  # between the points of a contour
+STEP = 0.125  # between the points of a contour
 TOLERANCE = 0.03  # between contour and curve; 0.15 pixels at scale 5
 BLUR = 0.7  # standard deviation of the smoothing along a contour: waves shorter than about three pixels go
-WAVE = 0.06  # their height, at most
+WAVE = 0.05  # their height, at most
 SPECK = 0.5  # an area smaller than this is no ink, or no hole
-REACH = 4  # steps to either side, over which a contour's direction is taken
+REACH = 6  # steps to either side, over which a contour's direction is taken
 CORNER = np.cos(np.radians(60))  # of the angle by which it turns there, at a corner
 FITS = 3  # of a curve, each to better places of its points along it
 SPLITS = 12  # of a curve that does not fit; by then it is a few steps long

@@ -4,9 +4,8 @@ import numpy as np
 
 from ldg.generation import ink, outlines
 
-STEP = 0.2  # between the points of a line, pixels of an image of 28x28
-SMOOTH = 9  # steps to either side, over which a line is averaged: pixels are no curve
-TOLERANCE = 0.06  # between line and curve, likewise
+SMOOTH = 14  # steps to either side, over which a line is averaged: pixels are no curve
+TOLERANCE = 0.06  # between line and curve, pixels of an image of 28x28
 SPUR = 0.8  # a branch that ends after so many widths of the stroke is no stroke
 LOOK_BACK = 6  # pixels, from which the direction at a crossing is taken
 BEND = np.cos(np.radians(60))  # of the sharpest turn a pen makes at a crossing
@@ -33,7 +32,7 @@ def trace(image: np.ndarray, outline: ink.Outline) -> list[np.ndarray]:
     scale = image.shape[0] / outlines.SIZE
     lines = [(np.array(line)[:, ::-1] + 0.5) * unit - 1 for line in _lines(graph)]
     dots = [line.mean(axis=0) for line in lines if len(line) < 3] + _vanished(image > outline.level, lines)
-    smooth = [_smooth(line, STEP * scale) for line in lines if len(line) >= 3]
+    smooth = [_smooth(line, outlines.STEP * scale) for line in lines if len(line) >= 3]
     return [*outlines.fit(smooth, TOLERANCE * scale), *(np.tile(dot, (1, 4, 1)) for dot in dots)]
 
 
