@@ -50,7 +50,7 @@ def sections(tmp_path_factory):
     """The panels' settings by section, as the saved file has them."""
     file = tmp_path_factory.mktemp("dashboard") / "dashboard.json"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ldg.training.loggers.has_credentials", lambda: False)
+        patch.setattr("ldg.artifacts.has_credentials", lambda: False)
         assert dashboard("--save", str(file)) == 0
     bank = json.loads(file.read_text())["section"]["panelBankConfig"]
     return {section["name"]: section["panels"] for section in bank["sections"]}
@@ -103,7 +103,7 @@ def test_the_coordinates_are_columns_of_a_run(sections, logged):
 
 
 def test_without_an_account_the_error_says_what_to_do(sections, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: False)
+    monkeypatch.setattr("ldg.artifacts.has_credentials", lambda: False)
     assert dashboard() == 2
     assert capsys.readouterr().err == "error: no one is logged in to W&B: wandb login, or --save FILE.json\n"
     assert dashboard("--save", str(tmp_path / "a.json")) == 0
@@ -114,7 +114,7 @@ def test_without_an_account_the_error_says_what_to_do(sections, monkeypatch, cap
 
 def test_with_an_account_it_is_saved_in_wandb(sections, monkeypatch, capsys):
     saved = []
-    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: True)
+    monkeypatch.setattr("ldg.artifacts.has_credentials", lambda: True)
     monkeypatch.setattr("wandb.Api", lambda timeout: SimpleNamespace(viewer=SimpleNamespace(entity="me")))
     monkeypatch.setattr("wandb_workspaces.workspaces.Workspace.save", lambda view: saved.append(view))
     assert dashboard("--entity", "team", "--project", "mine") == 0
@@ -136,7 +136,7 @@ def test_after_save_the_advice_is_not_given_again(monkeypatch, capsys, tmp_path)
     def refused():
         raise ValueError("the key is\nno key")
 
-    monkeypatch.setattr("ldg.training.loggers.has_credentials", refused)
+    monkeypatch.setattr("ldg.artifacts.has_credentials", refused)
     assert dashboard("--save", str(tmp_path / "a.json")) == 2
     assert capsys.readouterr().err == "error: W&B: the key is no key\n"
 
@@ -146,7 +146,7 @@ def test_a_fault_of_the_view_keeps_its_traceback(monkeypatch):
         if entity:  # the view may be built without one as well
             raise KeyError(entity)
 
-    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: True)
+    monkeypatch.setattr("ldg.artifacts.has_credentials", lambda: True)
     monkeypatch.setattr("wandb.Api", lambda timeout: SimpleNamespace(viewer=SimpleNamespace(entity="me")))
     monkeypatch.setattr("ldg.commands.dashboard.build_workspace", broken)
     with pytest.raises(KeyError):
@@ -168,7 +168,7 @@ def test_a_missing_package_is_named(monkeypatch, capsys):
 
 
 def test_a_report_compares_the_runs_that_are_named(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: False)
+    monkeypatch.setattr("ldg.artifacts.has_credentials", lambda: False)
     monkeypatch.chdir(tmp_path)
     for name, wandb in (("one", "id1"), ("two", "id2"), ("three", None)):
         folder = tmp_path / "outputs" / name / "1"

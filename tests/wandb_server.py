@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import wandb
 
-from ldg.training.loggers import WandbRun
+from ldg.training.wandb import WandbRun
 
 KEY = "0123456789" * 4
 ANSWERS = {  # status, body

@@ -227,7 +227,7 @@ def main(arguments: list[str]) -> None:
         spec = view._to_model().spec
         write_text(args.save, spec.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n")
         print(args.save)
-    from ldg.training.loggers import has_credentials
+    from ldg.artifacts import has_credentials
 
     try:
         if is_logged_in := has_credentials():

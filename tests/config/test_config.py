@@ -82,7 +82,7 @@ def test_every_measure_fits_its_target():
         "torch.optim.Adam",
         "pytorch_lightning.Trainer",
         "ldg.models.vae.VAE",
-        "ldg.training.loggers.WandbRun",
+        "ldg.training.wandb.WandbRun",
         "ldg.models.schedules.Cyclical",
     ],
 )

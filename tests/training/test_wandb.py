@@ -22,8 +22,9 @@ from ldg.errors import Interrupted
 from ldg.evaluation.measure import Result, Value
 from ldg.evaluation.report import log_scorecard, scorecard_folder
 from ldg.evaluation.scorecard import Scorecard
-from ldg.training.loggers import WandbRun, closed, sync_command, wandb_run
+from ldg.training.loggers import closed, sync_command, wandb_run
 from ldg.training.run import run
+from ldg.training.wandb import WandbRun
 from tests.conftest import HOME
 from tests.processes import call
 from tests.runs import DENSE, STROKES, configured, content, resume, rows, train
