@@ -13,7 +13,7 @@ from ldg.artifacts import describe_error
 from ldg.data.splits import ImageSplits
 from ldg.errors import UserError
 
-STALLED = 5  # seconds without a byte after which an upload is given up
+STALLED = 8  # seconds without a byte after which an upload is given up
 # what W&B's service notes where the server refuses a part of a run; finish() does not tell
 UPLOAD_FAILED = re.compile(
     r'"level":"ERROR[^"]*","msg":"((?:filestream|runfiles|runupserter|sender: failed to log artifact): [^"\\]*)'

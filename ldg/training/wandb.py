@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -234,9 +235,10 @@ class WandbRun(WandbLogger):
             status: the exit status that W&B shows
         """
         sync, lost = self.sync, self.checkpoints.lost
+        begin = time.monotonic()
         refused = self.checkpoints.deliver(self.experiment, self.mode) if status == 0 else None
         try:
-            self._finish(status)
+            self._finish(status, time.monotonic() - begin if refused else 0.0)
             reason = None if self.mode == "offline" else refusal(self.experiment)
         except Exception as error:
             WandbRun._has_failed = True
@@ -248,10 +250,15 @@ class WandbRun(WandbLogger):
         elif refused:
             print(f"W&B: {refused}; {lost}", file=sys.stderr)
 
-    def _finish(self, status: int) -> None:
-        """End W&B's run, in about the time that W&B is given: where it waits for its first artifact, it takes any."""
+    def _finish(self, status: int, waited: float = 0.0) -> None:
+        """End W&B's run, in about the time that W&B is given: where it waits for its first artifact, it takes any.
+
+        Args:
+            status: the exit status that W&B shows
+            waited: seconds of this time that have gone by, but for the 2 that the log on the disk takes
+        """
         seconds = 0.0 if self.mode == "offline" else float(os.environ["WANDB_FINISH_TIMEOUT"])
-        within(seconds + 2 if seconds else None, lambda: self.experiment.finish(exit_code=status))
+        within(max(seconds - waited, 0) + 2 if seconds else None, lambda: self.experiment.finish(exit_code=status))
 
     @property
     def is_open(self) -> bool:
