@@ -256,15 +256,18 @@ def test_a_server_that_vanishes_leaves_a_whole_run(mode, register, server, tmp_p
     def vanish(logger):
         logger.use_data(DATA)
         wait_for(lambda: server.artifacts and server.artifacts[0].users)
+        services.append(wandb.setup()._connection._proc._process)
         if mode == "closed":
             server.shutdown()
             server.server_close()
         server.mode = mode
         logger.log_best(str(checkpoint), {})
 
+    services = []
     begin = time.monotonic()
     log_a_run(tmp_path, vanish, log_model="best", register=register)
     assert time.monotonic() - begin < 20
+    assert mode != "hang" or services[0].poll() is not None  # no process is left that would try again
     (folder,) = folders(tmp_path)
     assert folder.name.startswith("run-") and kept(folder)["summary"]["value"] == 2
     err = capsys.readouterr().err
