@@ -3,6 +3,7 @@
 import importlib
 import io
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -52,6 +53,8 @@ class TrackioRun(GuardedLogger):
     def trackio(self) -> Any:
         """The package, which reads when it is imported where the store is."""
         os.environ["TRACKIO_DIR"] = os.environ.get("TRACKIO_DIR") or str(self.store)
+        # what its threads report, which Python would show with a line of Trackio's source
+        importlib.import_module("trackio.run")._emit_nonfatal_warning = _print_line  # type: ignore[attr-defined]
         return importlib.import_module("trackio")
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -111,6 +114,10 @@ class TrackioRun(GuardedLogger):
         if self._run is not None:
             with _alone():
                 self.trackio.finish()
+
+
+def _print_line(message: str, *_: Any, **__: Any) -> None:
+    print(f"Trackio: {' '.join(message.split()).removeprefix('trackio.')}", file=sys.stderr)
 
 
 @contextmanager

@@ -282,7 +282,7 @@ def _end_service() -> None:
 
     wandb.run = None  # the next run would be taken for this one
     with suppress(Exception, SystemExit):  # which it raises if the service has died
-        service = wandb.setup()._connection._proc._process
+        service: Any = wandb.setup()._connection
         with suppress(TimeoutError):
             within(3, wandb.teardown)
-        service.kill()  # it would ask a server that is gone for hours, with the terminal open
+        service._proc._process.kill()  # it would ask a server that is gone for hours, with the terminal open
