@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import uharfbuzz
 from fontTools.pens.areaPen import AreaPen
+from fontTools.pens.perimeterPen import PerimeterPen
 from fontTools.pens.recordingPen import DecomposingRecordingPen
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont
@@ -136,6 +137,16 @@ def test_outlines_run_the_right_way_and_holes_are_open(made, file):
     for character in "oO0":
         for name in made.names[character]:
             assert max(contours(file, name)) > 0, name
+
+
+def test_the_pen_is_even(made, file):
+    glyphs, widths = file.getGlyphSet(), []
+    for character in LETTERS:
+        for name in made.names[character]:
+            edge = PerimeterPen(glyphs)
+            glyphs[name].draw(edge)
+            widths.append(-2 * sum(contours(file, name)) / edge.value)
+    assert np.std(widths) < 0.15 * np.mean(widths)
 
 
 def test_freetype_draws_it(path):
