@@ -31,6 +31,7 @@ LINE = [
 WITHOUT_A_JUDGE = ["elbo", "marginal", "latent", "reconstruction", "speed"]
 BY_A_JUDGE = {"class_accuracy", "class_accuracy_by_frequency", "class_accuracy_merged"}
 BY_A_JUDGE |= {"fid", "kid", "precision", "recall", "cas"}
+BY_A_JUDGE |= {"style_accuracy", "style_pen", "style_slant", "style_size"}
 
 
 def dashboard(*arguments):

@@ -12,6 +12,28 @@ from pytorch_lightning.utilities import rank_zero_only
 from ldg.errors import one_line
 
 
+def harmless(method: Callable[..., None]) -> Callable[..., None]:
+    """Let an error in a library end the logging and not the training.
+
+    Args:
+        method: its first argument is a logger
+
+    Returns:
+        The same, but that an exception ends the logging of a logger that can ``give_up``.
+    """
+
+    @functools.wraps(method)
+    def call(logger: Logger, *args: Any, **kwargs: Any) -> None:
+        try:
+            method(logger, *args, **kwargs)
+        except Exception as error:
+            if not hasattr(logger, "give_up"):
+                raise
+            logger.give_up(error)
+
+    return call
+
+
 def guarded(method: Callable[..., None]) -> Callable[..., None]:
     """Let an error in a library end the logging and not the training.
 
@@ -25,13 +47,8 @@ def guarded(method: Callable[..., None]) -> Callable[..., None]:
     @rank_zero_only
     @functools.wraps(method)
     def call(logger: "GuardedLogger", *args: Any, **kwargs: Any) -> None:
-        if logger.has_failed:
-            return
-        try:
-            method(logger, *args, **kwargs)
-        except Exception as error:
-            logger.has_failed = True
-            print(f"{logger.title}: {one_line(error)}; the run goes on without it", file=sys.stderr)
+        if not logger.has_failed:
+            harmless(method)(logger, *args, **kwargs)
 
     return call
 
@@ -56,6 +73,15 @@ class GuardedLogger(Logger):
     @abstractmethod
     def start(self) -> Any:
         """Start a run of the library, and return its object."""
+
+    def give_up(self, error: Exception) -> None:
+        """Go on without the library, after an error in it: say so in one line, and log no more.
+
+        Args:
+            error: what the library, or the disk it writes to, says
+        """
+        self.has_failed = True
+        print(f"{self.title}: {one_line(error)}; the run goes on without it", file=sys.stderr)
 
     @abstractmethod
     def end(self, status: int) -> None:

@@ -4,6 +4,7 @@ import importlib
 import io
 import os
 import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -53,6 +54,8 @@ class TrackioRun(GuardedLogger):
     def trackio(self) -> Any:
         """The package, which reads when it is imported where the store is."""
         os.environ["TRACKIO_DIR"] = os.environ.get("TRACKIO_DIR") or str(self.store)
+        # what its threads report, which Python would show with a line of Trackio's source
+        importlib.import_module("trackio.run")._emit_nonfatal_warning = _print_line  # type: ignore[attr-defined]
         return importlib.import_module("trackio")
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -124,6 +127,10 @@ class TrackioRun(GuardedLogger):
 
 def _is_remote() -> bool:
     return bool(os.environ.get("TRACKIO_SPACE_ID") or os.environ.get("TRACKIO_SERVER_URL"))
+
+
+def _print_line(message: str, *_: Any, **__: Any) -> None:
+    print(f"Trackio: {' '.join(message.split()).removeprefix('trackio.')}", file=sys.stderr)
 
 
 @contextmanager

@@ -86,8 +86,8 @@ def test_columns_are_the_choices_that_differ(four, tmp_path):
     assert Comparison(four[:3]).keys[0] == "data"
     old = Run(made.run(tmp_path, "old", 7, choices={}))
     both = Comparison([four[0], old])
-    other = Run(made.run(tmp_path, "other", 8, data__dataset__marks=True, optimizer__lr=0.01))
-    assert Comparison([four[0], other]).keys == ["optimizer.lr"]  # the other has no marks to differ in
+    other = Run(made.run(tmp_path, "other", 8, data__dataset__thin=True, optimizer__lr=0.01))
+    assert Comparison([four[0], other]).keys == ["optimizer.lr"]  # the other has nothing to differ in otherwise
     assert both.value(old, "data") == "strokes" and "model" not in both.keys
 
 

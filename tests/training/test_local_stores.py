@@ -239,6 +239,17 @@ def test_an_error_ends_the_logging_in_one_line(logger, monkeypatch, capsys):
     assert capsys.readouterr().err == f"{made.title}: [Errno 28] No space left on device; the run goes on without it\n"
 
 
+def test_an_error_in_a_thread_of_trackio_is_one_line(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("trackio")
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
+    made = TrackioRun(save_dir=str(tmp_path))
+    made.log_metrics({"value": 1.0}, 1)
+    capsys.readouterr()
+    made.run._warn_once("disk", "trackio.log() failed:\nno space")
+    assert capsys.readouterr().err == "Trackio: log() failed: no space\n"
+    made.end(0)
+
+
 @pytest.mark.parametrize("name", LOGGERS)
 def test_a_store_that_cannot_be_made_does_not_end_the_run(name, tmp_path):
     pytest.importorskip(name)
