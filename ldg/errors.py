@@ -36,17 +36,18 @@ class Interrupted(BaseException):
         self.has_trained = has_trained
 
 
-def suggestion(word: str, choices: Iterable[str]) -> str:
+def suggestion(word: str, choices: Iterable[str], cutoff: float = 0.5) -> str:
     """The end of a message about an unknown word.
 
     Args:
         word: what the user typed
         choices: what would have been valid
+        cutoff: how similar a choice has to be, from 0 to 1
 
     Returns:
         ``", did you mean X?"`` with the closest choice, or an empty string if none is close.
     """
-    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=cutoff)
     return f", did you mean {close[0]}?" if close else ""
 
 
@@ -103,9 +104,8 @@ def missing_package(name: str) -> str:
         name: of the package or a module in it
     """
     top = name.partition(".")[0]
-    if extra := _EXTRAS.get(top):
-        return f'the package {top} is missing: pip install "ldg[{extra}]", or uv run --extra {extra}'
-    return f"the package {top} is missing: pip install {_INSTALLED_BY.get(top, top)}"
+    packages = f'"ldg[{_EXTRAS[top]}]"' if top in _EXTRAS else _INSTALLED_BY.get(top, top)
+    return f"the package {top} is missing: {'uv ' if 'UV' in os.environ else ''}pip install {packages}"
 
 
 # what a user can put right about files, beside a missing one, which may be a fault of ldg's
@@ -142,7 +142,7 @@ _EXTRAS = {
     "huggingface_hub": "hub",
 }
 # modules that are not named like their package
-_INSTALLED_BY = {"MySQLdb": "mysqlclient (or pip install pymysql, and write mysql+pymysql://)"}
+_INSTALLED_BY = {"MySQLdb": "mysqlclient (or pymysql, and write mysql+pymysql://)"}
 
 
 def _explain_file(error: OSError) -> str | None:

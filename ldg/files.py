@@ -105,6 +105,30 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def is_inside(path: str | Path, folder: str | Path) -> bool:
+    """Whether a path lies in a folder, links resolved."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def read_inside(path: Path, folder: Path, limit: int) -> str:
+    """Read a text file that may be anybody's.
+
+    Args:
+        path: of the file
+        folder: that it has to lie in, links resolved
+        limit: bytes
+
+    Raises:
+        OSError: if it is not there, not in the folder, or may not be read.
+        ValueError: if it is larger than ``limit``, or no text.
+    """
+    if not path.is_file() or not is_inside(path, folder):
+        raise FileNotFoundError(path)
+    if path.stat().st_size > limit:
+        raise ValueError(f"it is larger than {limit >> 20} MiB")
+    return path.read_text(encoding="utf-8")
+
+
 def read_csv(path: str | Path) -> list[dict[str, str]]:
     """Read a CSV file with a header.
 

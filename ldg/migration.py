@@ -42,6 +42,26 @@ def migrate(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
+def migrate_config(config: dict[str, Any], version: int | None = None) -> dict[str, Any]:
+    """Bring a run's config alone into today's words.
+
+    Args:
+        config: anybody's
+        version: the format of its file; None: the names in it tell, since ``config.yaml`` of a run's folder has none
+
+    Returns:
+        The config; as it is if it is no run's.
+    """
+    try:
+        if version is None:
+            has_marks = "marks" in config["data"].get("dataset", {})
+            version = 1 if "encoder" in config["model"] else FORMAT if has_marks else 2
+        migrated: dict[str, Any] = migrate({"ldg": {"version": version, "config": config}})["ldg"]["config"]
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return config
+    return migrated
+
+
 def _state_dicts(content: dict[str, Any]) -> list[dict[str, Any]]:
     """The weights, and those that weight averaging keeps beside them."""
     return [content[key] for key in ("state_dict", "current_model_state", "averaging_state") if key in content]

@@ -75,12 +75,16 @@ def test_the_script_of_a_checkout(here):
     ("line", "message"),
     [
         (["nowhere"], "nowhere: there is no run"),
-        (["--where", "val/elbo>0"], "no run is left to compare; ldg runs lists those that are there"),
+        (
+            ["--where", "val/elbo>0"],
+            "no run matches --where 'val/elbo>0'; python -m ldg runs lists those that are there",
+        ),
         (["--where", "dataa=x"], "--where: no run has 'dataa', did you mean data?"),
         (["--notes", "no.md"], "--notes: there is no file no.md"),
         (["--notes", "binary.md"], "--notes: binary.md cannot be read as text"),
         (["--notes", "large.md"], "--notes: large.md is larger than 1 MiB"),
-        (["--output", "outputs"], "cannot write outputs: a folder is there; give the name of a file"),
+        (["--output", "x.pdf"], "--output x.pdf: the page is HTML, name it .html; --md, --json and --csv write others"),
+        (["--output", "folder.html"], "cannot write folder.html: a folder is there; give the name of a file"),
         (["--csv", "notes.md/x"], "notes.md"),
         (["--text", "abc"], "--text: none of the runs has a class for each character of 'abc'"),
         (["--titel", "x"], "unknown argument '--titel': did you mean --title?"),
@@ -91,6 +95,7 @@ def test_a_mistake_is_one_line_and_nothing_is_written(here, line, message, capsy
     (here / "binary.md").write_bytes(b"\xff\xfe\x00")
     (here / "large.md").write_text("x" * (1 << 20) + "y")
     (here / "notes.md").write_text("x")
+    (here / "folder.html").mkdir()
     before = sorted(here.rglob("*"))
     assert exit_status(lambda: compare.main(line)) == 2
     out, err = capsys.readouterr()

@@ -2,6 +2,9 @@
 
 import builtins
 import json
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -28,6 +31,7 @@ LINE = [
 WITHOUT_A_JUDGE = ["elbo", "marginal", "latent", "reconstruction", "speed"]
 BY_A_JUDGE = {"class_accuracy", "class_accuracy_by_frequency", "class_accuracy_merged"}
 BY_A_JUDGE |= {"fid", "kid", "precision", "recall", "cas"}
+BY_A_JUDGE |= {"style_accuracy", "style_pen", "style_slant", "style_size"}
 
 
 def dashboard(*arguments):
@@ -50,7 +54,7 @@ def sections(tmp_path_factory):
     """The panels' settings by section, as the saved file has them."""
     file = tmp_path_factory.mktemp("dashboard") / "dashboard.json"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ldg.training.loggers.has_credentials", lambda: False)
+        patch.setattr("ldg.commands.dashboard.has_credentials", lambda: False)
         assert dashboard("--save", str(file)) == 0
     bank = json.loads(file.read_text())["section"]["panelBankConfig"]
     return {section["name"]: section["panels"] for section in bank["sections"]}
@@ -103,18 +107,20 @@ def test_the_coordinates_are_columns_of_a_run(sections, logged):
 
 
 def test_without_an_account_the_error_says_what_to_do(sections, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: False)
+    monkeypatch.setattr("ldg.commands.dashboard.has_credentials", lambda: False)
     assert dashboard() == 2
     assert capsys.readouterr().err == "error: no one is logged in to W&B: wandb login, or --save FILE.json\n"
     assert dashboard("--save", str(tmp_path / "a.json")) == 0
-    assert "wandb login" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert out == f"{tmp_path / 'a.json'}\n"
+    assert err == "W&B: no one is logged in (wandb login), so the file alone is written\n"
     assert dashboard("--save", str(tmp_path / "a.json" / "b.json")) == 2
     assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_with_an_account_it_is_saved_in_wandb(sections, monkeypatch, capsys):
     saved = []
-    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: True)
+    monkeypatch.setattr("ldg.commands.dashboard.has_credentials", lambda: True)
     monkeypatch.setattr("wandb.Api", lambda timeout: SimpleNamespace(viewer=SimpleNamespace(entity="me")))
     monkeypatch.setattr("wandb_workspaces.workspaces.Workspace.save", lambda view: saved.append(view))
     assert dashboard("--entity", "team", "--project", "mine") == 0
@@ -136,9 +142,9 @@ def test_after_save_the_advice_is_not_given_again(monkeypatch, capsys, tmp_path)
     def refused():
         raise ValueError("the key is\nno key")
 
-    monkeypatch.setattr("ldg.training.loggers.has_credentials", refused)
+    monkeypatch.setattr("ldg.commands.dashboard.has_credentials", refused)
     assert dashboard("--save", str(tmp_path / "a.json")) == 2
-    assert capsys.readouterr().err == "error: W&B: the key is no key\n"
+    assert capsys.readouterr().err == f"error: W&B: the key is no key; the view is in {tmp_path / 'a.json'}\n"
 
 
 def test_a_fault_of_the_view_keeps_its_traceback(monkeypatch):
@@ -146,7 +152,7 @@ def test_a_fault_of_the_view_keeps_its_traceback(monkeypatch):
         if entity:  # the view may be built without one as well
             raise KeyError(entity)
 
-    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: True)
+    monkeypatch.setattr("ldg.commands.dashboard.has_credentials", lambda: True)
     monkeypatch.setattr("wandb.Api", lambda timeout: SimpleNamespace(viewer=SimpleNamespace(entity="me")))
     monkeypatch.setattr("ldg.commands.dashboard.build_workspace", broken)
     with pytest.raises(KeyError):
@@ -167,8 +173,18 @@ def test_a_missing_package_is_named(monkeypatch, capsys):
     assert err.startswith("error: ") and 'pip install "ldg[dashboard]"' in err and err.count("\n") == 1
 
 
+def test_the_file_is_written_without_what_only_training_needs(tmp_path):
+    code = "import sys; from ldg.commands.dashboard import main; main(['--save', 'a.json'])"
+    code += "; print({'pytorch_lightning', 'torchvision', 'torchmetrics'} & {*sys.modules})"
+    environment = {name: value for name, value in os.environ.items() if name != "WANDB_API_KEY"}
+    environment |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}
+    line = [sys.executable, "-c", code]
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout == "a.json\nset()\n", done.stderr
+
+
 def test_a_report_compares_the_runs_that_are_named(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: False)
+    monkeypatch.setattr("ldg.commands.dashboard.has_credentials", lambda: False)
     monkeypatch.chdir(tmp_path)
     for name, wandb in (("one", "id1"), ("two", "id2"), ("three", None)):
         folder = tmp_path / "outputs" / name / "1"

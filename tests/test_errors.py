@@ -1,6 +1,8 @@
 """What libraries refuse, as users read it: one line where they can mend it, else nothing."""
 
 import errno
+import re
+import tomllib
 
 import optuna
 import pytest
@@ -13,7 +15,8 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from wandb.errors import CommError
 
-from ldg.errors import UserError, explain
+from ldg.errors import _EXTRAS, UserError, explain, missing_package
+from tests.conftest import HOME
 
 
 def raised(action):
@@ -54,7 +57,7 @@ def of_target(target, **arguments):
         (missing("tensorboard"), 'the package tensorboard is missing: pip install "ldg[tensorboard]"'),
         (missing("rich.progress"), "the package rich is missing: pip install rich"),
         (missing("wandb_workspaces.workspaces"), 'package wandb_workspaces is missing: pip install "ldg[dashboard]"'),
-        (missing("MySQLdb"), "the package MySQLdb is missing: pip install mysqlclient (or pip install pymysql,"),
+        (missing("MySQLdb"), "the package MySQLdb is missing: pip install mysqlclient (or pymysql,"),
         (missing("psycopg2"), "the package psycopg2 is missing: pip install psycopg2"),  # the extra has psycopg 3
         (ModuleNotFoundError("`tensorboardX` is not available"), 'is missing: pip install "ldg[tensorboard]"'),
         (ModuleNotFoundError("`rich` is not available"), "`rich` is not available"),
@@ -86,3 +89,20 @@ def test_what_a_user_can_put_right_is_a_line(error, message):
 )
 def test_what_is_to_be_mended_in_ldg_keeps_its_traceback(error):
     assert explain(error) is None
+
+
+def test_how_an_extra_is_installed_is_said_in_one_way(monkeypatch):
+    extras = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {*_EXTRAS.values()} <= extras.keys()
+    assert missing_package("trackio") == 'the package trackio is missing: pip install "ldg[trackio]"'
+    monkeypatch.setenv("UV", "/bin/uv")
+    assert missing_package("trackio.x") == 'the package trackio is missing: uv pip install "ldg[trackio]"'
+    files = [HOME / "README.md", *(HOME / "docs").glob("*.md")]
+    files += [file for name in ("configs", "experiments", "ldg") for file in (HOME / name).rglob("*.*")]
+    for file in files:
+        if file.suffix in (".md", ".yaml", ".py"):
+            text = file.read_text()
+            assert not re.search(r"--extra\b|pip install .*\.\[", text), file
+            for named in re.findall(r"ldg\[([a-z,]+)\]", text):
+                assert {*named.split(",")} <= extras.keys(), file
+                assert f'pip install "ldg[{named}]"' in text or "needs ldg[" in text, file

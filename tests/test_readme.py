@@ -16,12 +16,14 @@ import yaml
 import evaluate
 import ldg
 from ldg.config.compose import compose_config
+from ldg.data.strokes import Strokes, draw_characters
 from ldg.evaluation.measure import list_quantities
 from ldg.sweeps.command_line import check_command_line
 from ldg.sweeps.ledger import Ledger
 from ldg.sweeps.plan import make_plan, split_overrides
 from tests.conftest import HOME
 from tests.data import made
+from tests.generation.pages import photograph
 from tests.processes import FORKING, call
 from tests.runs import carry_out, configured
 
@@ -54,6 +56,7 @@ SWEEPS = [command[1:] for command in TRAIN if command[:1] == ["-m"]]
 TRAIN = [command for command in TRAIN if command[:1] != ["-m"]]
 EVALUATE = everywhere("uv", "run", "evaluate.py")
 GENERATE = everywhere("uv", "run", "generate.py")
+FONT = everywhere("uv", "run", "ldg", "font")
 REPORT = everywhere("uv", "run", "ldg", "sweeps")  # tests/test_installed.py carries out those of docs/install.md
 WANDB = [command for command in REPORT if "wandb" in command]  # of a sweep, for W&B
 REPORT = [command for command in REPORT if command not in WANDB]
@@ -149,7 +152,7 @@ def test_compare_command(command, folder):
     arguments = [names.get(argument, argument).replace("data=emnist", "data=strokes") for argument in command]
     status, out, err = call(folder, *arguments, script="ldg/__main__.py")
     assert status == 0, err
-    assert "outputs/compare.html" in out if command[0] == "compare" else "best val/elbo" in out
+    assert "outputs/compare.html" in out if command[0] == "compare" else "best val/elbo" in out or "no run match" in out
 
 
 @pytest.mark.parametrize("command", WANDB, ids=" ".join)
@@ -175,12 +178,23 @@ def test_evaluate_command(command, folder, monkeypatch, capsys):
 
 @pytest.mark.parametrize("command", GENERATE, ids=" ".join)
 def test_generate_command(command, folder):
+    (folder / "letter.txt").write_text("Dear friend,\n\nall is well.\n")
+    given = command[command.index("--style-text") + 1] if "--style-text" in command else "a"
+    labels = np.array([Strokes.classes.index(c) for c in given if c != " "])
+    photograph([draw_characters(labels, (0,), 2.8, 0.1)[:, 0] / 255]).save(folder / "me.png")
     before = set(folder.glob("*.*"))
     arguments = [argument.replace("outputs/NAME/ID", "outputs/strokes/1") for argument in command]
     status, out, err = call(folder, *arguments, script="generate.py")
     assert status == 0, err
-    (new,) = set(folder.glob("*.*")) - before
+    (new,) = set(folder.glob("*.*")) - before - {folder / "cut.png", folder / "me.png"}
     assert new.name in out
+
+
+@pytest.mark.parametrize("command", FONT, ids=" ".join)
+def test_font_command(command, tmp_path):
+    status, out, err = call(tmp_path, "font", *command, script="ldg/__main__.py")
+    assert status == 0, err
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".png", ".ttf"] and out.endswith(".ttf\n")
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/writing.md"])

@@ -10,13 +10,14 @@ import sys
 import time
 
 import pytest
+import yaml
 
 from ldg.checkpoint import SHIPPED
 from ldg.commands.cli import exit_status
 from ldg.commands.runs import main
 from ldg.runs import formats, provenance
 from ldg.runs.run import Run
-from ldg.runs.select import filter_runs, find_runs, label_runs, sort_runs
+from ldg.runs.select import filter_runs, find_runs, label_runs, sort_runs, value
 from tests.compare import made
 from tests.conftest import HOME, program
 from tests.runs import TINY, resume, train
@@ -120,6 +121,9 @@ def test_a_value_of_the_scorecard_is_a_metric_of_the_test(outputs):
         ("age>1d or age>0s", "broke-3 grid-0 grid-1 letters-2"),
         ("optimizer.lr=1e-3", "broke-3 grid-0 grid-1 letters-2"),
         ("seconds=1.5min and name!=letters", "grid-0 grid-1"),
+        # of what nothing is similar, or there could be some, there is none
+        ("state=running", ""),
+        ("data=fashion_mnist", ""),
     ],
 )
 def test_conditions(outputs, where, expected):
@@ -138,6 +142,8 @@ def test_conditions(outputs, where, expected):
         (["--where", "latent_dim=>16"], "--where: 'latent_dim=>16' is no condition"),
         (["--where", "val/elbo>high"], "--where: val/elbo>high: after > stands a number, as in 130, 2d or 100MB"),
         (["--where", ""], "--where: '' is no condition"),
+        (["--where", "model=conv_cve"], "--where: no run has model=conv_cve, did you mean conv_cvae?"),
+        (["--where", "state=runing or data=emnist"], "--where: no run has state=runing, did you mean running?"),
         (["--sort", "elbo"], "--sort: no run has 'elbo'"),
         (["--latest", "0"], "argument --latest: must be a whole number of at least 1, got '0'"),
         (["nowhere"], "nowhere: there is no run; name run folders, or a folder that has some below it"),
@@ -206,11 +212,14 @@ def test_a_checkpoint_without_its_folder_is_a_run(tmp_path):
     assert mine.best == mine.metrics["val/elbo"] and none.state == "broken"
 
 
-def test_exported_weights_are_a_run(outputs):
+def test_exported_weights_are_a_run(outputs, capsys):
     (run,) = find_runs([str(SHIPPED)])
     assert (run.name, run.state, run.size) == ("handwriting", "exported", SHIPPED.stat().st_size)
     runs = find_runs(["outputs", str(SHIPPED)])
-    assert names(filter_runs(runs, "data=emnist and state=exported")) == ["handwriting-g"]
+    conditions = "data=emnist and state=exported and latent_dim=32 and conditioning=both"
+    assert names(filter_runs(runs, conditions)) == ["handwriting-g"]
+    main([str(SHIPPED)])
+    assert " exported " in (line := capsys.readouterr().out.splitlines()[1]) and line.split()[-4:-2] == ["–", "-124.66"]
     assert [run.name for run in filter_runs(runs, "model.latent_dim=32")] == ["handwriting"]
 
 
@@ -255,8 +264,40 @@ def test_the_list(outputs, capsys):
     assert end == f"4 runs, {formats.format_size(sum(run.size for run in find_runs(['outputs'])))}"
     main(["--reverse", "--where", "data=strokes"])
     assert "run-0" in capsys.readouterr().out.splitlines()[1]
-    main(["--where", "val/elbo>0"])
-    assert capsys.readouterr().out.endswith("\n0 runs, 0 B\n")
+    main(["--where", "val/elbo>0", "--name", "*"])
+    assert capsys.readouterr().out == "no run matches --where 'val/elbo>0' --name '*'\n"
+
+
+def test_the_keys_that_are_asked_for_are_columns(outputs, capsys):
+    made.run(outputs / "sweeps", "grid", 4, optimizer={"kind": "Adam"}, data="emnist", elbos=(-1234.5678,))
+    main(["--sort", "val/elbo", "--where", "model=conv_cvae and model.latent_dim>=4 and age<99d and val/elbo<-100"])
+    head, *lines, _, _ = capsys.readouterr().out.splitlines()
+    assert head.split()[-4:] == ["size", "val/elbo", "model", "model.latent_dim"]
+    assert [line.split()[-3:] for line in lines] == [
+        ["-1,235", "conv_cvae", "4"],
+        ["-125", "conv_cvae", "4"],
+        ["-110", "conv_cvae", "4"],
+    ]
+    assert head.rindex("val/elbo") + len("val/elbo") == lines[0].rindex("-1,235") + len("-1,235")
+    main(["--sort", "optimizer.kind"])
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()[:3]] == ["optimizer.kind", "Adam", "–"]
+
+
+def test_a_run_of_a_sweep_has_its_name_there_in_every_list(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for sweep in ("one", "two"):
+        for number, name in enumerate(("000-latent_dim2", "001-latent_dim4")):
+            folder = made.run(tmp_path / "sweeps", sweep, number, run=name, sweep_name=sweep)
+            folder.rename(folder.with_name(name))
+    main(["sweeps/one"])
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:3]] == [
+        "001-latent_dim4",
+        "000-latent_dim2",
+    ]
+    assert label_runs(find_runs(["sweeps/one"])) == ["000-latent_dim2", "001-latent_dim4"]
+    assert label_runs(find_runs(["sweeps"]))[::2] == ["one/000-latent_dim2", "one/001-latent_dim4"]
+    main(["sweeps/two/000-latent_dim2", "--name", "000-*"])
+    assert capsys.readouterr().out.splitlines()[1].split()[1] == "000-latent_dim2"
 
 
 def test_labels_tell_runs_of_one_name_apart(tmp_path):
@@ -367,3 +408,24 @@ def test_the_commands_of_the_help(outputs, monkeypatch, capsys):
     for line in lines:
         main(line)
         assert capsys.readouterr().out.splitlines()[-1].startswith("1 run, " if "--where" in line else ("4", "2"))
+
+
+@pytest.mark.parametrize("file", sorted((HOME / "configs" / "data").glob("*.yaml")), ids=lambda file: file.stem)
+def test_data_has_the_name_of_the_choice_where_only_the_class_is_known(file, tmp_path):
+    target = yaml.safe_load(file.read_text())["dataset"]["_target_"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"data": {"dataset": {"_target_": target}}}))
+    assert value(Run(tmp_path), "data") == file.stem
+
+
+def test_a_config_of_an_older_format_is_in_todays_words(outputs):
+    shutil.copy(HOME / "tests" / "format1.ckpt", "old.ckpt")
+    old = {"data": {"dataset": {"_target_": "ldg.data.strokes.Strokes"}}, "scheduler": {}}
+    encoder = {"_target_": "ldg.models.conv.ConvEncoder", "_partial_": True, "depth": 2}
+    old["model"] = {"encoder": encoder, "decoder": {"_target_": "ldg.models.conv.ConvDecoder"}, "beta": {"beta": 0.5}}
+    (outputs / "letters" / "run-2" / "config.yaml").write_text(yaml.safe_dump(old))
+    keys = {key for run in find_runs([str(SHIPPED), "old.ckpt", "outputs/letters"]) for key in run.flat_config}
+    assert {"model.kl.beta", "model.network.latent_channels", "data.dataset.marks"} <= keys
+    assert not [key for key in keys if key.startswith(("model.encoder", "model.decoder", "model.beta"))]
+    for broken in ("text", ["encoder"], {"encoder": "x"}, {"encoder": {"_target_": "x"}, "decoder": {}}):
+        (outputs / "letters" / "run-2" / "config.yaml").write_text(yaml.safe_dump(old | {"model": broken}))
+        assert Run(outputs / "letters" / "run-2").config["model"] == broken

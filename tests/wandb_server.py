@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import wandb
 
-from ldg.training.loggers import WandbRun
+from ldg.training.wandb import WandbRun
 
 KEY = "0123456789" * 4
 ANSWERS = {  # status, body
@@ -66,6 +66,7 @@ class Artifact:
     files: dict = field(default_factory=dict)
     users: list = field(default_factory=list)
     links: list = field(default_factory=list)
+    is_whole: bool = False  # its upload is done, so that others see it
 
     @property
     def entries(self):
@@ -100,6 +101,7 @@ class Server(http.server.ThreadingHTTPServer):
         policy = {"storagePolicy": "wandb-storage-policy-v1", "storagePolicyConfig": {"storageLayout": "V2"}}
         manifest = json.dumps({"version": 1, **policy, "contents": contents}).encode()
         artifact = Artifact("model", collection, 0, "0", {}, None, ["latest"], files | {"manifest": manifest})
+        artifact.is_whole = True
         self.artifacts.append(artifact)
 
 
@@ -245,6 +247,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def answer_CommitArtifact(self, artifactID):
         artifact = self.server.artifacts[int(artifactID)]
+        artifact.is_whole = True
         return {"commitArtifact": {"artifact": {"id": artifactID, "digest": artifact.digest}}}
 
     def answer_UseArtifact(self, artifactID, runName, **_):
@@ -257,7 +260,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def find(self, collection, alias):
         """The version of an artifact that an alias names."""
-        versions = [each for each in self.server.artifacts if each.collection == collection]
+        versions = [each for each in self.server.artifacts if each.collection == collection and each.is_whole]
         named = [each for each in versions if alias in (*each.aliases, f"v{each.version}")]
         return next(iter(named), None)
 

@@ -1,7 +1,7 @@
 """What a training step costs beside the same step in a hand-written loop.
 
     python experiments/benchmarks/overhead.py               # bare loop, ldg, Lightning with the usual pipeline
-    pip install -e .[benchmark]                             # and pythae's trainer as well
+    pip install "ldg[benchmark]"                            # and pythae's trainer as well
 
 Same networks, same optimizer, same images, batch 128, float32. The contenders run in turn, several rounds, so that a
 drift of the machine's speed affects all of them. The ratio to the bare loop is taken in each round; its median is

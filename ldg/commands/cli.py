@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
             raise SystemExit(0)  # a shell asks for completions, as it asks train.py; nothing is to be done
         known, unknown = self.parse_known_intermixed_args(args, namespace)
         if unknown:
-            options = re.findall(r"--[\w-]+", self.format_usage())
+            options = re.findall(r"--[\w-]+", self.format_usage()) if unknown[0].startswith("-") else []
             hint = suggestion(unknown[0], options).removeprefix(", ") or "a text with spaces needs quotes; see --help"
             raise UserError(f"unknown argument {unknown[0]!r}: {hint}")
         return known

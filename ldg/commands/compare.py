@@ -12,7 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ldg.commands.cli import Parser
-from ldg.commands.runs import add_filters, select_runs
+from ldg.commands.runs import add_filters, describe_none, select_runs
+from ldg.config.home import command
 from ldg.errors import UserError
 from ldg.files import look, write_text
 from ldg.generation.picture import require_writable
@@ -43,9 +44,11 @@ def main(arguments: list[str]) -> None:
     add("--csv", type=Path, metavar="FILE", help="a line for each run as CSV")
     add("--table", type=Path, metavar="FILE.yaml", help="print a table whose columns FILE describes, and no page")
     args = parser.parse_args(arguments)
+    if args.output.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--output {args.output}: the page is HTML, name it .html; --md, --json and --csv write others")
     runs = select_runs(args)
     if not runs:
-        raise UserError("no run is left to compare; ldg runs lists those that are there")
+        raise UserError(f"{describe_none(args)}; {command('runs')} lists those that are there")
     if args.table:
         from ldg.compare.table import format_table, read_table
 

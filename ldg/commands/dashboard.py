@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ldg.artifacts import has_credentials
 from ldg.commands.cli import Parser
 from ldg.commands.compare import read_notes
 from ldg.commands.runs import add_filters, select_runs
@@ -226,18 +227,15 @@ def main(arguments: list[str]) -> None:
     if args.save:
         spec = view._to_model().spec
         write_text(args.save, spec.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n")
-        print(args.save)
-    from ldg.training.loggers import has_credentials
-
     try:
         if is_logged_in := has_credentials():
             save(view)
     except Exception as error:  # whatever W&B raises: the key cannot be one, the server does not answer, ...
-        advice = "" if args.save else "; --save FILE.json does without it"
-        raise UserError(f"W&B: {one_line(error)}{advice}") from None
-    if is_logged_in:
-        return
-    if args.save:
-        print("not saved in W&B: no one is logged in; wandb login, then run this again", file=sys.stderr)
-    else:
+        end = f"the view is in {args.save}" if args.save else "--save FILE.json does without it"
+        raise UserError(f"W&B: {one_line(error)}; {end}") from None
+    if not args.save and not is_logged_in:
         raise UserError("no one is logged in to W&B: wandb login, or --save FILE.json")
+    if not is_logged_in:
+        print("W&B: no one is logged in (wandb login), so the file alone is written", file=sys.stderr)
+    if args.save:
+        print(args.save)

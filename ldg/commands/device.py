@@ -2,6 +2,8 @@
 
 import argparse
 import re
+from pathlib import Path
+from typing import Any
 
 from ldg.errors import UserError
 
@@ -40,3 +42,22 @@ def choose_device(name: str) -> str:
     if name not in there:
         raise UserError(f"--device {name}: this machine has {', '.join(there)}")
     return name
+
+
+def load_on(file: Path, device: str) -> Any:
+    """Load a model onto the device that a user names, or the decoder of an ``.onnx`` file, which needs no torch.
+
+    Args:
+        file: Of the model.
+        device: As for :func:`choose_device`.
+
+    Raises:
+        UserError: As that function, and :func:`ldg.generation.decoder.load`.
+    """
+    from ldg.generation import decoder
+
+    if file.suffix != ".onnx":
+        return decoder.load(file, choose_device(device))
+    if device not in ("auto", "cpu"):
+        raise UserError(f"--device {device}: {file} is computed on the CPU; name a run, .ckpt or .safetensors")
+    return decoder.load(file)

@@ -3,6 +3,8 @@ r"""Write a text with a trained model.
 ldg write "Hello, World!"                          hello-world.png, by the newest finished run
 ldg write "Hello\nthere" -s note --seed 3          two lines, note.png, another handwriting style
 ldg write Hello --rows 5 --columns 3               a sheet of 15 renderings
+ldg write Hello -s hello.svg --height 10mm         outlines, capitals 10 mm tall
+ldg write --file letter.txt --page A4 -s letter.pdf    a text file, on sheets of paper
 ldg write Hello --to World                         hello-to-world.gif, a morph
 ldg write --interpolate 3 14                       between two test images of the model's data set
 ldg write "Sneaker, Bag+Pullover" --mix 0.3        where classes are words; + blends two, by label and by code
@@ -13,15 +15,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ldg.commands.cli import Parser, number
-from ldg.commands.device import add_device, choose_device
+from ldg.commands.device import add_device, load_on
+from ldg.commands.hand import add_hand, check_hand, read_style
 from ldg.config.home import command
-from ldg.errors import UserError
-from ldg.generation import picture
+from ldg.errors import UserError, describe_os_error
+from ldg.generation import paper, picture
 from ldg.memory import TooLarge
 
 if TYPE_CHECKING:
@@ -34,20 +39,28 @@ ACCURACY = 0.5  # of the width of a text that is not drawn yet: characters diffe
 DEFAULTS = {"style": "shared", "layout": "baseline", "seed": 0}
 # options that mean something only beside another
 NEEDS = {"frames": "to", "judge": "steps"}
-WRITING = ("style", "layout", "threshold", "width")  # what is not of a text has no use for them
+SETTINGS = (*paper.RANGES, "align", "ruled", "ink", "paper")
+VECTORS = ("height", "page", "strokes")
+# what is not of a text has no use for them
+WRITING = ("style", "style_from", "layout", "threshold", "width", *SETTINGS, *VECTORS)
 ENCODES = "an .onnx file has only the decoder: name a run, .ckpt or .safetensors"
 EXCLUDES = {
-    "interpolate": ("text", "to", "rows", "columns", "judge", "mix", "seed", "temperature", *WRITING),
-    "to": ("rows", "columns", "steps", "along"),
-    "steps": ("rows", "columns", "mix"),
+    "file": ("text",),
+    "interpolate": ("text", "file", "to", "rows", "columns", "judge", "mix", "seed", "temperature", *WRITING),
+    "to": ("rows", "columns", "steps", "along", "ruled"),
+    "steps": ("rows", "columns", "mix", *SETTINGS),
     "along": ("rows", "columns"),
+    "page": ("width", "scale"),
+    "height": ("scale",),
 }
+RASTER = ("to", "interpolate", "steps", "along", "mix", "rows", "columns", "show")  # what no vector graphics are of
 
 
 def _make_parser() -> Parser:
     parser = Parser("write", __doc__)
     add = parser.add_argument
     add("text", nargs="?", metavar="TEXT", help=r"what to write; \n starts a line; or class names: 'Sneaker, Bag'")
+    add("--file", metavar="PATH", help="text file to write, UTF-8; -: standard input")
     add(
         "--checkpoint",
         metavar="PATH",
@@ -61,7 +74,8 @@ def _make_parser() -> Parser:
         "-s",
         "--save",
         metavar="NAME",
-        help="file to write, .png (a morph: .gif) by default (default: from the text, numbered if it exists)",
+        help="file to write, .png (a morph: .gif) by default; .svg and .pdf hold outlines (default: from the text, "
+        "numbered if it exists)",
     )
     add("--force", action="store_true", help="replace an existing file")
     add("--show", action="store_true", help="open the picture in a viewer")
@@ -80,6 +94,7 @@ def _make_parser() -> Parser:
         help="0 to 10; the lower, the more usual the characters (default: 0.5; of samples and blends 1)",
     )
 
+    add_hand(parser)
     add = parser.add_argument_group("page").add_argument
     add(
         "--layout",
@@ -91,6 +106,8 @@ def _make_parser() -> Parser:
     add("--width", type=number(int, 0), help="characters (60) or pictures (8) in a line; 0: no wrapping")
     add("--rows", type=number(int, 1, 100), help="a sheet of this many rows ...")
     add("--columns", type=number(int, 1, 100), help="... and columns, each with its own latents")
+
+    _add_settings(parser)
 
     add = parser.add_argument_group("interpolation").add_argument
     add("--to", metavar="TEXT2", help="morph into this text: a GIF, or one picture of all frames if NAME ends in .png")
@@ -121,6 +138,69 @@ def _make_parser() -> Parser:
     return parser
 
 
+def _add_settings(parser: Parser) -> None:
+    """How a page of written characters looks, and what vector graphics have."""
+    helps = {
+        "margins": "paper around the text, in heights of a capital (default: 0.2, on --page 4)",
+        "line_height": "multiplies the distance of the lines",
+        "letter_spacing": "multiplies the space between letters",
+        "word_spacing": "multiplies the space between words",
+        "slant": "degrees by which the writing leans further to the right, or to the left if negative",
+        "pen": "multiplies the width of the strokes",
+        "ragged": "how far letters leave the baseline: 1 as a hand does",
+    }
+    group = parser.add_argument_group("look of written characters")
+    for name, (low, high) in paper.RANGES.items():
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=number(float, low, high),
+            metavar="X",
+            help=f"{helps[name]}; {low:g} to {high:g}",
+        )
+    group.add_argument("--align", choices=tuple(paper.ALIGNMENTS), help="where lines stand (default: left)")
+    group.add_argument("--ruled", action="store_true", default=None, help="each line of text stands on a ruled line")
+    for name in ("ink", "paper"):
+        group.add_argument(f"--{name}", type=_as_type(paper.parse_colour), metavar="COLOUR", help="a name or #rrggbb")
+    group = parser.add_argument_group("vector graphics, .svg and .pdf")
+    group.add_argument(
+        "--height",
+        type=_as_type(paper.parse_height),
+        help=f"of a capital, in {', '.join(paper.POINTS)}, as 10mm (default: as of a .png with 96 pixels an inch; with "
+        "--page 5mm)",
+    )
+    group.add_argument("--page", choices=tuple(paper.PAPERS), help="a .pdf on sheets of this paper, its lines wrapped")
+    group.add_argument("--strokes", action="store_true", default=None, help="centre lines with a pen, for plotters")
+
+
+def _as_type(parse: Callable[[str], Any]) -> Callable[[str], str]:
+    """An argparse type that only checks."""
+
+    def check(text: str) -> str:
+        try:
+            parse(text)
+        except UserError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        return text
+
+    return check
+
+
+def _read_text(path: str) -> str:
+    """The text of a file, or of standard input."""
+    try:
+        content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {describe_os_error(error)}") from None
+    except UnicodeDecodeError:
+        text = "\0"
+    if re.search(r"[\0-\x08\x0e-\x1f]", text):
+        raise UserError(f"{path} is no text: --file takes a UTF-8 text file")
+    if not text.strip():
+        raise UserError(f"{path} is empty: give a character to write")
+    return "\n".join(line.expandtabs(4).rstrip() for line in text.splitlines()).strip("\n")
+
+
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Parse a command line, as far as that is possible without a model.
 
@@ -137,7 +217,16 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     for option, others in EXCLUDES.items():
         wrong = [other for other in others if getattr(args, other) is not None]
         if getattr(args, option) is not None and wrong:
-            raise UserError(f"--{option} does not go with {'a text' if wrong[0] == 'text' else '--' + wrong[0]}")
+            raise UserError(f"{_spell(option)} does not go with {_spell(wrong[0])}")
+    is_vector = Path(args.save or "").suffix.lower() in picture.VECTORS
+    wrong = [option for option in (RASTER if is_vector else VECTORS) if getattr(args, option)]
+    if wrong:
+        needed = "a picture of pixels, as .png" if is_vector else f"-s with {' or '.join(picture.VECTORS)}"
+        raise UserError(f"{_spell(wrong[0])} goes with {needed}")
+    if args.page and not args.save.lower().endswith(".pdf"):
+        raise UserError("--page goes with -s with .pdf, which has pages")
+    if args.file is not None:
+        args.text = _read_text(args.file)
     if "+" not in f"{args.text or ''}{args.to or ''}":
         for option in ("along", "mix"):
             if getattr(args, option) is not None:
@@ -146,9 +235,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
             raise UserError("--steps goes with --interpolate, or with a blend: 'a+b'")
     if args.text is None and args.interpolate is None and args.rows is None and args.columns is None:
         raise UserError(f'nothing to write: give a text, as in: {command("write")} "Hello World"')
+    check_hand(args)
     unused = [option for option in WRITING if getattr(args, option) is not None]
     if args.text is None and unused:
-        raise UserError(f"--{unused[0]} goes with a text")
+        raise UserError(f"{_spell(unused[0])} goes with a text")
     for option, default in DEFAULTS.items():
         if getattr(args, option) is None:
             setattr(args, option, default)
@@ -161,6 +251,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return args
 
 
+def _spell(option: str) -> str:
+    return "a text" if option == "text" else f"--{option.replace('_', '-')}"
+
+
 def _choose_path(args: argparse.Namespace) -> Path:
     """Where the picture goes."""
     if args.interpolate:
@@ -168,8 +262,10 @@ def _choose_path(args: argparse.Namespace) -> Path:
     elif args.to is not None:
         name = f"{picture.slug(args.text or '')}-to-{picture.slug(args.to)}.gif"
     else:
-        name = f"{picture.slug(args.text or 'samples')}.png"
-    path = picture.destination(args.save, name, force=args.force, folder=bool(args.interpolate))
+        named = Path(args.file).stem if args.file not in (None, "-") else args.text
+        name = f"{picture.slug(named or 'samples')}.png"
+    vectors = args.text is not None and args.to is None and args.steps is None
+    path = picture.destination(args.save, name, force=args.force, folder=bool(args.interpolate), vectors=vectors)
     if args.steps is not None and not args.interpolate and path.suffix.lower() == ".gif":
         raise UserError("--steps draws all steps into one picture: give a .png; a GIF is made by --to")
     return path
@@ -183,20 +279,17 @@ def _explain_refusal(args: argparse.Namespace, about: dict[str, Any]) -> str | N
 
 
 def _make_options(args: argparse.Namespace) -> Options:
-    from ldg.generation.writer import TEMPERATURE, Options
+    from ldg.generation.writer import HAND_TEMPERATURE, TEMPERATURE, Options
 
-    default = 1.0 if "+" in (args.text or "") else TEMPERATURE  # a blend's parents as they are
+    default = TEMPERATURE if args.hand is None else HAND_TEMPERATURE
+    if "+" in (args.text or ""):
+        default = 1.0  # a blend's parents as they are
     temperature = default if args.temperature is None else args.temperature
     mix = 0.5 if args.mix is None else args.mix
-    return Options(args.style, temperature, args.layout, args.threshold, args.scale, args.width, mix)
-
-
-def _require_decoder_only(args: argparse.Namespace, file: Path) -> None:
-    """Raises UserError for an option that needs more of a model than an .onnx file has."""
-    if args.interpolate:
-        raise UserError(f"--interpolate encodes images; {ENCODES}")
-    if args.device not in ("auto", "cpu"):
-        raise UserError(f"--device {args.device}: {file} is computed on the CPU; name a run, .ckpt or .safetensors")
+    settings = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
+    return Options(
+        args.style, temperature, args.layout, args.threshold, args.scale, args.width, mix, hand=args.hand, **settings
+    )
 
 
 def _write_text(args: argparse.Namespace, model: VAE, path: Path) -> np.ndarray:
@@ -211,6 +304,24 @@ def _write_text(args: argparse.Namespace, model: VAE, path: Path) -> np.ndarray:
     options = _make_options(args)
     picture.require_format(writer.text_size(model, args.text, rows, columns, options), path, ACCURACY)
     return writer.write_sheet(model, args.text, rows, columns, seed=args.seed, options=options)
+
+
+def _write_vectors(args: argparse.Namespace, model: VAE, path: Path) -> list[np.ndarray]:
+    """A file of outlines; returns the ink of each glyph."""
+    from ldg.generation import writer
+
+    content, inks = writer.write_vectors(
+        model,
+        args.text,
+        path.suffix.lower(),
+        seed=args.seed,
+        options=_make_options(args),
+        height=paper.parse_height(args.height) if args.height else None,
+        page=args.page,
+        strokes=bool(args.strokes),
+    )
+    picture.save_content(content, path)
+    return inks
 
 
 def _is_blend(args: argparse.Namespace, model: VAE) -> bool:
@@ -332,18 +443,20 @@ def main(arguments: list[str]) -> None:
             refuse=lambda about: _explain_refusal(args, about), note=lambda line: print(line, file=sys.stderr)
         )
     is_shipped = source == checkpoint.SHIPPED
-    if args.checkpoint is None and args.device == "auto" and not args.interpolate:
+    if args.checkpoint is None and args.device == "auto" and not (args.interpolate or args.style_from):
         source = decoder.lightest(source)
     file = checkpoint.find(source)  # an error before torch is imported
-    if file.suffix == ".onnx":
-        _require_decoder_only(args, file)
-    device = "cpu" if file.suffix == ".onnx" else choose_device(args.device)
+    if args.interpolate and file.suffix == ".onnx":
+        raise UserError(f"--interpolate encodes images; {ENCODES}")
     try:
-        model: Any = decoder.load(file, device)
+        model = load_on(file, args.device)
+        args.hand = read_style(args, model)
         if args.to is not None:
             drawn = _morph(args, model, path)
         elif args.interpolate:
             drawn = _interpolate(args, model, path)
+        elif path.suffix.lower() in picture.VECTORS:
+            drawn = _write_vectors(args, model, path)
         else:
             drawn = [(_blend if _is_blend(args, model) else _write_text)(args, model, path)]
             picture.save(drawn[0], path)

@@ -21,6 +21,7 @@ def config_section(labels: Sequence[str], table: Table) -> str:
         f'<td class="text" colspan="{len(labels)}">{escape(text)}</td></tr>'
         for key, text in table.constant.items()
     ]
+    rows += [_row(key, texts, is_more=True) for key, texts in table.partial.items()]
     note = "Only what differs is shown; marked is what is not as in the first run."
     toggle = f'<label><input type="checkbox" id="differing"> all {len(rows)} keys</label>'
     none = "" if table.rows else '<p class="note">No key differs.</p>'
@@ -44,11 +45,13 @@ def versions_section(labels: Sequence[str], table: Table) -> str:
     return section("Versions", "Libraries whose versions differ.", content)
 
 
-def _row(key: str, texts: Sequence[str]) -> str:
+def _row(key: str, texts: Sequence[str], is_more: bool = False) -> str:
+    """The texts of a key; those that are not as in the first run are marked, unless the key is shown on request."""
     cells = "".join(
-        f'<td class="text{" changed" if text != texts[0] else ""}">{escape(text) or "–"}</td>' for text in texts
+        f'<td class="text{" changed" if text != texts[0] and not is_more else ""}">{escape(text) or "–"}</td>'
+        for text in texts
     )
-    return f'<tr><th scope="row">{breakable(key)}</th>{cells}</tr>'
+    return f'<tr{" class=more" if is_more else ""}><th scope="row">{breakable(key)}</th>{cells}</tr>'
 
 
 def source_section(labels: Sequence[str], sources: Sequence[Source]) -> str:

@@ -29,11 +29,10 @@ from ldg.runs.formats import (
     parse_number,
     shorten,
 )
-from ldg.runs.run import Run
+from ldg.runs.run import STATES, Run
 from ldg.runs.select import label_runs, value
 
 MAX_KEYS = 6  # of the config that have a column in the table of runs
-STATES = ("finished", "exported", "running", "stopped", "failed", "broken")
 
 
 class Comparison:

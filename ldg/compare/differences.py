@@ -1,14 +1,17 @@
 """What differs between runs: configs, versions of libraries, and the project's source."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ldg.runs.provenance import COMMIT, MAX_PATCH, difference
 from ldg.runs.run import Run
+from ldg.runs.select import ExportedRun
 
 # keys that differ between any two runs, and say nothing of what they trained
-WHERE = ("data.root", "data.cache", "data.download")
+LEFT_OUT = ("data.root", "data.cache", "data.download", "model.image_shape", "model.num_classes")
+TWICE = re.compile(r"^model\.(?=(?:conditioning$|likelihood\.))")  # of groups of their own, which exports lack
 PLACES = ("name", "folder", "outputs", "ckpt_path", "run", "sweep_name", "tags", "logger", "launcher", "choices")
 # of what an ELBO is a bound: which images, and the probability of what
 TASK = ("data.dataset.", "data.image", "data.limit", "likelihood.")
@@ -21,19 +24,30 @@ class Table:
     Attributes:
         rows: a text for each run by key; empty where a run lacks the key
         constant: the text of the keys that are the same in all runs
+        partial: as ``rows``, the keys that are the same in all runs but exports, which lack their group
     """
 
     rows: dict[str, list[str]]
     constant: dict[str, str]
+    partial: dict[str, list[str]]
 
 
-def _compare(values: Sequence[dict[str, str]]) -> Table:
-    """Part keys into those that differ and those that do not; runs without any value have no say."""
-    keys = dict.fromkeys(key for of_run in values for key in of_run)
-    known = [of_run for of_run in values if of_run]
-    differing = {key for key in keys if len({of_run.get(key) for of_run in known}) > 1}
-    rows = {key: [of_run.get(key, "") for of_run in values] for key in keys if key in differing}
-    return Table(rows, {key: known[0][key] for key in keys if key not in differing})
+def _compare(values: Sequence[dict[str, str]], exported: Sequence[bool]) -> Table:
+    """Sort keys by whether they differ. Runs without any value have no say, nor have exports on groups they lack."""
+    groups = [{_group(key) for key in of_run} for of_run in values]
+    table = Table({}, {}, {})
+    for key in dict.fromkeys(key for of_run in values for key in of_run):
+        lacking = [is_export and _group(key) not in own for is_export, own in zip(exported, groups, strict=True)]
+        known = {of_run.get(key) for of_run, lacks in zip(values, lacking, strict=True) if of_run and not lacks}
+        if len(known) > 1 or any(lacking):
+            (table.rows if len(known) > 1 else table.partial)[key] = [of_run.get(key, "") for of_run in values]
+        else:
+            table.constant[key] = str(known.pop())
+    return table
+
+
+def _group(key: str) -> str:
+    return key.partition(".")[0]
 
 
 def compare_configs(runs: Sequence[Run]) -> Table:
@@ -45,18 +59,18 @@ def compare_configs(runs: Sequence[Run]) -> Table:
     Returns:
         The values of config keys, without names and places; what a group gives to another one (the image's shape) once.
     """
-    return _compare([describe(run) for run in runs])
+    return _compare([describe(run) for run in runs], [isinstance(run, ExportedRun) for run in runs])
 
 
 def describe(run: Run) -> dict[str, str]:
     """The values of a run's config that say what it trained, by their full names."""
     folder = run.config.get("folder")
     place = folder if isinstance(folder, str) and folder else None
-    kept = {key: text for key, text in run.flat_config.items() if key.partition(".")[0] not in PLACES}
-    twice = ("model.conditioning", "model.likelihood.", "model.image_shape", "model.num_classes")
+    kept = {key: text for key, text in run.flat_config.items() if _group(key) not in PLACES}
     if kept.get("data.seed") == kept.get("seed"):  # which it follows
         kept.pop("data.seed", None)
-    return {k: text for k, text in kept.items() if not k.startswith((*twice, *WHERE)) and not (place and place in text)}
+    once = {TWICE.sub("", key): text for key, text in kept.items()}
+    return {k: text for k, text in once.items() if not k.startswith(LEFT_OUT) and not (place and place in text)}
 
 
 def is_seed(key: str) -> bool:
@@ -110,7 +124,8 @@ def group_seeds(runs: Sequence[Run]) -> list[int]:
 def compare_versions(runs: Sequence[Run]) -> Table:
     """Compare the versions of Python and the libraries in the last session of each run."""
     versions = [run.session.get("versions") for run in runs]
-    return _compare([{k: str(v) for k, v in known.items()} if isinstance(known, dict) else {} for known in versions])
+    known = [{k: str(v) for k, v in each.items()} if isinstance(each, dict) else {} for each in versions]
+    return _compare(known, [False] * len(known))
 
 
 @dataclass(frozen=True)

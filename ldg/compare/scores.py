@@ -12,6 +12,7 @@ from ldg.errors import UserError
 from ldg.evaluation.measure import Value, mean_and_error
 from ldg.evaluation.scorecard import PER_IMAGE, Scorecard, read_per_image, read_scorecard
 from ldg.evaluation.table import best_columns, format_value, list_titles
+from ldg.files import is_inside
 from ldg.runs.run import Run
 
 
@@ -78,7 +79,7 @@ class Scores:
         self.cards = [_read(run) for run in runs]
         self.baseline = next((i for i, card in enumerate(self.cards) if card is not None), 0)
         self.per_image = [
-            read_per_image(run.folder / PER_IMAGE) if card and run.contains(run.folder / PER_IMAGE) else {}
+            read_per_image(run.folder / PER_IMAGE) if card and is_inside(run.folder / PER_IMAGE, run.home) else {}
             for run, card in zip(runs, self.cards, strict=True)
         ]
 

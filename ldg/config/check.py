@@ -125,6 +125,10 @@ def check_config(config: dict[str, Any]) -> None:
     for group in ("data", "model", "likelihood", "optimizer", "trainer"):
         if "_target_" not in config[group]:
             raise UserError(f"{group}: should be a constructor call, with _target_; see {show_folder(group)}")
+    for key in ("image_shape", "num_classes"):
+        wanted, given = config["data"].get(key), config["model"].get(key)
+        if None not in (wanted, given) and wanted != given:
+            raise UserError(f"model.{key}={json.dumps(given)}: the data have {json.dumps(wanted)}; leave it out")
     for key, value in (config.get("launcher") or {}).items():
         _check_value(f"launcher.{key}", value, LAUNCHER.get(key, Any))
     for group in ("logger", "callbacks"):

@@ -19,7 +19,7 @@ from ldg.figures.layout import save_figure
 from ldg.figures.scorecard import Bar, ScorecardPicture
 from ldg.files import write_text
 from ldg.runs.formats import format_number
-from ldg.training.loggers import harmless
+from ldg.training.guarded import harmless
 
 
 def scorecard_folder(file: Path) -> Path:

@@ -89,7 +89,7 @@ def draw_map(means: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) ->
         is_character = len(present) > 20 and len(classes[label]) == 1 and not classes[label].isspace()
         look = {"marker": glyph(classes[label]), "s": 30} if is_character else {"s": 8, "label": classes[label]}
         axes.scatter(chosen[:, 0], chosen[:, 1], color=colour, alpha=0.6, linewidths=0, **look)
-    if len(present) <= 20 and len(classes) > 1:
+    if 0 < len(present) <= 20 and len(classes) > 1:
         axes.legend(frameon=False, markerscale=2.5, fontsize=9)
     axes.set(xlabel=f"first {kind}", ylabel=f"second {kind}" if means.shape[1] > 1 else "class")
     axes.set_aspect("equal", adjustable="datalim")

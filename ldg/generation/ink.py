@@ -19,6 +19,7 @@ FAINTEST = 0.25  # greyer strokes than this stay faint
 SHARPNESS = 0.8  # 0: as blurred as the model drew it
 EVENNESS = 0.6  # 0: strokes as grey as they are, 1: all as dark
 WORK_SIZE = 100  # pixels across, on which outlines are measured
+DIRECTIONS = 16  # in which the edge of ink is moved
 UNDECIDED = 0.2  # fields this close to the level come out grey, not black or white
 LEVELS = (0.15, 0.6)  # thinner than that and fine strokes break
 
@@ -154,6 +155,43 @@ def slant(image: np.ndarray) -> float:
     return -float((mass * x * y).sum() / max((mass * y * y).sum(), 1.0))
 
 
+def sheared(image: np.ndarray, slope: float) -> np.ndarray:
+    """Lean the ink of an image.
+
+    Args:
+        image: (H, W) in [0, 1].
+        slope: Columns to the right for each row upwards.
+
+    Returns:
+        (H, W') in [0, 1], as much wider as the ink moves.
+    """
+    shifts = slope * ((image.shape[0] - 1) / 2 - np.arange(image.shape[0]))
+    reach = math.ceil(np.abs(shifts).max())
+    padded = np.pad(image, ((0, 0), (reach, reach)))
+    size = padded.shape[1]
+    rows = zip(padded, shifts, strict=True)
+    leaning = [_sampled(row[:, None], -shift, size - shift, size)[:, 0] for row, shift in rows]
+    return np.clip(leaning, 0, 1)
+
+
+def widened(image: np.ndarray, by: float) -> np.ndarray:
+    """Move the edge of the ink outwards.
+
+    Args:
+        image: (H, W) in [0, 1].
+        by: In pixels of the image; negative: inwards.
+
+    Returns:
+        (k H, k W) in [0, 1], about WORK_SIZE pixels across: a thin stroke would not be smooth on fewer.
+    """
+    height, width = image.shape
+    times = max(1, math.ceil(WORK_SIZE / max(image.shape)))
+    angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
+    shifts = [(0.0, 0.0), *zip(abs(by) * np.cos(angles), abs(by) * np.sin(angles), strict=True)]
+    moved = [resample(image, (y, height + y, height * times), (x, width + x, width * times)) for y, x in shifts]
+    return np.max(moved, axis=0) if by > 0 else np.min(moved, axis=0)
+
+
 def stroke_width(ink: np.ndarray) -> float:
     """Mean width of the strokes in pixels: twice the area over the length of the edge (its total variation)."""
     edge = np.hypot(*np.gradient(ink)).sum()
@@ -170,18 +208,29 @@ def contrast(field: np.ndarray, level: float) -> np.ndarray:
     Returns:
         (H, W) in [0, 1], grey within a pixel of the edge and where the field is undecided.
     """
-    slope = np.maximum(1.3 * np.hypot(*np.gradient(field)), UNDECIDED)
+    return _contrast(field, level, _slope(field))
+
+
+def _slope(field: np.ndarray) -> np.ndarray:
+    return np.maximum(1.3 * np.hypot(*np.gradient(field)), UNDECIDED)
+
+
+def _contrast(field: np.ndarray, level: float, slope: np.ndarray) -> np.ndarray:
     return np.clip(0.5 + (field - level) / slope, 0, 1)
 
 
 def pen_width(image: np.ndarray) -> float:
     """The width of the pen of a cleaned image (H, W), in pixels of the image; 0 without ink."""
-    field, unit = _enlarged(image)
+    field, unit = enlarged(image)
     return stroke_width(contrast(field, 0.5)) * unit
 
 
 def trace(
-    image: np.ndarray, enlargement: Callable[[Outline], float], pen: float, threshold: float | None = None
+    image: np.ndarray,
+    enlargement: Callable[[Outline], float],
+    pen: float,
+    threshold: float | None = None,
+    highest: float = LEVELS[1],
 ) -> Outline | None:
     """Find the level at which the strokes of a glyph get a width.
 
@@ -190,24 +239,44 @@ def trace(
         enlargement: Of an outline on the page.
         pen: Width of the strokes on the page, pixels.
         threshold: In [0, 1], moves the level: 0.5 keeps it, less inks more; None: as 0.5.
+        highest: Of the levels; above the usual ones no stroke may break.
 
     Returns:
         The outline at this level; None where there is no ink.
     """
-    field, unit = _enlarged(image)
-    low, high = LEVELS
+    field, unit = enlarged(image)
+    slope = _slope(field)  # the same at every level
+    low, high = LEVELS[0], highest
     for _ in range(7):
         level = (low + high) / 2
         outline = _outline(field, unit, level)
         if outline is None:
             high = level
             continue
-        wide = stroke_width(contrast(field, level)) * unit * enlargement(outline)
+        wide = stroke_width(_contrast(field, level, slope)) * unit * enlargement(outline)
         low, high = (level, high) if wide > pen else (low, level)
-    outline = _outline(field, unit, (low + high) / 2)
+    outline = _outline(field, unit, _unbroken(field, (low + high) / 2))
     if outline is None or threshold is None:
         return outline
     return _outline(field, unit, _shifted(outline.level, threshold))
+
+
+def _unbroken(field: np.ndarray, level: float) -> float:
+    """A level above the usual ones lowered until the ink is in as many pieces as there, with no fewer holes."""
+    if level <= LEVELS[1]:
+        return level
+    import contourpy
+
+    contours = contourpy.contour_generator(z=field)
+
+    def count(level: float) -> tuple[int, int]:
+        x_y = [np.asarray(line).T for line in contours.lines(level)]
+        areas = [x[:-1] @ y[1:] - x[1:] @ y[:-1] for x, y in x_y]
+        return sum(area > 0 for area in areas), sum(area < 0 for area in areas)
+
+    pieces, holes = count(LEVELS[1])
+    tried = ((each, count(each)) for each in np.linspace(level, LEVELS[1], 6).tolist())
+    return next(each for each, (more, left) in tried if more <= pieces and left >= holes)
 
 
 def _shifted(level: float, threshold: float) -> float:
@@ -215,7 +284,7 @@ def _shifted(level: float, threshold: float) -> float:
     return level * threshold / (level * threshold + (1 - level) * (1 - threshold))
 
 
-def _enlarged(image: np.ndarray) -> tuple[np.ndarray, float]:
+def enlarged(image: np.ndarray) -> tuple[np.ndarray, float]:
     """The field on about WORK_SIZE pixels, and the size of one of them in image pixels."""
     times = max(1, math.ceil(WORK_SIZE / max(image.shape)))
     height, width = image.shape

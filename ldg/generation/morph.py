@@ -58,14 +58,15 @@ def morph(
         UserError: If the model has no class for something in the texts.
     """
     options = options or Options()
-    sheets.require_paper(size(model, text, to, options), writer.channels(model), frames)
+    sheets.require_paper(size(model, text, to, options), 3 if options.colours else writer.channels(model), frames)
     model = as_decoder(model)
     ends = _end(model, text, seed, options), _end(model, to, seed + 1, options)
     places = sorted(ends[0].cells.keys() | ends[1].cells.keys())
     steps = [number / (frames - 1) for number in range(frames)]
     images = [_images(model, *ends, places, t, options.temperature) for t in steps]
     if writer.is_typeset(model):
-        return _written(ends, places, steps, images, options)
+        pictures = _written(ends, places, steps, images, options, seed)
+        return [writer.coloured(picture, options) for picture in pictures]
     return _captioned(model, ends, places, steps, images, options)
 
 
@@ -78,7 +79,7 @@ def size(model: Described, text: str, to: str, options: Options) -> sheets.Size:
 def _end(model: Decoder, text: str, seed: int, options: Options) -> End:
     page = writer.parse_text(model, text, options)
     groups = latents.groups(page, options.style)
-    styles = latents.draw_styles(groups, model.latent_dim, seed)
+    styles = writer.choose_styles(model, groups, seed, options)
     images = writer.decode_cells(model, writer.inked(page), styles, options.temperature)
     cells = {(i, j): cell for i, line in enumerate(page) for j, cell in enumerate(line) if cell.mixture}
     return End(cells, dict(zip(cells, styles, strict=True)), dict(zip(cells, images, strict=True)), page, groups)
@@ -112,8 +113,9 @@ def _written(
     steps: list[float],
     images: list[dict[Place, np.ndarray]],
     options: Options,
+    seed: int,
 ) -> list[np.ndarray]:
-    layout = writer.typesetter(options)
+    layout = writer.typesetter(options, seed)
     a, b = (
         dict(zip(end.cells, layout.place(end.page, np.stack(list(end.images.values()))[:, 0], end.groups), strict=True))
         for end in ends

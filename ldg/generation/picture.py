@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = (".png", ".gif", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+VECTORS = (".svg", ".pdf")
 # what a format, or its encoder, allows
 PIXELS = {".gif": 65_535, ".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # wide and tall
 BYTES = {".tif": 2**32, ".tiff": 2**32, ".bmp": 2**32}
@@ -31,7 +32,9 @@ def slug(text: str) -> str:
     return re.sub(r"\W+", "-", text.casefold()).strip("-_")[:60].rstrip("-") or "picture"
 
 
-def destination(save: str | None, default: str, *, force: bool = False, folder: bool = False) -> Path:
+def destination(
+    save: str | None, default: str, *, force: bool = False, folder: bool = False, vectors: bool = False
+) -> Path:
     """Choose the file to write, without writing anything.
 
     Args:
@@ -40,6 +43,7 @@ def destination(save: str | None, default: str, *, force: bool = False, folder: 
         default: A name with a suffix.
         force: Whether an existing file may be replaced.
         folder: Whether a folder may be chosen: an existing one, or a name that ends in a slash.
+        vectors: Whether a file of vector graphics may be chosen.
 
     Returns:
         The path.
@@ -52,7 +56,7 @@ def destination(save: str | None, default: str, *, force: bool = False, folder: 
     elif folder and (save.endswith(("/", os.sep)) or look(save) == "folder"):
         path = Path(save)
     else:
-        path = _with_suffix(save, Path(default).suffix)
+        path = _with_suffix(save, Path(default).suffix, (*FORMATS, *VECTORS) if vectors else FORMATS)
     there, folder = look(path), folder and path.suffix.lower() not in FORMATS
     if there == "folder" and not folder:
         raise UserError(f"{path} is a folder: give a file name with --save")
@@ -67,15 +71,15 @@ def destination(save: str | None, default: str, *, force: bool = False, folder: 
     return path
 
 
-def _with_suffix(name: str, suffix: str) -> Path:
+def _with_suffix(name: str, suffix: str, formats: Sequence[str]) -> Path:
     path = Path(name)
     stem = path.name.removesuffix(path.suffix).strip(". ")
-    if name.endswith(("/", os.sep)) or not stem or f".{stem}" in FORMATS:
+    if name.endswith(("/", os.sep)) or not stem or f".{stem}" in formats:
         raise UserError(f"{name!r} names no file: give a file name with --save")
-    if path.suffix.lower() in FORMATS:
+    if path.suffix.lower() in formats:
         return path
     if re.fullmatch(r"\.([A-Za-z]{2,4}|mp4|jp2)", path.suffix):
-        raise UserError(f"cannot write {path.suffix} files: use one of {', '.join(FORMATS)}")
+        raise UserError(f"cannot write {path.suffix} files: use one of {', '.join(formats)}")
     return path.with_name(path.name.rstrip(".") + suffix)
 
 
@@ -135,6 +139,16 @@ def save(picture: np.ndarray, path: Path) -> None:
     """
     require_format(picture.shape, path)
     _write(path, _to_image(picture))
+
+
+def save_content(content: bytes, path: Path) -> None:
+    """Write the content of a file of vector graphics.
+
+    Raises:
+        UserError: If the file cannot be written.
+    """
+    with whole(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def save_folder(pictures: Mapping[str, np.ndarray], folder: Path) -> None:

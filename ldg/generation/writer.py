@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ldg.data import strokes
 from ldg.errors import UserError
-from ldg.generation import ink, latents, sheets, typeset
-from ldg.generation.alphabet import Cell, Page, is_written, parse, soft_labels
+from ldg.generation import ink, latents, paper, sheets, typeset, vector
+from ldg.generation.alphabet import Cell, Page, is_written, number_characters, parse, soft_labels
 from ldg.generation.decoder import Decoder, Described, as_decoder
 
 if TYPE_CHECKING:
@@ -20,14 +21,45 @@ if TYPE_CHECKING:
 
 LayoutName = Literal["baseline", "tiles"]
 TEMPERATURE = 0.5
+HAND_TEMPERATURE = 0.8  # in a given hand: more of the style arrives, and less is read (docs/evaluation.md)
+VARIATION = 0.4  # of a letter that comes again in a text
 SAMPLE_PADDING = 4
+TRIES = 3  # for each alternate of a character, of which the clearest are taken
+DOTTED, DOTTED_TRIES = "ij", 12  # which a model may also draw without the dot
 MARKS_SEED = 15  # of a set of marks that looks even, chosen by eye
 BATCH = 1000  # images decoded at once
+# what only written characters on baselines have
+SETTINGS = ("line_height", "letter_spacing", "word_spacing", "slant", "pen", "align", "ragged", "ruled")
+HEIGHT_ON_PAPER = paper.Length(5, "mm")
+MARGIN_ON_PAPER = 4.0
 
 
 @dataclass(frozen=True)
 class Options:
-    """Options of writing, described at :func:`write`.
+    """Options of writing.
+
+    Attributes:
+        style: One latent for the whole text (``shared``), for each ``word``, or for each glyph (``varied``).
+        temperature: At least 0; the lower, the closer each character is to what is usual for it.
+        layout: ``baseline`` sets glyphs as type, capitals 20 * scale pixels tall; ``tiles`` sets whole images at a
+            pitch of 20/28 of their width.
+        threshold: In [0, 1]: ink is black or white, more of it black the lower the threshold; None: grey levels.
+        scale: Enlargement, at least 1; None: 5, of pictures so that they are about 140 pixels wide.
+        width: Characters (None: 60) or pictures (None: 8) in a line; 0: no limit.
+        mix: Share of b in ``a+b``, in [0, 1].
+        margins: Paper around the text, in heights of a capital; None: 0.2, of tiles 0, on a sheet of paper 4.
+        line_height: Multiplies the distance of the baselines.
+        letter_spacing: Multiplies the space between two letters.
+        word_spacing: Multiplies the width of a blank.
+        slant: Degrees by which the writing leans further to the right, -45 to 45.
+        pen: Multiplies the width of the strokes, 0.5 to 2.
+        align: ``left``, ``center`` or ``right``.
+        ragged: How far glyphs leave the baseline at random; 0: not at all, 1: as a hand does.
+        ruled: Whether each line of text stands on a ruled line.
+        ink: Name of a colour, or ``#rrggbb``.
+        paper: Likewise.
+        hand: A style (D,) in the place of drawn ones, as :func:`ldg.generation.hand.read_style` reads it; with style
+            ``word`` or ``varied`` they vary around it.
 
     Raises:
         UserError: For a value out of range.
@@ -40,6 +72,18 @@ class Options:
     scale: int | None = None
     width: int | None = None
     mix: float = 0.5
+    margins: float | None = None
+    line_height: float = 1.0
+    letter_spacing: float = 1.0
+    word_spacing: float = 1.0
+    slant: float = 0.0
+    pen: float = 1.0
+    align: str = "left"
+    ragged: float = 0.0
+    ruled: bool = False
+    ink: str = "black"
+    paper: str = "white"
+    hand: np.ndarray | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.layout not in ("baseline", "tiles"):
@@ -51,21 +95,33 @@ class Options:
             raise UserError(f"scale must be at least 1, got {self.scale}")
         if self.temperature < 0:
             raise UserError(f"temperature must not be negative, got {self.temperature}")
+        for name, (low, high) in paper.RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise UserError(f"{name} must lie in [{low:g}, {high:g}], got {value}")
+        if self.align not in paper.ALIGNMENTS:
+            raise UserError(f"align must be {', '.join(paper.ALIGNMENTS)}, got {self.align!r}")
+        for name in ("ink", "paper"):
+            try:
+                paper.parse_colour(getattr(self, name))
+            except UserError as error:
+                raise UserError(f"{name} {error}") from None
+        if self.layout == "tiles" and (changed := self.changed(SETTINGS)):
+            raise UserError(f"{changed[0]} does not go with layout tiles, which sets whole images")
+
+    def changed(self, names: Sequence[str]) -> list[str]:
+        """Which of some options are not the default."""
+        return [each.name for each in fields(self) if each.name in names and getattr(self, each.name) != each.default]
+
+    @property
+    def colours(self) -> tuple[vector.Colour, vector.Colour] | None:
+        """Of ink and paper; None for black on white."""
+        if not self.changed(("ink", "paper")):
+            return None
+        return paper.parse_colour(self.ink), paper.parse_colour(self.paper)
 
 
-def write(
-    model: VAE | Decoder,
-    text: str,
-    *,
-    style: latents.Style = "shared",
-    seed: int = 0,
-    temperature: float = TEMPERATURE,
-    layout: LayoutName = "baseline",
-    threshold: float | None = None,
-    scale: int | None = None,
-    width: int | None = None,
-    mix: float = 0.5,
-) -> np.ndarray:
+def write(model: VAE | Decoder, text: str, *, seed: int = 0, **options: Any) -> np.ndarray:
     """Write a text.
 
     Args:
@@ -74,29 +130,16 @@ def write(
             :class:`ldg.data.strokes.Strokes` that are no classes are drawn as they are there, with the pen and the
             slant of the text. Where classes are words, names separated by commas, each drawn as a captioned tile;
             ``a+b`` blends two classes.
-        style: One latent for the whole text (``shared``), for each ``word``, or for each glyph (``varied``).
         seed: Of the latents; each seed is another handwriting style.
-        temperature: At least 0; the lower, the closer each character is to what is usual for it.
-        layout: ``baseline`` sets glyphs as type, capitals 20 * scale pixels tall; ``tiles`` sets whole images at a
-            pitch of 20/28 of their width.
-        threshold: In [0, 1]: ink is black or white, more of it black the lower the threshold; None: grey levels.
-        scale: Enlargement, at least 1; None: 5, of pictures so that they are about 140 pixels wide.
-        width: Characters (None: 60) or pictures (None: 8) in a line; 0: no limit.
-        mix: Share of b in ``a+b``, in [0, 1].
+        options: Those of :class:`Options`.
 
     Returns:
-        A picture (H, W) or (H, W, 3) in [0, 1], dark ink on white.
+        A picture (H, W) or, in colours, (H, W, 3), in [0, 1], dark ink on white.
 
     Raises:
         UserError: For an option out of range, a text that the model has no class for, or an unconditional model.
     """
-    options = Options(style, temperature, layout, threshold, scale, width, mix)
-    page = parse_text(model, text, options)
-    numbers = latents.groups(page, style)
-    sheets.require_paper(page_size(model, page, options), channels(model))
-    styles = latents.draw_styles(numbers, model.latent_dim, seed)
-    images = decode_cells(as_decoder(model), inked(page), styles, temperature)
-    return compose(model, page, images, numbers, options)
+    return write_sheet(model, text, 1, 1, seed=seed, options=Options(**options))
 
 
 def write_sheet(
@@ -116,10 +159,142 @@ def write_sheet(
         A picture (H, W) or (H, W, 3) in [0, 1].
     """
     options = options or Options()
-    sheets.require_paper(text_size(model, text, rows, columns, options), channels(model))
-    model = as_decoder(model)
-    pictures = [write(model, text, seed=seed + number, **vars(options)) for number in range(rows * columns)]
-    return sheets.sheet(pictures, columns)
+    sheets.require_paper(text_size(model, text, rows, columns, options), 3 if options.colours else channels(model))
+    page = parse_text(model, text, options)
+    decoder, numbers = as_decoder(model), latents.groups(page, options.style)
+
+    def draw(seed: int) -> np.ndarray:
+        return compose(model, page, _decode_page(decoder, page, numbers, seed, options), numbers, options, seed)
+
+    return coloured(sheets.sheet([draw(seed + number) for number in range(rows * columns)], columns), options)
+
+
+def _decode_page(decoder: Decoder, page: Page, numbers: Sequence[int], seed: int, options: Options) -> np.ndarray:
+    """The images of a page, (N, C, H, W)."""
+    return decode_cells(decoder, inked(page), choose_styles(decoder, numbers, seed, options), options.temperature)
+
+
+def choose_styles(model: Described, numbers: Sequence[int], seed: int, options: Options) -> np.ndarray:
+    """Choose the styles of glyphs.
+
+    Args:
+        model: That they are of.
+        numbers: N numbers of styles.
+        seed: Of those that are drawn.
+        options: Of which ``hand`` and ``style`` are used.
+
+    Returns:
+        float32 (N, D).
+    """
+    drawn = latents.draw_styles(numbers, model.latent_dim, seed)
+    if options.hand is None:
+        return drawn
+    return vary(options.hand[None], drawn, 0.0 if options.style == "shared" else VARIATION)
+
+
+def vary(common: np.ndarray, own: np.ndarray, share: float) -> np.ndarray:
+    """Mix styles so that they stay standard normal.
+
+    Args:
+        common: (1, D).
+        own: (N, D).
+        share: Of the own part, in [0, 1].
+
+    Returns:
+        float32 (N, D).
+    """
+    return (math.sqrt(1 - share**2) * common + share * own).astype(np.float32)
+
+
+def coloured(picture: np.ndarray, options: Options) -> np.ndarray:
+    """A grey picture (H, W) in the colours that options name, (H, W, 3), if they do."""
+    return typeset.coloured(picture, *options.colours) if options.colours else picture
+
+
+def write_vectors(
+    model: VAE | Decoder,
+    text: str,
+    suffix: str,
+    *,
+    seed: int = 0,
+    options: Options | None = None,
+    height: paper.Length | None = None,
+    page: str | None = None,
+    strokes: bool = False,
+) -> tuple[bytes, list[np.ndarray]]:
+    """Write a text of characters as vector graphics.
+
+    Args:
+        model: In eval mode.
+        text: See :func:`write`.
+        suffix: ``.svg`` or ``.pdf``.
+        seed: Of the latents.
+        options: Of writing; None: the defaults.
+        height: Of a capital; None: that of :func:`write`'s picture at 96 pixels an inch, on paper 5 mm.
+        page: Paper of a PDF, a key of :data:`ldg.generation.paper.PAPERS`, at whose width lines are broken; None: one
+            sheet as large as the text.
+        strokes: Whether to draw the centre lines of the strokes with a pen, as a plotter does, not their outlines.
+
+    Returns:
+        The file's content, and the ink of each glyph as :func:`write` draws it.
+
+    Raises:
+        UserError: As :func:`write`; for a model of pictures, and for what does not fit on the paper.
+    """
+    options = options or Options()
+    if not is_typeset(model):
+        raise UserError(f"{suffix} files hold outlines of written characters, and this model draws pictures: use .png")
+    if options.layout == "tiles":
+        raise UserError(f"{suffix} files hold outlines, and layout tiles sets images of pixels: use .png")
+    layout = _baseline(options, seed)
+    height = height or (HEIGHT_ON_PAPER if page else paper.Length(layout.capital, "px"))
+    pixel = height.value / layout.capital
+    if page:
+        margins = MARGIN_ON_PAPER if options.margins is None else options.margins
+        options = replace(options, margins=margins, width=0)
+        paper_size = [side.points / height.points * layout.capital for side in paper.PAPERS[page]]
+        layout = replace(layout, width=paper_size[0] - 2 * margin(options))
+    cells = parse_text(model, text, options)
+    numbers = latents.groups(cells, options.style)
+    images = _decode_page(as_decoder(model), cells, numbers, seed, options)
+    glyphs = layout.place(cells, images[:, 0], numbers)
+    drawn = [*(layout.rules(glyphs) if options.ruled else []), *glyphs]
+    sheets = [_around(drawn, margin(options))]
+    if page:
+        sheets = _on_paper(drawn, layout, margin(options), *paper_size)
+        if not sheets:
+            raise UserError(f"capitals {height.value:g}{height.unit} tall and their margins leave no room on {page}")
+    ink, ground = options.colours or ((0, 0, 0), None)
+    look = vector.Look(height.unit, pixel, ink, ground, strokes)
+    file = vector.svg(sheets[0], look, text) if suffix == ".svg" else vector.pdf(sheets, look, text)
+    return file, [glyph.ink for glyph in glyphs]
+
+
+def _around(glyphs: Sequence[typeset.Glyph], margin: int) -> vector.Sheet:
+    """A sheet as large as the glyphs and a margin."""
+    top, bottom, left, right = typeset.bounds(glyphs)
+    return vector.Sheet(glyphs, top - margin, left - margin, bottom - top + 2 * margin, right - left + 2 * margin)
+
+
+def _on_paper(
+    glyphs: Sequence[typeset.Glyph], layout: typeset.Baseline, margin: int, width: float, height: float
+) -> list[vector.Sheet]:
+    """Sheets of paper with as many lines each as have room between the margins; none if not even one letter has."""
+    above = margin + typeset.ASCENDER * layout.capital
+    room = height - above - margin + typeset.DESCENDER * layout.capital
+    if room < 0 or layout.width < layout.capital:
+        return []
+    lines = 1 + math.floor(room / layout.line_top(1))
+    return [
+        vector.Sheet(
+            [glyph for glyph in glyphs if glyph.line // lines == number],
+            layout.line_top(number * lines) - above,
+            -margin,
+            height,
+            width,
+        )
+        for number in range(1 + glyphs[-1].line // lines)
+    ]
 
 
 def samples(
@@ -180,9 +355,16 @@ def page_size(model: Described, page: Page, options: Options) -> sheets.Size:
 
     Returns:
         Height and width.
+
+    Raises:
+        UserError: For a setting that only written characters have.
     """
+    changed = options.changed((*SETTINGS, "margins", "ink", "paper"))
+    if changed and not is_typeset(model):
+        raise UserError(f"{changed[0]} is a setting of written characters, and this model draws pictures")
     if is_typeset(model):
-        return typesetter(options).size(page, model.image_shape[1:])
+        height, width = typesetter(options).size(page, model.image_shape[1:])
+        return height + 2 * margin(options), width + 2 * margin(options)
     captions = [cell.name for cell in inked(page)]
     return sheets.captioned_size(tile_size(model, options.scale), captions, max(map(len, page)))
 
@@ -214,6 +396,59 @@ def inked(page: Page) -> list[Cell]:
     return [cell for line in page for cell in line if cell.mixture]
 
 
+def draw_alternates(
+    model: VAE | Decoder,
+    number: int,
+    *,
+    seed: int = 0,
+    temperature: float = TEMPERATURE,
+    variation: float = VARIATION,
+    hand: np.ndarray | None = None,
+) -> tuple[list[str], np.ndarray]:
+    """Draw every character several times in one hand, as a font needs it.
+
+    Args:
+        model: In eval mode; its classes are characters.
+        number: K, of alternates of a character.
+        seed: Of the styles; their common part is what :func:`write` draws with it.
+        temperature: As of :class:`Options`.
+        variation: Share of its own that each alternate has in its style, in [0, 1].
+        hand: The style's common part; None: it is drawn.
+
+    Returns:
+        The M characters, and images (K, M, H, W) in [0, 1].
+
+    Raises:
+        UserError: If the classes are no characters, the images not grey, or the model is unconditional.
+    """
+    if not is_typeset(model):
+        raise UserError("a font needs a model whose classes are characters, each drawn in grey")
+    if model.conditioning == "none":
+        raise UserError("a font needs a model that knows labels: this one was trained with conditioning=none")
+    indices = sorted(number_characters([*model.classes, *strokes.MARKS]).items())
+    marks = {name: index - model.num_classes for name, index in indices if index >= model.num_classes}
+    letters = [Cell(name, ((index, 1.0),)) for name, index in indices if len(name.strip()) == 1 and name not in marks]
+    tries = [number * (DOTTED_TRIES if cell.name in DOTTED else TRIES) for cell in letters]
+    drawn = latents.draw_styles(range(1 + sum(tries)), model.latent_dim, seed)
+    styles = vary(drawn[:1] if hand is None else hand[None], drawn[1:], variation)
+    cells = [cell for cell, times in zip(letters, tries, strict=True) for _ in range(times)]
+    found = np.split(decode_cells(as_decoder(model), cells, styles, temperature)[:, 0], np.cumsum(tries)[:-1])
+    each = zip(found, letters, strict=True)
+    images = np.stack([_clearest(drawings, number, cell.name in DOTTED) for drawings, cell in each], axis=1)
+    pen = _measure_pen(images[0])
+    of_marks = [_draw_marks(*pen, model.image_shape[1:], MARKS_SEED + k)[list(marks.values())] for k in range(number)]
+    return [*(cell.name for cell in letters), *marks], np.concatenate([images, of_marks], axis=1)
+
+
+def _clearest(images: np.ndarray, number: int, is_dotted: bool) -> np.ndarray:
+    """Of drawings of a letter (N, H, W) those with the least grey; if it has a dot, rather those with one."""
+    unclear = (images * (1 - images)).sum(axis=(1, 2)) / np.maximum(images.sum(axis=(1, 2)), ink.FAINT)
+    if is_dotted:
+        rows = np.pad((images > 0.4).any(axis=2), ((0, 0), (1, 0)))
+        unclear[(rows[:, 1:] & ~rows[:, :-1]).sum(axis=1) < 2] += 1
+    return images[np.argsort(unclear)[:number]]
+
+
 def decode_cells(decoder: Decoder, cells: Sequence[Cell], styles: np.ndarray, temperature: float) -> np.ndarray:
     """Decode cells in batches, and draw the marks that the model has no class for.
 
@@ -236,29 +471,42 @@ def decode_cells(decoder: Decoder, cells: Sequence[Cell], styles: np.ndarray, te
     images = np.zeros((len(cells), *decoder.image_shape), np.float32)
     if letters.any():
         images[letters] = _decode(write, styles[letters], labels[letters] / weights[letters, None])
-    marks = _draw_marks(images[letters, 0], decoder.image_shape[1:])
+    marks = _draw_marks(*_measure_pen(images[letters, 0]), decoder.image_shape[1:], MARKS_SEED)
     return weights[:, None, None, None] * images + np.einsum("nm,mhw->nhw", of_marks, marks)[:, None]
 
 
-def _draw_marks(letters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Draw all marks with the pen and the slant of letters.
+def _measure_pen(letters: np.ndarray) -> tuple[float, float]:
+    """Measure with what marks beside letters are drawn.
 
     Args:
         letters: Images (N, H, W) in [0, 1].
+
+    Returns:
+        The width of the pen in an image of 28x28, and the slant; without letters those on average.
+    """
+    cleaned = [ink.clean(letter) for letter in letters]
+    if not cleaned:
+        return strokes.PEN, strokes.SLANT
+    # letters fill the frame, marks are drawn smaller
+    width = float(np.median([ink.pen_width(letter) for letter in cleaned]))
+    pen = width / (letters.shape[1] / strokes.SIZE) * typeset.PEN_OF_MARKS
+    return pen, float(np.mean([ink.slant(letter) for letter in cleaned]))
+
+
+def _draw_marks(pen: float, slant: float, size: tuple[int, int], seed: int) -> np.ndarray:
+    """Draw all marks.
+
+    Args:
+        pen: As of :func:`_measure_pen`.
+        slant: Likewise.
         size: Height and width of the images.
+        seed: Of what the pen and the slant do not decide.
 
     Returns:
         (M, H, W) in [0, 1].
     """
-    cleaned = [ink.clean(letter) for letter in letters]
-    pixel = size[0] / strokes.SIZE
-    pen, slant = strokes.PEN, strokes.SLANT
-    if cleaned:
-        # letters fill the frame, marks are drawn smaller
-        pen = float(np.median([ink.pen_width(letter) for letter in cleaned])) / pixel * typeset.PEN_OF_MARKS
-        slant = float(np.mean([ink.slant(letter) for letter in cleaned]))
     labels = [strokes.Strokes.classes.index(mark) for mark in strokes.MARKS]
-    drawn = strokes.draw_characters(np.array(labels), (MARKS_SEED,), pen, slant)[:, 0] / np.float32(255)
+    drawn = strokes.draw_characters(np.array(labels), (seed,), pen, slant)[:, 0] / np.float32(255)
     return np.stack([ink.resample(image, (0, strokes.SIZE, size[0]), (0, strokes.SIZE, size[1])) for image in drawn])
 
 
@@ -279,7 +527,9 @@ def is_typeset(model: Described) -> bool:
     return is_written(model.classes) and model.image_shape[0] == 1
 
 
-def compose(model: Described, page: Page, images: np.ndarray, numbers: Sequence[int], options: Options) -> np.ndarray:
+def compose(
+    model: Described, page: Page, images: np.ndarray, numbers: Sequence[int], options: Options, seed: int = 0
+) -> np.ndarray:
     """Set the images of a page.
 
     Args:
@@ -287,14 +537,16 @@ def compose(model: Described, page: Page, images: np.ndarray, numbers: Sequence[
         page: Lines of cells, N of them with ink.
         images: (N, C, H, W) in [0, 1].
         numbers: Of the latents of the images, N; glyphs with the same latent get the same pen.
-        options: Of writing.
+        options: Of writing; colours are left to :func:`coloured`.
+        seed: Of a ragged baseline.
 
     Returns:
         A picture (H, W) or (H, W, 3) in [0, 1].
     """
     if is_typeset(model):
-        glyphs = typesetter(options).place(page, images[:, 0], numbers)
-        return typeset.draw_page(glyphs, margin(options))
+        glyphs = typesetter(options, seed).place(page, images[:, 0], numbers)
+        rules = _baseline(options).rules(glyphs) if options.ruled else []
+        return typeset.draw_page([*rules, *glyphs], margin(options))
     captions = [cell.name for cell in inked(page)]
     return sheets.captioned(tiles(model, images, options), captions, max(map(len, page)))
 
@@ -319,17 +571,34 @@ def tiles(model: Described, images: np.ndarray, options: Options) -> list[np.nda
     return list(sheets.on_paper(large))
 
 
-def typesetter(options: Options) -> typeset.Layout:
-    """The layout that options name."""
-    scale = options.scale or 5
+def typesetter(options: Options, seed: int = 0) -> typeset.Layout:
+    """The layout that options name; ``seed`` is that of a ragged baseline."""
     if options.layout == "tiles":
-        return typeset.Tiles(scale, options.threshold)
-    return typeset.Baseline(typeset.CAPITAL * scale, options.threshold)
+        return typeset.Tiles(options.scale or 5, options.threshold)
+    return _baseline(options, seed)
+
+
+def _baseline(options: Options, seed: int = 0) -> typeset.Baseline:
+    return typeset.Baseline(
+        typeset.CAPITAL * (options.scale or 5),
+        options.threshold,
+        options.line_height,
+        options.letter_spacing,
+        options.word_spacing,
+        options.slant,
+        options.pen,
+        paper.ALIGNMENTS[options.align],
+        options.ragged,
+        seed,
+    )
 
 
 def margin(options: Options) -> int:
-    """White pixels around the text; 0 for tiles, which have their own margin."""
-    return 0 if options.layout == "tiles" else round(typeset.MARGIN * typeset.CAPITAL * (options.scale or 5))
+    """Pixels of paper around the text; tiles have their own margin."""
+    margins = options.margins
+    if margins is None:
+        margins = 0 if options.layout == "tiles" else typeset.MARGIN
+    return round(margins * typeset.CAPITAL * (options.scale or 5))
 
 
 def tile_size(model: Described, scale: int | None) -> sheets.Size:

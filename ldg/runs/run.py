@@ -19,6 +19,8 @@ from typing import Any
 
 import yaml
 
+from ldg.files import is_inside, read_inside
+from ldg.migration import migrate_config
 from ldg.runs.formats import as_number, parse_number
 from ldg.runs.provenance import FILE
 
@@ -30,6 +32,7 @@ MAX_DEPTH = 30  # of YAML and JSON
 MAX_KEYS = 2000  # of a config
 MAX_COLUMNS = 300  # of a table, and metrics in all
 MAX_ROWS = 100_000  # of a table
+STATES = ("finished", "exported", "running", "stopped", "failed", "broken")
 MAX_NAME = 255  # characters; more than a folder's name has
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -39,23 +42,17 @@ class Run:
 
     Args:
         folder: of the run
+        home: the folder that all that is read lies in, links resolved; None: the run's
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, home: Path | None = None) -> None:
         self.folder = folder
+        self.home = home or folder
 
     @property
     def place(self) -> Path:
         """What a command takes to name the run."""
         return self.folder
-
-    @cached_property
-    def _place(self) -> str:
-        return os.path.realpath(self.folder)
-
-    def contains(self, path: Path) -> bool:
-        """Whether a file lies in the folder, links resolved."""
-        return os.path.realpath(path).startswith(f"{self._place}{os.sep}")
 
     def files(self, pattern: str) -> list[Path]:
         """The files in the folder by a pattern, the last name first, without links to what is outside."""
@@ -63,15 +60,12 @@ class Run:
             files = sorted(self.folder.glob(pattern), reverse=True)
         except OSError:
             return []
-        return [file for file in files if file.is_file() and self.contains(file)]
+        return [file for file in files if file.is_file() and is_inside(file, self.home)]
 
     def read(self, name: str, limit: int) -> str | None:
         """The text of a file in the folder; None if there is none, or it is larger than ``limit`` bytes."""
-        path = self.folder / name
         try:
-            if not path.is_file() or path.stat().st_size > limit or not self.contains(path):
-                return None
-            return path.read_text(encoding="utf-8")
+            return read_inside(self.folder / name, self.home, limit)
         except (OSError, ValueError):
             return None
 
@@ -84,13 +78,13 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The content of ``config.yaml``; empty if it is missing or broken."""
+        """The content of ``config.yaml`` in today's words; empty if it is missing or broken."""
         text = self.read("config.yaml", LIMITS["config.yaml"])
         try:
             content = load_yaml(text) if text else None
         except ValueError:
             content = None
-        return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
+        return migrate_config({str(key): value for key, value in content.items()}) if isinstance(content, dict) else {}
 
     @cached_property
     def flat_config(self) -> dict[str, str]:
@@ -142,13 +136,14 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The run's name, which others may have too."""
-        name = self.config.get("name")
-        return name[:MAX_NAME] if isinstance(name, str) and name.strip() else self.folder.name
+        """The run's name, in a sweep the one that it has there; others may have it too."""
+        names = (self.config.get("run"), self.config.get("name"))
+        name = next((name for name in names if isinstance(name, str) and name.strip()), self.folder.name)
+        return name[:MAX_NAME]
 
     @cached_property
     def state(self) -> str:
-        """``finished``, ``failed``, ``running``, ``stopped``, or ``broken``: there is no config that can be read."""
+        """One of :data:`STATES`; ``broken``: there is no config that can be read."""
         if not self.config:
             return "broken"
         if self.summary and not self._goes_on:

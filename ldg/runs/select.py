@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import json
 import operator
 import os
@@ -18,8 +19,9 @@ from typing import Any
 
 from ldg.errors import UserError, suggestion
 from ldg.files import look, shorten
+from ldg.migration import migrate_config
 from ldg.runs.formats import number_names, parse_number
-from ldg.runs.run import Run, is_shallow
+from ldg.runs.run import STATES, Run, is_shallow
 
 STORES = ("wandb", "trackio", "mlflow")  # folders of loggers in outputs
 DEPTH = 4  # of a run's folder below that of all runs: outputs/sweeps/NAME/RUN, outputs/study/NAME/ID
@@ -73,9 +75,9 @@ class ExportedRun(Run):
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The config in the header."""
+        """The config in the header, in today's words."""
         config = self.about.get("config")
-        return {str(key): value for key, value in config.items()} if isinstance(config, dict) else {}
+        return migrate_config(config, self.about.get("version")) if isinstance(config, dict) else {}
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -170,17 +172,20 @@ def values(run: Run) -> dict[str, Any]:
     Args:
         run: one of any state
     """
-    known: dict[str, Any] = {**run.flat_config, "data": _data(run), **run.choices, **run.metrics, **run.costs}
+    # the choices that a run without them, as an export is, has in its config
+    config = run.flat_config
+    chosen = {"data": _data(run)} | {key: config.get(f"model.{key}") for key in ("conditioning", "latent_dim")}
+    known: dict[str, Any] = {**chosen, **config, **run.choices, **run.metrics, **run.costs}
     known |= {"name": run.name, "state": run.state, "age": time.time() - run.started, "best": run.best}
     return {key: value for key, value in known.items() if value is not None}
 
 
 def _data(run: Run) -> str | None:
-    """The class of the data set."""
+    """The choice of a run that does not say it: files in ``configs/data`` are named like the classes."""
     data = run.config.get("data")
     dataset = data.get("dataset") if isinstance(data, dict) else None
     target = dataset.get("_target_") if isinstance(dataset, dict) else None
-    return str(target).rpartition(".")[2] if target else None
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(target).rpartition(".")[2]).lower() if target else None
 
 
 def value(run: Run, key: str) -> Any:
@@ -207,19 +212,20 @@ def filter_runs(runs: Sequence[Run], where: str | None = None, name: str | None 
         runs = [run for run in runs if _matches(run.name, name)]
     if where is None:
         return list(runs)
-    alternatives = [
-        [_parse(text) for text in re.split(r"(?i)\s+and(?:\s+|$)", part)]
-        for part in re.split(r"(?i)\s+or(?:\s+|$)", where.strip())
-    ]
+    alternatives = _parse(where)
     known = {id(run): values(run) for run in runs}
     everything = {"size", *(key for of_run in known.values() for key in of_run)}
-    for key in (key for conditions in alternatives for key, _, _ in conditions):
+    for key, sign, text in itertools.chain(*alternatives):
         if runs and key not in everything:
             raise UserError(f"--where: no run has {key!r}{suggestion(key, sorted(everything))}; there are {WORDS}")
-
-    for key, sign, text in (condition for conditions in alternatives for condition in conditions):
         if sign not in ("=", "!=") and _parse_quantity(text) is None:
             raise UserError(f"--where: {key}{sign}{text}: after {sign} stands a number, as in 130, 2d or 100MB")
+        if sign == "=" and _parse_quantity(text) is None:
+            mine = {str(of_run[key]) for of_run in known.values() if key in of_run}
+            mine |= {*STATES} if key == "state" else set()
+            hint = suggestion(text, sorted(mine), cutoff=0.8)
+            if hint and not any(_compare(other, sign, text) for other in mine):
+                raise UserError(f"--where: no run has {key}={text}{hint}")
 
     def fulfils(run: Run, condition: tuple[str, str, str]) -> bool:
         key, sign, text = condition
@@ -229,7 +235,27 @@ def filter_runs(runs: Sequence[Run], where: str | None = None, name: str | None 
     return [run for run in runs if any(all(fulfils(run, c) for c in conditions) for conditions in alternatives)]
 
 
-def _parse(text: str) -> tuple[str, str, str]:
+def condition_keys(where: str | None) -> list[str]:
+    """The keys that conditions speak of.
+
+    Args:
+        where: as for :func:`filter_runs`
+
+    Raises:
+        UserError: for what is no condition.
+    """
+    return [key for key, _, _ in itertools.chain(*_parse(where))] if where is not None else []
+
+
+def _parse(where: str) -> list[list[tuple[str, str, str]]]:
+    """Alternatives, of which each has conditions that hold together."""
+    return [
+        [_parse_condition(text) for text in re.split(r"(?i)\s+and(?:\s+|$)", part)]
+        for part in re.split(r"(?i)\s+or(?:\s+|$)", where.strip())
+    ]
+
+
+def _parse_condition(text: str) -> tuple[str, str, str]:
     """Key, operator and value of a condition."""
     match = CONDITION.fullmatch(text)
     if not match:
@@ -289,9 +315,7 @@ def sort_runs(runs: Sequence[Run], key: str) -> list[Run]:
 
 
 def label_runs(runs: Sequence[Run]) -> list[str]:
-    """A name for each run that no other one of them has: its own, with its folder's where several share that."""
+    """A name for each run that no other one of them has: its own, or ``SWEEP/RUN`` where several share that."""
     names = [run.name for run in runs]
-    names = [
-        name if names.count(name) == 1 else f"{name}/{run.folder.name}" for name, run in zip(names, runs, strict=True)
-    ]
-    return number_names(names)
+    longer = ["/".join(run.place.absolute().parts[-2:]) for run in runs]
+    return number_names([name if names.count(name) == 1 else more for name, more in zip(names, longer, strict=True)])

@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 from hydra._internal.utils import get_args_parser  # Hydra has no public one
 from hydra.core.override_parser.types import Glob
 
-from ldg.checkpoint import find
 from ldg.config.check import ask_for_processes, check_config
 from ldg.config.compose import Sources, compose_config, prepare_hydra, resolve_config
 from ldg.config.home import command
@@ -19,6 +18,7 @@ from ldg.config.secrets import find_secrets, move_to_environment
 from ldg.errors import UserError, suggestion
 from ldg.files import look
 from ldg.sweeps.plan import example_overrides, make_plan, split_overrides
+from ldg.training.resume import check_resumption
 
 # short forms of settings of the sweeper
 FLAGS = {"--dry-run": "hydra.sweeper.dry_run=true", "--retry": "hydra.sweeper.retry=true"}
@@ -153,7 +153,7 @@ def check_command_line(arguments: list[str]) -> None:
         config = resolve_config(compose_config(trial, sources))
         check_config(config)
         if not (options.cfg or options.info or options.help):
-            _check_paths(config, options.multirun)
+            _check_paths(config, trial, options.multirun)
             check_loggers(config)
         trainer = config["trainer"]
         one = {"devices": 1} if trainer.get("devices") == "auto" else {}  # each run of a sweep has its own
@@ -179,11 +179,12 @@ def _check_settings(options: argparse.Namespace) -> None:
             raise UserError(f"{override.input_line}: one run is resumed, not a sweep; leave -m out")
 
 
-def _check_paths(config: dict[str, Any], is_sweep: bool) -> None:
+def _check_paths(config: dict[str, Any], overrides: list[str], is_sweep: bool) -> None:
     """Look at the paths in a config, so that what cannot be read or made is known before anything is.
 
     Args:
         config: resolved and checked
+        overrides: that it was composed of
         is_sweep: whether the run is one of a sweep, which decides about its folder
 
     Raises:
@@ -193,7 +194,7 @@ def _check_paths(config: dict[str, Any], is_sweep: bool) -> None:
     is_started_again = os.environ.get("SLURM_RESTART_COUNT", "") not in ("", "0")  # and goes on in its folder
     if not is_sweep and is_first_process():
         if config["ckpt_path"]:
-            find(config["ckpt_path"])
+            check_resumption(config["ckpt_path"], overrides)
         elif _is_taken(config["folder"]) and not is_started_again:
             raise UserError(
                 f"folder={config['folder']}: is there and not empty; leave folder= out, or resume with ckpt_path="

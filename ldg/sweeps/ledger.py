@@ -3,7 +3,6 @@
 import csv
 import datetime
 import io
-import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from pydantic import Field, TypeAdapter
 
 from ldg.config.secrets import mask, without_password
 from ldg.errors import UserError, describe_os_error
-from ldg.files import whole, write_text
+from ldg.files import read_inside, whole, write_text
 from ldg.runs.provenance import describe_commit
 from ldg.runs.run import load_yaml
 from ldg.sweeps.plan import Plan
@@ -141,7 +140,7 @@ class Ledger:
         """
         path = self.folder / "sweep.yaml"
         try:
-            content = load_yaml(self._read(path), MAX_DEPTH)
+            content = load_yaml(read_inside(path, self.folder, MAX_SIZE), MAX_DEPTH)
         except (OSError, ValueError):
             raise UserError(f"{self.folder} holds no sweep (there is no readable sweep.yaml in it)") from None
         try:
@@ -161,7 +160,7 @@ class Ledger:
         """
         path = self.folder / "runs.csv"
         try:
-            lines = csv.DictReader(io.StringIO(self._read(path), newline=""))
+            lines = csv.DictReader(io.StringIO(read_inside(path, self.folder, MAX_SIZE), newline=""))
             if len(lines.fieldnames or ()) > MAX_COLUMNS:
                 raise ValueError(f"it has more than {MAX_COLUMNS} columns")
             rows = [{str(key): value or "" for key, value in row.items() if key is not None} for row in lines]
@@ -175,23 +174,6 @@ class Ledger:
             if not RUN_NAME.fullmatch(row["run"]):
                 raise UserError(f"{path} is damaged: {row['run'][:80]!r} is no name of a run")
         return [row | {key: "" for key in LAST if key not in row} for row in rows]
-
-    def _read(self, path: Path) -> str:
-        """The text of a file in the folder.
-
-        Raises:
-            FileNotFoundError: if it is not there, or not in there.
-            ValueError: if it is larger than any that ldg writes, or no text.
-        """
-        if not path.is_file() or not self.contains(path):
-            raise FileNotFoundError(path)
-        if path.stat().st_size > MAX_SIZE:
-            raise ValueError(f"it is larger than {MAX_SIZE >> 20} MiB")
-        return path.read_text(encoding="utf-8")
-
-    def contains(self, path: Path) -> bool:
-        """Whether a file or folder lies in the sweep's folder, links resolved."""
-        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder))
 
     def read_row(self, run: str) -> dict[str, str]:
         """Read the line of one run; empty if it has none."""

@@ -16,7 +16,7 @@ METHODS = {
 }
 
 
-def make_definition(plan: Plan, project: str, groups: Collection[str]) -> dict[str, Any]:
+def make_definition(plan: Plan, project: str, groups: Collection[str], options: Collection[str] = ()) -> dict[str, Any]:
     """Describe a sweep to W&B.
 
     Its runs are started one by one by ``ldg train``, with the sweep's name, what is the same for all, and their values.
@@ -25,6 +25,7 @@ def make_definition(plan: Plan, project: str, groups: Collection[str]) -> dict[s
         plan: of the sweep
         project: in W&B
         groups: names of the config's groups, ``model`` or ``model/kl``
+        options: of ``ldg train``
 
     Returns:
         The content of W&B's file.
@@ -47,6 +48,7 @@ def make_definition(plan: Plan, project: str, groups: Collection[str]) -> dict[s
         "parameters": {key: _parameter(key, values) for key, values in plan.parameters.items()},
         "command": [
             *("${env}", "${interpreter}", "-m", "${program}", "train"),
+            *options,
             f"logger.wandb.group={quote(plan.name[:128])}",
             f"logger.wandb.name={'null' if study else _run_name(plan.parameters, groups)}",  # null: W&B numbers them
             f"tags=[{quote(plan.name[:64])}]",

@@ -73,7 +73,9 @@ def report(summary: dict[str, Any], folder: Path) -> str:
             f"\nonly {steps} step{'s' * (steps > 1)} of training, from which a model learns little: "
             f"trainer.max_epochs={enough} makes {FEW}"
         )
-    lines.append(f"\npictures, curves, checkpoints:  {folder}")
+    kinds = {"pictures": "gallery/*", "curves": "loss.png", "checkpoints": "checkpoints/*.ckpt"}
+    kept = ", ".join(kind for kind, files in kinds.items() if any(folder.glob(files))) or "folder"
+    lines.append(f"\n{kept + ':':<32}{folder}")
     if summary["example"] and _can_write(folder):
         write = command("write")
         lines.append(
@@ -83,6 +85,7 @@ def report(summary: dict[str, Any], folder: Path) -> str:
         lines.append(f"resume:                         {resume_command(folder, longer)}")
     if summary.get("sync"):
         lines.append(summary["sync"])
+    lines += summary.get("show", ())
     return "\n".join(lines)
 
 

@@ -2,7 +2,10 @@
 
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,7 +61,9 @@ class MlflowRun(GuardedLogger):
         for variable, value in QUIET.items():
             os.environ.setdefault(variable, value)
         server = os.environ.get("MLFLOW_TRACKING_URI")
-        uri = server or f"sqlite:///{self.store}/mlflow.db"
+        local = f"sqlite:///{self.store}/mlflow.db"
+        uri = server or local
+        self.is_local = uri == local
         pictures = None if server else str(self.store / "artifacts")
         # processes of a sweep that make the tables, or the experiment, at the same time break each other's
         with FileLock(self.store.with_suffix(".lock")):
@@ -121,6 +126,17 @@ class MlflowRun(GuardedLogger):
         self.run.experiment.log_dict(self.run.run_id, {"columns": columns, "data": data}, file)
         tables = json.dumps([{"path": file, "type": "table"}])
         self.run.experiment.set_tag(self.run.run_id, "mlflow.loggedArtifacts", tables)
+
+    def show(self) -> str | None:
+        """As :meth:`GuardedLogger.show`; ``mlflow-skinny`` has no ``mlflow ui``, and another version other tables."""
+        if not self.is_local:
+            return None
+        place = shlex.quote(f"sqlite:///{os.path.relpath(self.store)}/mlflow.db")
+        installed = version("mlflow-skinny")
+        if "UV" in os.environ:
+            return f"uvx mlflow@{installed} ui --backend-store-uri {place}"
+        missing = "" if find_spec("flask") else f"  # needs pip install mlflow=={installed}"
+        return f"mlflow ui --backend-store-uri {place}{missing}"
 
     @guarded
     def end(self, status: int) -> None:

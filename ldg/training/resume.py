@@ -12,10 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from ldg.artifacts import is_reference as is_artifact
 from ldg.checkpoint import find, fit, read
 from ldg.config.check import check_config
 from ldg.config.compose import replace_folder
@@ -24,7 +24,7 @@ from ldg.config.run_config import FolderName, RunConfig
 from ldg.config.secrets import is_reference
 from ldg.config.signatures import extends_ldg, load_class
 from ldg.errors import UserError
-from ldg.files import whole
+from ldg.files import look, whole
 
 # what a run is: another one is another run
 KEPT = ("data", "model", "conditioning", "likelihood", "optimizer", "scheduler", "experiment", "debug")
@@ -63,10 +63,8 @@ def resume_config(config: RunConfig, overrides: list[str]) -> RunConfig:
     Raises:
         UserError: for an unusable checkpoint, an override that would change what is trained, or a run that is finished.
     """
-    path = resumed_file(str(config.ckpt_path))
+    path = check_resumption(str(config.ckpt_path), overrides)
     content = read(path)
-    if path.suffix == ".safetensors":
-        raise UserError(f"ckpt_path={path}: exported weights cannot be resumed; name a run folder or its last.ckpt")
     saved = dict(content["ldg"]["config"])
     folder = str(path.parent.parent) if path.parent.name == "checkpoints" else _new_folder(config, saved)
     parsed = parse_overrides(overrides)
@@ -86,10 +84,6 @@ def resume_config(config: RunConfig, overrides: list[str]) -> RunConfig:
         raise UserError(f"{path} does not fit its own config: {error}") from None
     for override in parsed:
         key = override.key_or_group
-        if re.split(r"[./@]", key)[0] in KEPT + IDENTITY and key not in MOVABLE:
-            raise UserError(
-                f"{override.input_line}: a resumed run keeps its own {key}; leave it out, or start a new run"
-            )
         if key in REPLACEABLE:
             result[key] = _fit_group(key, given.get(key) or {}, result)
         elif override.is_delete():
@@ -103,6 +97,31 @@ def resume_config(config: RunConfig, overrides: list[str]) -> RunConfig:
     if spent and _is_finished(content, folder):  # one stopped after its last epoch has its test to do
         raise UserError(f"{path}: {' and '.join(spent)} are done; resume with {' '.join(spent.values())}")
     return RunConfig.from_dict(result)
+
+
+def check_resumption(path: str, overrides: list[str]) -> Path:
+    """Check what can be told of a resumed run before its checkpoint is read, for which PyTorch takes seconds.
+
+    Args:
+        path: a checkpoint or run folder
+        overrides: of the command line
+
+    Returns:
+        The checkpoint.
+
+    Raises:
+        UserError: if there is none, or it has weights alone, or an override would change what is trained.
+    """
+    file = resumed_file(path)
+    if file.suffix == ".safetensors":
+        raise UserError(f"ckpt_path={file}: exported weights cannot be resumed; name a run folder or its last.ckpt")
+    for override in parse_overrides(overrides):
+        key = override.key_or_group
+        if re.split(r"[./@]", key)[0] in KEPT + IDENTITY and key not in MOVABLE:
+            raise UserError(
+                f"{override.input_line}: a resumed run keeps its own {key}; leave it out, or start a new run"
+            )
+    return file
 
 
 def _new_folder(config: RunConfig, saved: dict[str, Any]) -> str:
@@ -131,13 +150,22 @@ def resumed_file(path: str | Path) -> Path:
     """Find the checkpoint that a run is resumed from: of a run folder the last, or else the best.
 
     Args:
-        path: a file, a run folder, or an artifact in W&B
+        path: a file, a run folder or one that holds a single run's, or an artifact in W&B
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is none, or there are several runs.
     """
-    last = Path(path) / "checkpoints" / "last.ckpt"
-    return last if last.is_file() else find(path)
+    if not is_artifact(path) and look(path) == "folder":
+        last = Path(path) / "checkpoints" / "last.ckpt"
+        if last.is_file():
+            return last
+        runs = sorted({file.parent.parent for file in Path(path).glob("*/checkpoints/*.ckpt")})
+        if len(runs) > 1:
+            names = ", ".join(run.name for run in runs[:10]) + ", ..." * (len(runs) > 10)
+            raise UserError(f"{path} holds {len(runs)} runs, name one of them: {names}")
+        if runs:
+            return resumed_file(runs[0])
+    return find(path)
 
 
 def spent_budgets(config: dict[str, Any], content: dict[str, Any], path: Path) -> dict[str, str]:
@@ -235,6 +263,8 @@ def relocate(checkpoint: dict[str, Any], config: RunConfig) -> None:
         checkpoint: its content, which is changed in place
         config: of the resumed run
     """
+    import torch
+
     new = os.path.realpath(config.folder)
     source, metrics = Path(str(config.ckpt_path)), checkpoint["ldg"]["metrics"]
     is_elsewhere = os.path.realpath(source.parent) != str(Path(new, "checkpoints"))

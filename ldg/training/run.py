@@ -18,6 +18,7 @@ from ldg.errors import explained
 from ldg.training.console import silence_libraries
 from ldg.training.folder import RunFolder
 from ldg.training.footprint import require_step
+from ldg.training.guarded import show_commands
 from ldg.training.loggers import closed, sync_command, wandb_run
 from ldg.training.module import make_module
 from ldg.training.summary import best_checkpoint, load_best, summarise
@@ -47,7 +48,8 @@ def run(
         progress: whether there is a progress bar, or a line an epoch where the output is not a terminal
 
     Returns:
-        The content of ``summary.json``, and under ``sync`` the command that sends an offline W&B run, if there is one.
+        The content of ``summary.json``, under ``sync`` the command that sends an offline W&B run, if there is one, and
+        under ``show`` those that show the run in the stores of its loggers.
 
     Raises:
         UserError: for what a user can put right: missing data, a rate that the optimizer refuses, ...
@@ -84,7 +86,7 @@ def run(
                 folder.write_summary(summary)
                 if afterwards is not None:
                     afterwards(folder.path, loggers)
-            return summary | {"sync": sync_command(loggers)}
+            return summary | {"sync": sync_command(loggers), "show": show_commands(loggers)}
 
 
 def make_data(config: dict[str, Any]) -> ImageDataModule:

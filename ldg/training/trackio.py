@@ -3,6 +3,8 @@
 import importlib
 import io
 import os
+import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -10,8 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from ldg.runs.run import flatten
 from ldg.training.guarded import GuardedLogger, guarded
-from ldg.training.loggers import dotted
 
 
 class TrackioRun(GuardedLogger):
@@ -52,11 +54,13 @@ class TrackioRun(GuardedLogger):
     def trackio(self) -> Any:
         """The package, which reads when it is imported where the store is."""
         os.environ["TRACKIO_DIR"] = os.environ.get("TRACKIO_DIR") or str(self.store)
+        # what its threads report, which Python would show with a line of Trackio's source
+        importlib.import_module("trackio.run")._emit_nonfatal_warning = _print_line  # type: ignore[attr-defined]
         return importlib.import_module("trackio")
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Keep the config, by full names such as ``model.latent_dim``, for the start of the run."""
-        self.config = dict(dotted(params))
+        self.config = dict(flatten(params))
 
     @guarded
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -105,6 +109,14 @@ class TrackioRun(GuardedLogger):
         """
         self.run.log({key: self.trackio.Table(columns, data)})
 
+    def show(self) -> str | None:
+        """As :meth:`GuardedLogger.show`."""
+        if _is_remote():
+            return None
+        store = shlex.quote(os.path.relpath(os.environ["TRACKIO_DIR"]))
+        start = "uv run trackio" if "UV" in os.environ else "trackio"
+        return f"TRACKIO_DIR={store} {start} show --project {shlex.quote(self.project)}"
+
     @guarded
     def end(self, status: int) -> None:
         """As :meth:`GuardedLogger.end`."""
@@ -113,13 +125,21 @@ class TrackioRun(GuardedLogger):
                 self.trackio.finish()
 
 
+def _is_remote() -> bool:
+    return bool(os.environ.get("TRACKIO_SPACE_ID") or os.environ.get("TRACKIO_SERVER_URL"))
+
+
+def _print_line(message: str, *_: Any, **__: Any) -> None:
+    print(f"Trackio: {' '.join(message.split()).removeprefix('trackio.')}", file=sys.stderr)
+
+
 @contextmanager
 def _alone() -> Iterator[None]:
     """Keep Trackio from printing, and from asking Hugging Face for the user's name where the store is local."""
     from huggingface_hub import constants
 
     was_offline = constants.HF_HUB_OFFLINE
-    if not (os.environ.get("TRACKIO_SPACE_ID") or os.environ.get("TRACKIO_SERVER_URL")):
+    if not _is_remote():
         constants.HF_HUB_OFFLINE = True
     try:
         with redirect_stdout(io.StringIO()):

@@ -22,9 +22,9 @@ from pytorch_lightning.plugins.environments import (
 from ldg.config.run_config import RunConfig
 from ldg.data.splits import ImageSplits
 from ldg.errors import UserError, explain, explained, one_line
-from ldg.training.loggers import WandbRun
 from ldg.training.module import TrainingModule
 from ldg.training.saving import WholeFiles
+from ldg.training.wandb import WandbRun
 
 
 def make_callbacks(config: RunConfig, module: TrainingModule, further: Sequence[pl.Callback]) -> list[pl.Callback]:

@@ -2,9 +2,11 @@
 
 import pytest
 
+from ldg.checkpoint import SHIPPED
 from ldg.compare.differences import compare_configs, compare_sources, compare_versions, group_seeds, group_tasks
 from ldg.runs.provenance import MAX_PATCH
 from ldg.runs.run import Run
+from ldg.runs.select import find_runs
 from tests.compare import made
 from tests.runs import TINY, configured
 from tests.test_runs import repository  # noqa: F401  (a fixture)
@@ -28,6 +30,19 @@ def test_only_what_was_trained_differs(tmp_path):
     broken = Run(tmp_path / "nothing")
     assert compare_configs([one, broken]).rows == {}  # who has no config has no say
     assert compare_configs([broken]).constant == {}
+
+
+def test_an_export_is_compared_by_the_groups_that_it_has(tmp_path):
+    call = {"_target_": "ldg.models.likelihoods.Bernoulli", "binarize": "none"}
+    groups = {"likelihood": call, "conditioning": "both", "trainer": {"max_epochs": 3}, "callbacks": {"gallery": None}}
+    model = {"likelihood": dict(call), "conditioning": "both", "latent_dim": 32}
+    runs = [Run(made.run(tmp_path, "a", i, model=model, optimizer={"lr": i}, **groups)) for i in (0, 1)]
+    table = compare_configs([*runs, *find_runs([str(SHIPPED)])])
+    assert table.rows["optimizer.lr"] == ["0", "1", ""]
+    assert table.rows["model.network.hidden"] == ["", "", "256"]  # of a group that it has
+    assert table.partial == {"trainer.max_epochs": ["3", "3", ""], "callbacks.gallery": ["null", "null", ""]}
+    assert table.constant["model.latent_dim"] == "32" and table.constant["conditioning"] == "both"
+    assert table.constant["likelihood.binarize"] == "none"  # exports have it in the model alone
 
 
 def test_runs_that_differ_in_their_seeds_alone_are_a_group(tmp_path):

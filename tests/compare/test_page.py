@@ -8,9 +8,12 @@ import re
 import numpy as np
 import pytest
 
-from ldg.compare import comparison, curves, pictures
+from ldg.checkpoint import SHIPPED
+from ldg.compare import changes, comparison, curves, pictures
 from ldg.compare.comparison import Comparison
+from ldg.compare.differences import compare_configs
 from ldg.runs.run import Run
+from ldg.runs.select import find_runs
 from tests.compare import made
 from tests.conftest import program
 from tests.sweeps.test_report import without_plotly
@@ -83,9 +86,18 @@ def test_columns_are_the_choices_that_differ(four, tmp_path):
     assert Comparison(four[:3]).keys[0] == "data"
     old = Run(made.run(tmp_path, "old", 7, choices={}))
     both = Comparison([four[0], old])
-    other = Run(made.run(tmp_path, "other", 8, data__dataset__marks=True, optimizer__lr=0.01))
-    assert Comparison([four[0], other]).keys == ["optimizer.lr"]  # the other has no marks to differ in
-    assert "data" in both.keys and both.value(old, "data") == "Strokes" and "model" not in both.keys
+    other = Run(made.run(tmp_path, "other", 8, data__dataset__thin=True, optimizer__lr=0.01))
+    assert Comparison([four[0], other]).keys == ["optimizer.lr"]  # the other has nothing to differ in otherwise
+    assert both.value(old, "data") == "strokes" and "model" not in both.keys
+
+
+def test_what_exports_lack_is_shown_with_all_keys(tmp_path):
+    run = Run(made.run(tmp_path, trainer={"max_epochs": 3}))
+    table = compare_configs([run, *find_runs([str(SHIPPED)])])
+    text = changes.config_section(["a", "b"], table)
+    cells = '<td class="text">3</td><td class="text">–</td></tr>'
+    assert f'<tr class=more><th scope="row">{changes.breakable("trainer.max_epochs")}</th>{cells}' in text
+    assert f"all {len(table.rows) + len(table.constant) + len(table.partial)} keys" in text
 
 
 def test_long_curves_are_thinned(tmp_path):
@@ -258,9 +270,9 @@ def test_a_browser_shows_it(four, tmp_path):
 
         # the config: what differs, and all, which sorts by any column too
         keys = tab.locator("#config tbody tr:visible th")
-        assert keys.all_inner_texts() == ["data.dataset._target_", "optimizer.lr", "seed"]
+        assert keys.all_inner_texts() == ["data.dataset._target_", "data.dataset.marks", "optimizer.lr", "seed"]
         tab.get_by_label("keys").check()
-        assert keys.count() == 6
+        assert keys.count() == 7
         tab.locator("#config thead button").last.click()
         # the scorecards, and the confusions
         cells = tab.locator("#scores tbody tr").first.locator("td.value").all_inner_texts()

@@ -82,7 +82,7 @@ def test_every_measure_fits_its_target():
         "torch.optim.Adam",
         "pytorch_lightning.Trainer",
         "ldg.models.vae.VAE",
-        "ldg.training.loggers.WandbRun",
+        "ldg.training.wandb.WandbRun",
         "ldg.models.schedules.Cyclical",
     ],
 )
@@ -106,6 +106,8 @@ def test_a_signature_read_from_text_is_the_real_one(target):
         (["model.kl.beta=-1"], "model.kl.beta=-1: should be greater than or equal to 0"),
         (["model.network.channels=[8,x]"], "model.network.channels.1"),
         (["+model.network.width=3"], "model.network.width: ConvNetwork has no such argument"),
+        (["model.num_classes=10"], "model.num_classes=10: the data have 81; leave it out"),
+        (["model.image_shape=[1,14,14]"], "model.image_shape=[1, 14, 14]: the data have [1, 28, 28]; leave it out"),
         (["data=stanford_dogs", "data.dataset.breeds=[pug]"], "conditioning=both: the data have one class, so that"),
         (["data=folder"], "data.path: name a file or folder, as in data.path=photos"),
         (["data=torchvision", "data.name=MNST"], "data.name=\"MNST\": should be 'MNIST', 'KMNIST'"),

@@ -38,19 +38,19 @@ def refusal(check, *arguments):
     ],
 )
 def test_wandb_takes_no_other_arguments(key, value, limit):
-    message = refusal(check_calls, {"_target_": "ldg.training.loggers.WandbRun", key: value}, "logger.wandb.")
+    message = refusal(check_calls, {"_target_": "ldg.training.wandb.WandbRun", key: value}, "logger.wandb.")
     assert message.startswith(f"logger.wandb.{key}") and message.endswith(f": should be {limit}")
 
 
 def test_wandb_takes_arguments_at_its_limits():
     arguments = {"project": "p" * 128, "tags": ["t" * 64, "ü"], "group": "g" * 128, "id": "i-1_2", "mode": "auto"}
     arguments |= {"log_model": True, "register": "REGISTRY/letters", "aliases": ["a"]}
-    check_calls({"_target_": "ldg.training.loggers.WandbRun"} | arguments)
+    check_calls({"_target_": "ldg.training.wandb.WandbRun"} | arguments)
 
 
 @pytest.fixture
 def config(tmp_path):
-    logger = {"wandb": {"_target_": "ldg.training.loggers.WandbRun", "save_dir": str(tmp_path)}}
+    logger = {"wandb": {"_target_": "ldg.training.wandb.WandbRun", "save_dir": str(tmp_path)}}
     return {"outputs": str(tmp_path), "logger": logger}
 
 
@@ -92,7 +92,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(name, package, monkey
     check_command_line([f"logger={name}"])
     monkeypatch.setattr("ldg.config.loggers.find_spec", lambda name: None)
     message = refusal(check_command_line, [f"logger={name}"])
-    missing = f'the package {name} is missing: pip install "ldg[{name}]", or uv run --extra {name}'
+    missing = f'the package {name} is missing: pip install "ldg[{name}]"'
     assert message == f"logger.{name}: {missing}"
 
 

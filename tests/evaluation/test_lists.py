@@ -107,7 +107,7 @@ def test_the_picture_has_a_bar_and_a_headline(card):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside wandb-workspaces
 def test_the_dashboard_has_panels_for_both(extended, tmp_path, monkeypatch):
-    monkeypatch.setattr("ldg.training.loggers.has_credentials", lambda: False)
+    monkeypatch.setattr("ldg.artifacts.has_credentials", lambda: False)
     dashboard.main(["--save", str(tmp_path / "dashboard.json")])
     bank = json.loads((tmp_path / "dashboard.json").read_text())["section"]["panelBankConfig"]
     panels = {section["name"]: section["panels"] for section in bank["sections"]}

@@ -153,6 +153,12 @@ def test_principal_components():
     assert share == pytest.approx(1)
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_latent_map_of_a_run_that_diverged_is_empty():
+    figure, _ = draw_map(np.full((3, 2), np.nan), np.array([0, 1, 2]), ("a", "b", "c"))
+    assert figure.axes[0].get_legend() is None and not figure.axes[0].collections
+
+
 @pytest.mark.parametrize(("dims", "classes"), [(1, 3), (2, 15), (5, 62)])
 def test_the_latent_map_has_every_image_once(dims, classes):
     names = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[:classes])

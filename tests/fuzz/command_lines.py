@@ -189,6 +189,8 @@ def judge(status: int, err: str, folder: Path) -> str | None:
     errors = [line for line in lines if line.startswith("error: ")]
     if len(errors) != 1 or lines[-1] != errors[0]:
         return "not one line"
+    if errors[0].startswith("error: training diverged"):  # which is known when all is done
+        return None
     left = [path for path in folder.rglob("*") if path.is_file() and not STORES & set(path.parts)]
     return f"left behind: {left[0].relative_to(folder)}" if left else None
 

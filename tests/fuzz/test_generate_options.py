@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import warnings
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,23 @@ TEXTS = ["Hi", "ab ba", "a\\nb", "aA+b", "one", "one+two", "One, two", "two+one,
 OPTIONS = {
     "--checkpoint": (["letters", "words", "plain"], ["letters/checkpoints/best.ckpt"]),
     "--device": (["cpu", "auto"], ["cuda:7"]),
-    "-s": (["x", "x.gif", "x.jpg", "x.webp", "x.tif", "x.bmp", "new/x", "new/", "folder/", "taken.png"], ["x.jpeg"]),
+    "-s": (
+        ["x", "x.gif", "x.jpg", "x.webp", "x.tif", "x.bmp", "new/x", "new/", "folder/", "taken.png", "y.svg", "y.pdf"],
+        ["x.jpeg"],
+    ),
+    "--file": (["letter.txt", "file", "taken.png"], []),
+    "--margins": (["0", "1"], ["20"]),
+    "--line-height": (["0.3", "2"], ["10"]),
+    "--letter-spacing": (["0", "2"], ["10"]),
+    "--word-spacing": (["0", "2"], ["10"]),
+    "--slant": (["-45", "0", "10"], []),
+    "--pen": (["0.5", "1", "2"], []),
+    "--ragged": (["0", "1"], ["10"]),
+    "--align": (["left", "center", "right"], []),
+    "--ink": (["navy", "#123456", "#123", "hsl(9,9%,9%)"], []),
+    "--paper": (["ivory", "black"], []),
+    "--height": (["10mm", "1in", "20px"], ["1000mm"]),
+    "--page": (["A4", "A5", "letter"], []),
     "--style": (["shared", "word", "varied"], []),
     "--seed": (["0", "7", str(2**63 - 2)], [str(2**63 - 1)]),
     "--temperature": (["0", "0.6", "10"], ["1e-300"]),
@@ -63,7 +80,7 @@ OPTIONS = {
     "--along": (["both", "label", "code"], []),
     "--judge": (["letters", "nowhere"], []),
 }
-FLAGS = ("--force",)
+FLAGS = ("--force", "--ruled", "--strokes")
 SETTINGS = [
     "elbo.samples",
     "marginal.samples",
@@ -89,6 +106,7 @@ def prepare(folder):
     (folder / "file").touch()
     (folder / "folder").mkdir()
     (folder / "taken.png").write_text("mine")
+    (folder / "letter.txt").write_text("Hi\nab ba\n")
 
 
 def options_line(rng, is_long):
@@ -98,7 +116,7 @@ def options_line(rng, is_long):
         usual, long = OPTIONS[option]
         values = (usual if rng.random() < 0.9 else ODD) + (long if is_long else [])
         words += [option, *(rng.choice(values) for _ in range(2 if option == "--interpolate" else 1))]
-    return words + [flag for flag in FLAGS if rng.random() < 0.3]
+    return words + [flag for flag in FLAGS if rng.random() < 0.2]
 
 
 def settings_line(rng):
@@ -113,6 +131,17 @@ def content(folder):
     return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
+def look(file):
+    """Read a file as a viewer does."""
+    if file.suffix == ".svg":
+        ElementTree.parse(file)
+    elif file.suffix == ".pdf":
+        assert file.read_bytes().endswith(b"%%EOF\n")
+    else:
+        with Image.open(file) as image:
+            image.load()
+
+
 def check(main, words, folder):
     """The outcome of a command line: the exit status. Raises what the command raises."""
     before, out, err = content(folder), io.StringIO(), io.StringIO()
@@ -123,8 +152,7 @@ def check(main, words, folder):
     if status == 0:
         path = folder / out.getvalue().removesuffix("\n")
         for file in path.glob("*.png") if path.is_dir() else [path]:
-            with Image.open(file) as image:
-                image.load()
+            look(file)
         assert {new for new in after.keys() - before.keys() if new.name.startswith(".")} == set(), words
         return 0
     assert status == 2 and lines.startswith("error: ") and len(lines.splitlines()) == 1, (words, status, lines)

@@ -135,6 +135,7 @@ def words(tmp_path, monkeypatch):
         (["Hi", "--checkpoint", str(LIGHT), "--device", "cpu"], "hi.png"),
         (["Hi", "--rows", "2", "--columns", "2"], "hi.png"),
         (["--rows", "2", "--columns", "2"], "samples.png"),
+        (["Hi", "-s", "hi.svg"], "hi.svg"),
         (["Hi", "--to", "Ho", "--frames", "3"], "hi-to-ho.gif"),
         (["class 3, class 40", "--checkpoint", "words.onnx"], "class-3-class-40.png"),
     ],
@@ -157,6 +158,10 @@ def test_writing_without_torch(words, arguments, name):
         (["write", "--interpolate", "0", "1", "--checkpoint", "words.onnx"], "--interpolate encodes images; an .onnx"),
         (["write", "class 3+class 4", "--checkpoint", "words.onnx"], "a blend encodes images; an .onnx file has only"),
         (["write", "Hi", "--checkpoint", str(LIGHT), "--device", "cuda"], "is computed on the CPU; name a run, .ckpt"),
+        (
+            ["font", "a.ttf", "--checkpoint", str(LIGHT), "--device", "cuda"],
+            "is computed on the CPU; name a run, .ckpt",
+        ),
         (["write", "Hi", "--checkpoint", "absent.onnx"], "no checkpoint at absent.onnx"),
         (
             ["evaluate", "words.onnx"],

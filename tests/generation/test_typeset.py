@@ -4,7 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ldg.generation import typeset
+from ldg.generation import ink, typeset
 from ldg.generation.alphabet import parse
 from ldg.generation.typeset import Baseline, Tiles
 
@@ -130,3 +130,59 @@ def test_between_two_marks():
     capital, x = place("H"), place("p")
     middle = Baseline(100).between(capital[0], x[0], 0.5, box())
     assert (top(middle), bottom(middle)) == (82, -20)
+
+
+def test_settings_multiply_spaces():
+    near, far = place("nn n\nn"), place("nn n\nn", Baseline(100, line_height=2, letter_spacing=3, word_spacing=4))
+    gap = [b.left - a.right for a, b in pairwise(near[:3])], [b.left - a.right for a, b in pairwise(far[:3])]
+    assert gap == ([17, 50], [17 + 34, 200])
+    assert (near[3].top - near[0].top, far[3].top - far[0].top) == (185, 370)
+
+
+def test_slant_leans_the_ink():
+    image = np.zeros((28, 28), np.float32)
+    image[4:24, 12:15] = 1
+    upright, leaning = (place("l", Baseline(100, slant=slant), image)[0].ink for slant in (0, 20))
+    assert ink.slant(upright) == pytest.approx(0, abs=0.01)
+    assert ink.slant(leaning) == pytest.approx(np.tan(np.radians(20)), abs=0.06)
+
+
+@pytest.mark.parametrize("pen", [0.5, 0.7, 1.5, 2.0])
+def test_pen_multiplies_the_width_of_strokes(pen):
+    image = np.zeros((28, 28), np.float32)
+    image[4:24, 12:15] = 1
+    normal, other = (place("l", Baseline(100, pen=pen), image)[0].ink for pen in (1.0, pen))
+    assert other.shape[1] / normal.shape[1] == pytest.approx(pen, rel=0.2)
+    assert other.shape[0] == normal.shape[0]
+
+
+def test_lines_are_aligned():
+    for align, lefts in ((0.0, (0, 0)), (0.5, (0, 1)), (1.0, (0, 2))):
+        glyphs = place("nnn\nn", Baseline(100, align=align))
+        free = glyphs[2].right - glyphs[0].ink.shape[1]
+        assert [glyphs[0].left, glyphs[3].left] == [round(share * free / 2) for share in lefts]
+
+
+def test_a_ragged_baseline_is_another_with_another_seed():
+    def tops(seed, ragged=1.0):
+        return [glyph.top for glyph in place("nnnnnnnn", Baseline(100, ragged=ragged, seed=seed))]
+
+    assert set(tops(0, 0.0)) == {-64}
+    assert tops(0) == tops(0) != tops(1) and 1 < np.std(tops(0)) < 8
+    assert np.std(tops(0, 3.0)) > 2 * np.std(tops(0))
+
+
+def test_lines_are_broken_at_a_width():
+    layout = Baseline(100, width=300)
+    glyphs = place("nnn nn nnnnnnnnnn", layout)
+    assert max(glyph.right for glyph in glyphs) <= 300
+    assert [glyph.line for glyph in glyphs][:6] == [0, 0, 0, 1, 1, 2]
+    assert glyphs[3].left == glyphs[5].left == 0
+    rules = layout.rules(glyphs)
+    assert [rule.top for rule in rules] == [layout.line_top(line) for line in range(glyphs[-1].line + 1)]
+    assert {rule.right for rule in rules} == {300}
+
+
+def test_colours():
+    page = typeset.coloured(np.array([[0.0, 1.0]]), (255, 0, 0), (0, 0, 255))
+    np.testing.assert_array_equal(page, [[[1, 0, 0], [0, 0, 1]]])

@@ -194,7 +194,7 @@ def test_a_storage_that_cannot_be_reached_is_named(tmp_path, url):
     ("url", "message"),
     [
         ("mysql+pymysql://u:hunter2@h/x", "the package pymysql is missing: pip install pymysql"),
-        ("mysql://u:hunter2@h/x", "the package MySQLdb is missing: pip install mysqlclient (or pip install pymysql,"),
+        ("mysql://u:hunter2@h/x", "the package MySQLdb is missing: pip install mysqlclient (or pymysql,"),
         ("postgresql+psycopg2://u:hunter2@h/x", "the package psycopg2 is missing: pip install psycopg2"),
         ("postgresql://u:hunter2@h:port/x", "should be a URL as in postgresql://user@host/database"),
         ("postgresql://u@127.0.0.1:1/x?password=hunter2", "onnection refused"),

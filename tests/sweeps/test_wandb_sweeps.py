@@ -188,7 +188,38 @@ def test_what_wandb_has_no_form_for_is_one_line(arguments, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("line", [["a", "b"], ["a", "-s", "b.yaml"], ["wandb", "-s", "b.yaml"]], ids=" ".join)
+def test_without_a_name_the_names_are_listed_at_once(tmp_path):
+    heavy = "{'torch', 'pydantic', 'hydra', 'numpy'} & {*sys.modules}"
+    (tmp_path / "mine" / "sweep").mkdir(parents=True)
+    (tmp_path / "mine" / "sweep" / "my_own.yaml").touch()
+    code = "import sys; from ldg.__main__ import main; from ldg.commands.cli import exit_status; line = sys.argv[1:]\n"
+    code += f"print(exit_status(lambda: main(line)), {heavy})"
+    environment = os.environ | {"PYTHONPATH": str(HOME)}
+    for options, names in (([], [*SWEEPS]), (["--config-dir", "mine"], [*SWEEPS, "my_own"])):
+        line = [sys.executable, "-c", code, "sweeps", "wandb", *options]
+        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.stdout == "2 set()\n"
+        assert done.stderr.endswith(f" sweeps wandb NAME: name one of {', '.join(sorted(names))}\n")
+        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_a_sweep_of_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine" / "sweep").mkdir(parents=True)
+    text = (HOME / "experiments" / "sweep" / "latent_beta.yaml").read_text()
+    (tmp_path / "mine" / "sweep" / "my_own.yaml").write_text(text)
+    definition = define("my_own", "--config-dir", "mine")
+    assert definition["parameters"] == define("latent_beta")["parameters"]
+    command = command_line(definition, next(combinations(definition)))
+    assert command[0] == "--config-dir=mine"
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep1")
+    check_command_line(command)
+    for line in (["wandb", "my_own"], ["wandb", "my_own", "--config-dir", "none"]):
+        with pytest.raises(UserError, match=r"^(sweep=my_own|--config-dir=none): .*no such"):
+            main(line)
+
+
+@pytest.mark.parametrize("line", [["a", "b"], ["a", "-s", "b.yaml"], ["a", "--config-dir", "b"]], ids=" ".join)
 def test_a_report_is_of_one_folder(line):
     with pytest.raises(UserError, match=r"a file for W&B is made by: .* wandb NAME"):
         main(line)

@@ -7,6 +7,8 @@ import sqlite3
 import subprocess
 import sys
 from collections import defaultdict
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +18,7 @@ from PIL import Image
 
 from ldg.config.compose import compose_config
 from ldg.sweeps.job import _configure
+from ldg.training.guarded import show_commands
 from ldg.training.mlflow import MlflowRun
 from ldg.training.trackio import TrackioRun
 from tests.conftest import HOME
@@ -118,29 +121,76 @@ def store(request, tmp_path_factory):
     pytest.importorskip(request.param)
     base = tmp_path_factory.mktemp(request.param)
     line = [*TINY, f"logger={request.param}", "name=mine", "tags=[first]", "callbacks.gallery.pictures=[data,strings]"]
-    status, _, err = call(base, *line, **ALONE)
+    status, out, err = call(base, *line, **ALONE)
     assert status == 0 and [each.split()[0] for each in err.splitlines()] == ["training", *["epoch"] * 3], (
         err
     )  # and not a warning
     (folder,) = base.glob("outputs/mine/*")
-    return READERS[request.param](base / "outputs", "mine"), folder
+    (show,) = [each.partition(": ")[2].strip() for each in out.splitlines() if each.startswith("show it in ")]
+    return READERS[request.param](base / "outputs", "mine"), folder, show
+
+
+def test_the_command_at_the_end_of_a_run_shows_its_store(store):
+    _, folder, show = store
+    base = folder.parents[2]
+    if "trackio" in str(folder):
+        assert show == "TRACKIO_DIR=outputs/trackio trackio show --project ldg"
+        line = show.replace(" trackio show ", f" {Path(sys.executable).with_name('trackio')} list runs ")
+        done = subprocess.run(line, shell=True, cwd=base, capture_output=True, text=True)
+        assert "- mine\n" in done.stdout
+    else:
+        uri = "sqlite:///outputs/mlflow/mlflow.db"
+        assert show.startswith(f"mlflow ui --backend-store-uri {uri}")
+        assert find_spec("flask") or show.endswith(f"  # needs pip install mlflow=={version('mlflow-skinny')}")
+        database = base / uri.removeprefix("sqlite:///")
+        with sqlite3.connect(database) as opened:
+            assert opened.execute("SELECT name FROM runs").fetchall() == [("mine",)]
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "command"),
+    [
+        ("trackio", {"UV": "x"}, "TRACKIO_DIR='a b/trackio' uv run trackio show --project 'my own'"),
+        ("trackio", {"TRACKIO_DIR": "elsewhere"}, "TRACKIO_DIR=elsewhere trackio show --project 'my own'"),
+        ("trackio", {"TRACKIO_SERVER_URL": "http://x"}, None),
+        ("mlflow", {"UV": "x"}, " ui --backend-store-uri 'sqlite:///a b/mlflow/mlflow.db'"),
+        ("mlflow", {"MLFLOW_TRACKING_URI": "http://x"}, None),
+    ],
+)
+def test_the_command_says_where_the_store_is(name, environment, command, tmp_path, monkeypatch):
+    pytest.importorskip(name)
+    monkeypatch.chdir(tmp_path)
+    for variable in ("TRACKIO_DIR", "TRACKIO_SERVER_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(variable, environment.get(variable, ""))
+    if "UV" in environment:
+        monkeypatch.setenv("UV", environment["UV"])
+    logger = LOGGERS[name](project="my own", save_dir="a b")
+    assert show_commands([logger]) == []  # nothing was logged
+    if name == "trackio":
+        monkeypatch.setattr("trackio.init", lambda *_, **__: object())
+    else:
+        monkeypatch.setattr("ldg.training.mlflow.MLFlowLogger", lambda *_, **__: SimpleNamespace(experiment=None))
+    assert logger.run
+    line = f"show it in {logger.title}:"
+    shown = show_commands([logger])
+    assert shown == [] if command is None else shown[0].startswith(line) and shown[0].endswith(command)
 
 
 def test_a_store_has_the_config_and_the_group(store):
-    kept, _ = store
+    kept, *_ = store
     assert kept.group == "strokes"
     assert str(kept.config["model.latent_dim"]) == "4" and kept.config["name"] == "mine"
 
 
 def test_a_store_has_the_metrics_of_metrics_csv(store):
-    kept, folder = store
+    kept, folder, _ = store
     for name in ("train/elbo", "val/elbo", "test/elbo", "lr", "beta"):
         expected = [(int(row["step"]), float(row[name])) for row in rows(folder) if row.get(name)]
         assert kept.values[name] == [(step, pytest.approx(value)) for step, value in expected] and expected, name
 
 
 def test_a_store_has_the_gallery(store):
-    kept, folder = store
+    kept, folder, _ = store
     assert {key: sorted(step for step, _ in files) for key, files in kept.files.items()} == {
         "gallery/data": [0],
         "gallery/strings": [6, 12],
@@ -187,6 +237,17 @@ def test_an_error_ends_the_logging_in_one_line(logger, monkeypatch, capsys):
     made.log_table("table", ["a"], [["b"]])
     made.end(1)
     assert capsys.readouterr().err == f"{made.title}: [Errno 28] No space left on device; the run goes on without it\n"
+
+
+def test_an_error_in_a_thread_of_trackio_is_one_line(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("trackio")
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
+    made = TrackioRun(save_dir=str(tmp_path))
+    made.log_metrics({"value": 1.0}, 1)
+    capsys.readouterr()
+    made.run._warn_once("disk", "trackio.log() failed:\nno space")
+    assert capsys.readouterr().err == "Trackio: log() failed: no space\n"
+    made.end(0)
 
 
 @pytest.mark.parametrize("name", LOGGERS)

@@ -20,11 +20,13 @@ import ldg
 from ldg.callbacks.interrupt import Interrupted
 from ldg.checkpoint import read
 from ldg.errors import UserError
-from ldg.training.console import resume_command
+from ldg.training.console import report, resume_command
 from ldg.training.module import VAEModule
+from ldg.training.resume import resumed_file
 from ldg.training.trainer import make_callbacks, make_trainer
 from tests.conftest import program
 from tests.data import made
+from tests.processes import call
 from tests.runs import BARE, CONV, DENSE, STROKES, TINY, configured, content, resume, rows, run, train, weights
 
 PARTS = ("loss", "elbo", "log_likelihood", "kl")
@@ -74,7 +76,9 @@ def test_the_folder_holds_everything(finished):
     for epoch in (1, 2):
         assert {file.stem for file in (folder / f"gallery/epoch_{epoch:04d}").iterdir()} == pictures
     assert Image.open(folder / "loss.png").size == (1500, 900)
-    assert {k: v for k, v in summary.items() if k != "sync"} == json.loads((folder / "summary.json").read_text())
+    assert {k: v for k, v in summary.items() if k not in ("sync", "show")} == json.loads(
+        (folder / "summary.json").read_text()
+    )
     assert not (folder / "error.txt").exists()
     assert not list(folder.rglob("*.part"))
 
@@ -304,6 +308,31 @@ def test_what_cannot_be_resumed_changes_nothing(finished, override, message):
         resume(folder, *([override] if override else []))
     assert message in str(error.value) and "\n" not in str(error.value)
     assert content(folder) == before
+
+
+@pytest.mark.parametrize("override", ["model.latent_dim=8", "seed=3"])
+def test_what_a_resumed_run_keeps_is_said_before_pytorch_loads(finished, override, tmp_path):
+    status, _, err = call(tmp_path, f"ckpt_path={finished[0]}", override)
+    assert status == 2 and err.startswith(f"error: {override}: a resumed run keeps its own")
+
+
+def test_the_only_run_of_a_folder_is_resumed(tmp_path):
+    (tmp_path / "notes").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "checkpoints" / "best.ckpt").touch()
+        if name == "a":
+            assert resumed_file(tmp_path) == tmp_path / "a" / "checkpoints" / "best.ckpt"
+    with pytest.raises(UserError) as error:
+        resumed_file(tmp_path)
+    assert str(error.value) == f"{tmp_path} holds 2 runs, name one of them: a, b"
+
+
+def test_a_report_names_what_a_run_has_kept(finished, tmp_path):
+    folder, summary = train(*STROKES, *DENSE, "trainer=cpu", "logger=csv", "callbacks=none", f"outputs={tmp_path}")
+    assert f"folder:                         {folder}" in report(summary, folder).splitlines()
+    folder, summary, _ = finished
+    assert f"pictures, curves, checkpoints:  {folder}" in report(summary, folder).splitlines()
 
 
 def test_what_a_resumed_run_takes_from_the_command_line(finished, tmp_path):

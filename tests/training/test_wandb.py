@@ -22,12 +22,13 @@ from ldg.errors import Interrupted
 from ldg.evaluation.measure import Result, Value
 from ldg.evaluation.report import log_scorecard, scorecard_folder
 from ldg.evaluation.scorecard import Scorecard
-from ldg.training.loggers import WandbRun, closed, sync_command, wandb_run
+from ldg.training.loggers import closed, sync_command, wandb_run
 from ldg.training.run import run
+from ldg.training.wandb import WandbRun
 from tests.conftest import HOME
 from tests.processes import call
 from tests.runs import DENSE, STROKES, configured, content, resume, rows, train
-from tests.wandb_server import KEY, log_in, serving
+from tests.wandb_server import KEY, Handler, log_in, serving
 
 LINE = [*STROKES, *DENSE, "trainer=cpu", "model.latent_dim=2", "trainer.max_epochs=2", "tags=[first,mine]"]
 KINDS = {"reconstructions_train", "reconstructions_val", "strings", "interpolations", "interpolations_labels"}
@@ -255,21 +256,59 @@ def test_a_server_that_vanishes_leaves_a_whole_run(mode, register, server, tmp_p
     def vanish(logger):
         logger.use_data(DATA)
         wait_for(lambda: server.artifacts and server.artifacts[0].users)
+        services.append(wandb.setup()._connection._proc._process)
         if mode == "closed":
             server.shutdown()
             server.server_close()
         server.mode = mode
         logger.log_best(str(checkpoint), {})
 
+    services = []
     begin = time.monotonic()
     log_a_run(tmp_path, vanish, log_model="best", register=register)
     assert time.monotonic() - begin < 20
+    assert mode != "hang" or services[0].poll() is not None  # no process is left that would try again
     (folder,) = folders(tmp_path)
     assert folder.name.startswith("run-") and kept(folder)["summary"]["value"] == 2
     err = capsys.readouterr().err
     assert err.startswith("W&B: ") and err.count("\n") == 1
     assert ("; the checkpoint is not in wandb-registry-model/letters; " in err) == (register is not None)
     assert err.endswith(f"send the rest of the run later:  wandb sync --include-online {os.path.relpath(folder)}\n")
+
+
+class Slow(Handler):
+    """Takes a model at 5 MB/s; W&B sends ahead what fits into the system's buffers."""
+
+    def do_PUT(self):
+        if not self.path.endswith("/model.ckpt"):
+            return self.do_POST()
+        size, parts = int(self.headers["Content-Length"]), []
+        while missing := size - sum(map(len, parts)):
+            parts.append(self.rfile.read(min(missing, 10**6)))
+            time.sleep(0.2)
+        self.reply(200, self.store(b"".join(parts)))
+
+
+@pytest.mark.parametrize("size", [10, 3 * 10**7])
+def test_a_storage_that_hangs_costs_the_same_whatever_the_size(size, server, tmp_path, capsys):
+    (tmp_path / "best.ckpt").write_bytes(os.urandom(size))
+    server.held = "/storage/artifact"
+    begin = time.monotonic()
+    logger = log_a_run(tmp_path, lambda logger: logger.log_best(str(tmp_path / "best.ckpt"), {}), log_model="best")
+    assert time.monotonic() - begin < 20
+    (folder,) = folders(tmp_path)
+    assert kept(folder)["summary"]["value"] == 2 and logger.mode == "online"
+    assert capsys.readouterr().err.endswith(f"later:  wandb sync --include-online {os.path.relpath(folder)}\n")
+
+
+def test_an_upload_may_take_as_long_as_it_moves(account, tmp_path, capsys):
+    (tmp_path / "best.ckpt").write_bytes(os.urandom(2 * 10**7))
+    account.setattr("ldg.training.uploads.STALLED", 2.5)
+    with serving("works", Slow) as server:
+        account.setenv("WANDB_BASE_URL", server.url)
+        log_a_run(tmp_path, lambda logger: logger.log_best(str(tmp_path / "best.ckpt"), {}), log_model="best")
+    (model,) = server.artifacts
+    assert len(model.files["model.ckpt"]) == 2 * 10**7 and capsys.readouterr().err == ""
 
 
 def test_a_run_that_the_server_takes_is_online(server, tmp_path, capsys):

@@ -28,14 +28,9 @@ class SweepRun(Run):
     """
 
     def __init__(self, home: Path, row: dict[str, str], keys: Iterable[str]) -> None:
-        super().__init__(home / row["run"])
-        self.home = home
+        super().__init__(home / row["run"], home)
         self.row = row
         self.keys = list(keys)
-
-    def contains(self, path: Path) -> bool:
-        """Whether a file lies in the sweep's folder, links resolved."""
-        return Ledger(self.home).contains(path)
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from ldg.config.home import command
 from ldg.config.secrets import reveal, without_password
 from ldg.errors import one_line
-from ldg.sweeps.ledger import Ledger
+from ldg.files import is_inside
 from ldg.sweeps.report.figures import Panel, encode_png
 from ldg.sweeps.report.results import Results
 
@@ -75,7 +75,7 @@ def _load_study(results: Results) -> Any:
     url = results.sweep.storage
     if not url:
         file = results.folder / "study.db"
-        if not (file.is_file() and Ledger(results.folder).contains(file)):
+        if not (file.is_file() and is_inside(file, results.folder)):
             raise FileNotFoundError(f"{file.name} is not there")
         url = file_url(file, "ro")
     return optuna.load_study(study_name=results.sweep.name, storage=open_storage(reveal(url)))
