@@ -143,10 +143,7 @@ def test_nobody_answers(hub, capsys, monkeypatch):
 def test_without_the_package(hub, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     status, _, err = command(capsys, "write", "Hi", "--checkpoint", f"hf://{NAME}")
-    assert (
-        status == 2
-        and err == 'error: the package huggingface_hub is missing: pip install "ldg[hub]", or uv run --extra hub\n'
-    )
+    assert status == 2 and "huggingface_hub is missing: " in err and 'pip install "ldg[hub]"' in err
 
 
 def test_the_commands_of_the_page(hub, capsys):

@@ -3,7 +3,6 @@
 import argparse
 import re
 from pathlib import Path
-from typing import Any
 
 from ldg.errors import UserError
 
@@ -14,11 +13,12 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help=help)
 
 
-def choose_device(name: str) -> str:
+def choose_device(name: str, file: Path | None = None) -> str:
     """The device that a user names.
 
     Args:
         name: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for an accelerator if there is one
+        file: of the model; an ``.onnx`` file is computed on the CPU, without torch
 
     Returns:
         A name that torch takes.
@@ -28,6 +28,10 @@ def choose_device(name: str) -> str:
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", name):
         raise UserError(f"--device {name}: should be auto, cpu, cuda, cuda:1 (and so on) or mps")
+    if file is not None and file.suffix == ".onnx":
+        if name not in ("auto", "cpu"):
+            raise UserError(f"--device {name}: {file} is computed on the CPU; name a run, .ckpt or .safetensors")
+        return "cpu"
     if name == "cpu":
         return name
     import torch
@@ -42,22 +46,3 @@ def choose_device(name: str) -> str:
     if name not in there:
         raise UserError(f"--device {name}: this machine has {', '.join(there)}")
     return name
-
-
-def load_on(file: Path, device: str) -> Any:
-    """Load a model onto the device that a user names, or the decoder of an ``.onnx`` file, which needs no torch.
-
-    Args:
-        file: Of the model.
-        device: As for :func:`choose_device`.
-
-    Raises:
-        UserError: As that function, and :func:`ldg.generation.decoder.load`.
-    """
-    from ldg.generation import decoder
-
-    if file.suffix != ".onnx":
-        return decoder.load(file, choose_device(device))
-    if device not in ("auto", "cpu"):
-        raise UserError(f"--device {device}: {file} is computed on the CPU; name a run, .ckpt or .safetensors")
-    return decoder.load(file)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from ldg.commands.cli import Parser, number
-from ldg.commands.device import add_device, load_on
+from ldg.commands.device import add_device, choose_device
 from ldg.commands.hand import add_hand, check_hand, read_style
 from ldg.errors import UserError
 from ldg.files import look, whole
@@ -102,7 +102,8 @@ def main(arguments: list[str]) -> None:
         )
     if args.checkpoint is None and args.device == "auto" and not args.style_from:
         source = decoder.lightest(source)
-    model = load_on(checkpoint.find(source), args.device)  # an error before torch is imported
+    file = checkpoint.find(source)  # an error before torch is imported
+    model = decoder.load(file, choose_device(args.device, file))
     from ldg.generation import font, writer
     from ldg.generation.specimen import draw_specimen
 

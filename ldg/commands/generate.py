@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ldg.commands.cli import Parser, number
-from ldg.commands.device import add_device, load_on
+from ldg.commands.device import add_device, choose_device
 from ldg.commands.hand import add_hand, check_hand, read_style
 from ldg.config.home import command
 from ldg.errors import UserError, describe_os_error
@@ -448,8 +448,9 @@ def main(arguments: list[str]) -> None:
     file = checkpoint.find(source)  # an error before torch is imported
     if args.interpolate and file.suffix == ".onnx":
         raise UserError(f"--interpolate encodes images; {ENCODES}")
+    device = choose_device(args.device, file)
     try:
-        model = load_on(file, args.device)
+        model: Any = decoder.load(file, device)
         args.hand = read_style(args, model)
         if args.to is not None:
             drawn = _morph(args, model, path)
