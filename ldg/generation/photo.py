@@ -22,6 +22,7 @@ STEEPEST = 10.0  # degrees by which a page may be turned
 RULE = 0.4  # of the page's width: a ruled line has no break over this length
 SPECK = 0.12  # pieces lower and narrower than this share of a letter's height are dirt
 OVERLAP = 0.5  # pieces that share this part of the narrower one's width are one letter: the dot and the stem of an i
+STRAY = 0.45  # where there are too many letters, what is lower than this share of a letter is none
 CLOSEST = 0.15  # pieces of one letter are no further apart than this share of its height
 
 
@@ -108,7 +109,8 @@ def cut(ink: np.ndarray, count: int) -> list[Piece]:
 
     Args:
         ink: (H, W) in [0, 1].
-        count: How many letters there are; where more pieces are found, those closest to each other are joined.
+        count: How many letters there are; where more pieces are found, those closest to each other are
+            joined, and small ones left out.
 
     Returns:
         The letters in reading order, from the lines' left to right; another number than ``count`` if it cannot be.
@@ -125,7 +127,11 @@ def cut(ink: np.ndarray, count: int) -> list[Piece]:
         gaps = [_gap(boxes, a, b) for a, b in itertools.pairwise(groups)]
         nearest = int(np.argmin(gaps))
         if gaps[nearest] > CLOSEST * typical:
-            break
+            sizes = [max(_size(boxes[i])[0] for i in group) for group in groups]
+            if min(sizes) > STRAY * typical:
+                break
+            del groups[int(np.argmin(sizes))]
+            continue
         groups[nearest : nearest + 2] = [groups[nearest] + groups[nearest + 1]]
     return [_take(ink, names, boxes, group) for group in groups]
 

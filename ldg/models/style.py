@@ -45,7 +45,7 @@ class StyleSpace:
         self.is_plain = not model.prior.is_learned
         if self.is_plain:
             return
-        count = max(DRAWS, 4 * model.latent_dim)
+        count = DRAWS if model.latent_dim > MOST else max(DRAWS, 4 * model.latent_dim)
         draws = torch.randn(count, model.latent_dim, generator=torch.Generator().manual_seed(SEED))
         noise = _whitened(draws.double()).float().to(model.device)
         labels = torch.arange(model.num_classes, device=model.device)
