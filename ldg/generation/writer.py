@@ -15,6 +15,7 @@ from ldg.errors import UserError
 from ldg.generation import ink, latents, paper, sheets, typeset, vector
 from ldg.generation.alphabet import Cell, Page, is_written, number_characters, parse, soft_labels
 from ldg.generation.decoder import Decoder, Described, as_decoder
+from ldg.memory import TooLarge
 
 if TYPE_CHECKING:
     from ldg.models.vae import VAE
@@ -32,6 +33,7 @@ BATCH = 1000  # images decoded at once
 SETTINGS = ("line_height", "letter_spacing", "word_spacing", "slant", "pen", "align", "ragged", "ruled")
 HEIGHT_ON_PAPER = paper.Length(5, "mm")
 MARGIN_ON_PAPER = 4.0
+MAX_GLYPHS = 100_000  # of vector graphics, which are made in memory
 
 
 @dataclass(frozen=True)
@@ -239,7 +241,8 @@ def write_vectors(
         The file's content, and the ink of each glyph as :func:`write` draws it.
 
     Raises:
-        UserError: As :func:`write`; for a model of pictures, and for what does not fit on the paper.
+        UserError: As :func:`write`; for a model of pictures, for more than 100,000 glyphs, and for what does not fit
+            on the paper.
     """
     options = options or Options()
     if not is_typeset(model):
@@ -256,6 +259,9 @@ def write_vectors(
         layout = replace(layout, width=paper_size[0] - 2 * margin(options))
     cells = parse_text(model, text, options)
     numbers = latents.groups(cells, options.style)
+    if len(numbers) > MAX_GLYPHS:
+        number = f"{len(numbers):,}"
+        raise TooLarge(f"{suffix} files hold at most {MAX_GLYPHS:,} glyphs, and this text has {number}: split it")
     images = _decode_page(as_decoder(model), cells, numbers, seed, options)
     glyphs = layout.place(cells, images[:, 0], numbers)
     drawn = [*(layout.rules(glyphs) if options.ruled else []), *glyphs]
@@ -484,13 +490,14 @@ def _measure_pen(letters: np.ndarray) -> tuple[float, float]:
     Returns:
         The width of the pen in an image of 28x28, and the slant; without letters those on average.
     """
-    cleaned = [ink.clean(letter) for letter in letters]
-    if not cleaned:
+    if not len(letters):
         return strokes.PEN, strokes.SLANT
+    first, which = typeset.distinct(letters)
+    cleaned = [ink.clean(letter) for letter in letters[first]]
     # letters fill the frame, marks are drawn smaller
-    width = float(np.median([ink.pen_width(letter) for letter in cleaned]))
+    width = np.median(np.array([ink.pen_width(letter) for letter in cleaned])[which])
     pen = width / (letters.shape[1] / strokes.SIZE) * typeset.PEN_OF_MARKS
-    return pen, float(np.mean([ink.slant(letter) for letter in cleaned]))
+    return float(pen), float(np.mean(np.array([ink.slant(letter) for letter in cleaned])[which]))
 
 
 def _draw_marks(pen: float, slant: float, size: tuple[int, int], seed: int) -> np.ndarray:
