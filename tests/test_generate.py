@@ -147,6 +147,8 @@ def test_writing_imports_nothing_heavy_but_torch(workplace, arguments, name):
         (["Hi", "--height", "nanmm", "-s", "hi.svg"], "--height: must be from 0.5mm to 1000mm, got 'nanmm'"),
         (["Hi", "--ink", "bluish"], "--ink: must be a colour, as navy or #1a2b3c, got 'bluish'"),
         (["Hi", "--paper", "#12345678"], "--paper: must be a colour, as navy or #1a2b3c, got '#12345678'"),
+        (["Hi", "--ink", "rgb(300,0,0)"], "--ink: must be a colour, as navy or #1a2b3c, got 'rgb(300,0,0)'"),
+        (["Hi", "--ink", "hsl(0,200%,25%)"], "--ink: must be a colour, as navy or #1a2b3c, got 'hsl(0,200%,25%)'"),
         (["Hi", "--pen", "9"], "--pen: must be a number from 0.5 to 2.0, got '9'"),
         (["Hi", "--line-height", "0"], "--line-height: must be a number from 0.3 to 10.0, got '0'"),
         (["Hi", "--to", "Yo", "--ruled"], "--to does not go with --ruled"),
