@@ -91,7 +91,7 @@ def _make_parser() -> Parser:
     add("--scale", type=number(int, 1, 50), help="enlargement; capitals are 20 times as many pixels tall (default: 5)")
     add("--width", type=number(int, 0), help="characters (60) or pictures (8) in a line; 0: no wrapping")
     add("--rows", type=number(int, 1, 100), help="a sheet of this many rows ...")
-    add("--columns", type=number(int, 1, 100), help="... and columns, each with its own latents")
+    add("--columns", type=number(int, 1, 100), help="... and columns, each in a style of its own")
 
     _add_settings(parser)
 

@@ -1,4 +1,4 @@
-"""From a text to a picture: classes, latents, one decoding of all glyphs, and the page."""
+"""From a text to a picture: classes, styles, one decoding of all glyphs, and the page."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Options:
     """Options of writing.
 
     Attributes:
-        style: One latent for the whole text (``shared``), for each ``word``, or for each glyph (``varied``).
+        style: One style (:mod:`ldg.models.style`) for the whole text (``shared``), for each ``word``, or for each glyph (``varied``).
         temperature: At least 0; the lower, the closer each character is to what is usual for it.
         layout: ``baseline`` sets glyphs as type, capitals 20 * scale pixels tall; ``tiles`` sets whole images at a
             pitch of 20/28 of their width.
@@ -132,7 +132,7 @@ def write(model: VAE | Decoder, text: str, *, seed: int = 0, **options: Any) -> 
             :class:`ldg.data.strokes.Strokes` that are no classes are drawn as they are there, with the pen and the
             slant of the text. Where classes are words, names separated by commas, each drawn as a captioned tile;
             ``a+b`` blends two classes.
-        seed: Of the latents; each seed is another handwriting style.
+        seed: Of the styles; each seed is another one.
         options: Those of :class:`Options`.
 
     Returns:
@@ -147,7 +147,7 @@ def write(model: VAE | Decoder, text: str, *, seed: int = 0, **options: Any) -> 
 def write_sheet(
     model: VAE | Decoder, text: str, rows: int, columns: int, *, seed: int = 0, options: Options | None = None
 ) -> np.ndarray:
-    """Write a text several times, with the latents of seed, seed + 1, and so on.
+    """Write a text several times, in the styles of seed, seed + 1, and so on.
 
     Args:
         model: In eval mode.
@@ -230,7 +230,7 @@ def write_vectors(
         model: In eval mode.
         text: See :func:`write`.
         suffix: ``.svg`` or ``.pdf``.
-        seed: Of the latents.
+        seed: Of the styles.
         options: Of writing; None: the defaults.
         height: Of a capital; None: that of :func:`write`'s picture at 96 pixels an inch, on paper 5 mm.
         page: Paper of a PDF, a key of :data:`ldg.generation.paper.PAPERS`, at whose width lines are broken; None: one
@@ -312,8 +312,8 @@ def samples(
         model: In eval mode.
         rows: Of the sheet.
         columns: Of the sheet.
-        seed: Of latents and classes.
-        temperature: Standard deviation of the latents, at least 0.
+        seed: Of noise and classes.
+        temperature: Standard deviation of the noise, at least 0.
         scale: Enlargement; None: so that an image is about 140 pixels wide.
 
     Returns:
@@ -517,16 +517,14 @@ def _draw_marks(pen: float, slant: float, size: tuple[int, int], seed: int) -> n
     return np.stack([ink.resample(image, (0, strokes.SIZE, size[0]), (0, strokes.SIZE, size[1])) for image in drawn])
 
 
-def _decode(decode: Callable[..., np.ndarray], latents: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Decode in batches; of many images, equal ones once."""
-    if len(latents) > BATCH:
-        first, which = typeset.distinct(np.concatenate([latents, labels], axis=1))
-        if len(first) < len(latents):
-            return _decode(decode, latents[first], labels[first])[which]
-    parts = range(BATCH, len(latents), BATCH)
-    return np.concatenate(
-        [decode(*part) for part in zip(np.split(latents, parts), np.split(labels, parts), strict=True)]
-    )
+def _decode(decode: Callable[..., np.ndarray], drawn: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Decode styles or noise in batches; of many images, equal ones once."""
+    if len(drawn) > BATCH:
+        first, which = typeset.distinct(np.concatenate([drawn, labels], axis=1))
+        if len(first) < len(drawn):
+            return _decode(decode, drawn[first], labels[first])[which]
+    parts = range(BATCH, len(drawn), BATCH)
+    return np.concatenate([decode(*part) for part in zip(np.split(drawn, parts), np.split(labels, parts), strict=True)])
 
 
 def is_typeset(model: Described) -> bool:
@@ -543,7 +541,7 @@ def compose(
         model: Which the images are from.
         page: Lines of cells, N of them with ink.
         images: (N, C, H, W) in [0, 1].
-        numbers: Of the latents of the images, N; glyphs with the same latent get the same pen.
+        numbers: Of the styles of the images, N; glyphs of the same style get the same pen.
         options: Of writing; colours are left to :func:`coloured`.
         seed: Of a ragged baseline.
 
