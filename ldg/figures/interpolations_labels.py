@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from ldg.figures.layout import ROWS, draw_rows, draw_noise
+from ldg.figures.layout import ROWS, draw_noise, draw_rows
 from ldg.figures.picture import Picture, Scene
 from ldg.generation import interpolate, sheets
 from ldg.models.vae import VAE

@@ -5,7 +5,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ldg.errors import UserError
-from ldg.figures.layout import MAX_COLUMNS, ROWS, draw_alone, draw_rows, enlargement, draw_noise
+from ldg.figures.layout import MAX_COLUMNS, ROWS, draw_alone, draw_noise, draw_rows, enlargement
 from ldg.figures.picture import Picture, Scene
 from ldg.generation import sheets, writer
 from ldg.generation.alphabet import is_written, parse

@@ -41,7 +41,8 @@ class Options:
     """Options of writing.
 
     Attributes:
-        style: One style (:mod:`ldg.models.style`) for the whole text (``shared``), for each ``word``, or for each glyph (``varied``).
+        style: One style (:mod:`ldg.models.style`) for the whole text (``shared``), for each ``word``, or for each glyph
+            (``varied``).
         temperature: At least 0; the lower, the closer each character is to what is usual for it.
         layout: ``baseline`` sets glyphs as type, capitals 20 * scale pixels tall; ``tiles`` sets whole images at a
             pitch of 20/28 of their width.
