@@ -96,7 +96,7 @@ def find(path: str | Path) -> Path:
                 return path / "checkpoints" / name
         raise UserError(f"{path} holds no checkpoints/best.ckpt or checkpoints/last.ckpt; name a run folder or a file")
     if there is None:
-        raise UserError(f"no checkpoint at {shorten(path)}; name a .ckpt file or a run folder")
+        raise UserError(f"no checkpoint at {shorten(path)}; name a run folder, or a .ckpt, .safetensors or .onnx file")
     return path
 
 
@@ -126,7 +126,7 @@ def newest_run(
     newest, about = runs[0]
     if chosen != newest:
         reason = _illegible(about) or refuse(about)
-        note(f"not with {newest}, unless --checkpoint names it, but with {chosen}: {reason}")
+        note(f"not with {newest} (--checkpoint {newest} takes it all the same): {reason}")
     return chosen
 
 

@@ -32,7 +32,7 @@ def imported(*arguments):
     with tempfile.TemporaryDirectory() as folder:
         line = [sys.executable, "-X", "importtime", *arguments]
         environment = os.environ | {"PYTHONPATH": str(HOME)}
-        done = subprocess.run(line, check=True, capture_output=True, cwd=folder, env=environment, text=True)
+        done = subprocess.run(line, check=True, capture_output=True, cwd=folder, env=environment, encoding="utf-8")
     return HEAVY & {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
 
 

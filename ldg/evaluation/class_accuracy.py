@@ -37,12 +37,13 @@ def count_predictions(judge: Classifier, batches: Iterable[Tensor], labels: Tens
     return confusion_matrix(torch.cat(predictions), labels, judge.num_classes)
 
 
-@torch.inference_mode()
 def count_real(context: EvaluationContext) -> Tensor:
     """The confusion matrix of the judge on all test images, as :func:`count_predictions`."""
     _, labels = context.images("test")
-    predictions = context.judge.head(context.test_features.to(context.device)).argmax(1).cpu()
-    return confusion_matrix(predictions, labels, context.judge.num_classes)
+    judge, features = context.judge, context.test_features  # which may be trained first, with gradients
+    with torch.inference_mode():
+        predictions = judge.head(features.to(context.device)).argmax(1).cpu()
+    return confusion_matrix(predictions, labels, judge.num_classes)
 
 
 def confusion_matrix(predictions: Tensor, labels: Tensor, classes: int) -> Tensor:

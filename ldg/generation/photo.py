@@ -17,6 +17,8 @@ from ldg.errors import UserError, describe_os_error
 LARGEST = 1600  # pixels of the longer side, in which a picture is cut
 SMALLEST = 20  # pixels of either side
 WINDOW = 8  # the longer side by this is as far as one has to go to see paper; light may change over it
+CLEAR = 15  # times the noise of the paper, by which ink is darker
+NO_INK = "there is no ink in the picture: it has to show dark letters on light paper"
 FAINTEST = 0.15  # ink is darker than the paper by this share
 STEEPEST = 10.0  # degrees by which a page may be turned
 RULE = 0.4  # of the page's width: a ruled line has no break over this length
@@ -92,13 +94,19 @@ def find_ink(picture: np.ndarray) -> np.ndarray:
         raise UserError("most of the picture is dark: it has to show dark letters on light paper")
     dark = _flatten(picture)
     if dark.max() < FAINTEST:
-        raise UserError("there is no ink in the picture: it has to show dark letters on light paper")
+        raise UserError(NO_INK)
     level = _split(dark)
     # ruled lines, which are fainter than ink, say best how the page is turned
     turn = _find_turn(dark > min(level, FAINTEST))
     dark = ndimage.rotate(dark, turn, order=1, reshape=True)
     dark = _without_rules(dark, level)
+    if dark.max() < FAINTEST:
+        raise UserError(NO_INK)
     written = dark > _split(dark)
+    paper = dark[~written]
+    noise = 1.5 * float(np.median(np.abs(paper - np.median(paper))))
+    if dark[written].mean() - paper.mean() < max(FAINTEST, CLEAR * noise):
+        raise UserError(NO_INK)
     full = float(np.median(dark[ndimage.binary_erosion(written) if written.sum() > 1000 else written]))
     ink = np.clip(dark / max(full, FAINTEST), 0, 1)
     return np.where(ink > FAINTEST, ink, 0)

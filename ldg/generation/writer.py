@@ -27,6 +27,7 @@ VARIATION = 0.4  # of a letter that comes again in a text
 SAMPLE_PADDING = 4
 TRIES = 3  # for each alternate of a character, of which the clearest are taken
 DOTTED, DOTTED_TRIES = "ij", 12  # which a model may also draw without the dot
+DOT_SEED = 0
 MARKS_SEED = 15  # of a set of marks that looks even, chosen by eye
 BATCH = 1000  # images decoded at once
 # what only written characters on baselines have
@@ -174,26 +175,45 @@ def write_sheet(
 
 def _decode_page(decoder: Decoder, page: Page, numbers: Sequence[int], seed: int, options: Options) -> np.ndarray:
     """The images of a page, (N, C, H, W)."""
-    return decode_cells(decoder, inked(page), choose_styles(decoder, numbers, seed, options), options.temperature)
+    styles = choose_styles(decoder, page, numbers, seed, options)
+    return decode_cells(decoder, inked(page), styles, options.temperature)
 
 
-def choose_styles(model: Described, numbers: Sequence[int], seed: int, options: Options) -> np.ndarray:
+def choose_styles(decoder: Decoder, page: Page, numbers: Sequence[int], seed: int, options: Options) -> np.ndarray:
     """Choose the styles of glyphs.
 
     Args:
-        model: That they are of.
-        numbers: N numbers of styles.
+        decoder: That draws them.
+        page: N cells with ink.
+        numbers: Of the styles, N.
         seed: Of those that are drawn.
-        options: Of which ``hand`` and ``style`` are used.
+        options: Of which ``hand``, ``style`` and ``temperature`` are used.
 
     Returns:
         float32 (N, D).
     """
-    drawn = latents.draw_styles(numbers, model.latent_dim, seed)
-    if options.hand is None:
-        return drawn
-    is_exact = options.style == "shared" and seed == 0
-    return vary(options.hand[None], drawn, 0.0 if is_exact else VARIATION)
+    styles = latents.draw_styles(numbers, decoder.latent_dim, seed)
+    if options.hand is not None:
+        is_exact = options.style == "shared" and seed == 0
+        styles = vary(options.hand[None], styles, 0.0 if is_exact else VARIATION)
+    return _dot(decoder, inked(page), styles, options.temperature) if is_typeset(decoder) else styles
+
+
+def _dot(decoder: Decoder, cells: Sequence[Cell], styles: np.ndarray, temperature: float) -> np.ndarray:
+    """Styles (N, D) in which an i or j without its dot has one close by in which it has one, if there is any."""
+    chosen: dict[tuple[str, bytes], np.ndarray] = {}
+    own = latents.draw_styles(range(DOTTED_TRIES), decoder.latent_dim, DOT_SEED)
+    for place, cell in enumerate(cells):
+        if cell.name not in DOTTED:
+            continue
+        key = cell.name, styles[place].tobytes()
+        if key not in chosen:
+            near = np.concatenate([styles[place : place + 1], vary(styles[place : place + 1], own, VARIATION)])
+            images = decode_cells(decoder, [cell] * len(near), near, temperature)[:, 0]
+            dotted = np.flatnonzero(_is_dotted(images))
+            chosen[key] = near[dotted[0] if len(dotted) else 0]
+        styles = np.concatenate([styles[:place], chosen[key][None], styles[place + 1 :]])
+    return styles
 
 
 def vary(common: np.ndarray, own: np.ndarray, share: float) -> np.ndarray:
@@ -452,9 +472,14 @@ def _clearest(images: np.ndarray, number: int, is_dotted: bool) -> np.ndarray:
     """Of drawings of a letter (N, H, W) those with the least grey; if it has a dot, rather those with one."""
     unclear = (images * (1 - images)).sum(axis=(1, 2)) / np.maximum(images.sum(axis=(1, 2)), ink.FAINT)
     if is_dotted:
-        rows = np.pad((images > 0.4).any(axis=2), ((0, 0), (1, 0)))
-        unclear[(rows[:, 1:] & ~rows[:, :-1]).sum(axis=1) < 2] += 1
+        unclear[~_is_dotted(images)] += 1
     return images[np.argsort(unclear)[:number]]
+
+
+def _is_dotted(images: np.ndarray) -> np.ndarray:
+    """Whether images (N, H, W) have ink in two bands, one above the other, (N,)."""
+    rows = np.pad((images > 0.4).any(axis=2), ((0, 0), (1, 0)))
+    return (rows[:, 1:] & ~rows[:, :-1]).sum(axis=1) >= 2
 
 
 def decode_cells(decoder: Decoder, cells: Sequence[Cell], styles: np.ndarray, temperature: float) -> np.ndarray:
