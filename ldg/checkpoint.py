@@ -177,6 +177,8 @@ def read(path: str | Path) -> dict[str, Any]:
         UserError: If the file is missing, unreadable, damaged, not ldg's, or from a newer version.
     """
     file = find(path)
+    if file.suffix == ".onnx":
+        raise UserError(f"{file} has only the decoder, which writes; name a run, .ckpt or .safetensors")
     import torch
 
     try:

@@ -136,6 +136,10 @@ _EXTRAS = {
     "psycopg": "postgresql",
     "trackio": "trackio",
     "mlflow": "mlflow",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "huggingface_hub": "hub",
 }
 # modules that are not named like their package
 _INSTALLED_BY = {"MySQLdb": "mysqlclient (or pymysql, and write mysql+pymysql://)"}

@@ -208,7 +208,7 @@ def test_bad_input_leaves_nothing_behind(workplace, capsys, monkeypatch, argumen
 def test_before_any_training_the_shipped_weights_write(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     status, out, err = run(capsys, "Hello World")
-    assert (status, out) == (0, "hello-world.png\n") and err == f"with {checkpoint.SHIPPED}\n"
+    assert (status, out) == (0, "hello-world.png\n") and err == f"with {checkpoint.SHIPPED.with_suffix('.onnx')}\n"
 
 
 @pytest.mark.parametrize(

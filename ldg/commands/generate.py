@@ -42,6 +42,7 @@ SETTINGS = (*paper.RANGES, "align", "ruled", "ink", "paper")
 VECTORS = ("height", "page", "strokes")
 # what is not of a text has no use for them
 WRITING = ("style", "layout", "threshold", "width", *SETTINGS, *VECTORS)
+ENCODES = "an .onnx file has only the decoder: name a run, .ckpt or .safetensors"
 EXCLUDES = {
     "file": ("text",),
     "interpolate": ("text", "file", "to", "rows", "columns", "judge", "mix", "seed", "temperature", *WRITING),
@@ -62,7 +63,8 @@ def _make_parser() -> Parser:
     add(
         "--checkpoint",
         metavar="PATH",
-        help=".ckpt file, run folder or wandb://ENTITY/PROJECT/ARTIFACT:ALIAS (default: the newest finished run in "
+        help="run folder, .ckpt, .safetensors or .onnx file, wandb://ENTITY/PROJECT/ARTIFACT:ALIAS or hf://OWNER/NAME "
+        "(default: the newest finished run in "
         "outputs/ that has classes for the text and whose legibility is at least 75 %% of that of real images, by a "
         "judge; else the weights of ldg)",
     )
@@ -283,6 +285,14 @@ def _make_options(args: argparse.Namespace) -> Options:
     return Options(args.style, temperature, args.layout, args.threshold, args.scale, args.width, mix, **settings)
 
 
+def _require_decoder_only(args: argparse.Namespace, file: Path) -> None:
+    """Raises UserError for an option that needs more of a model than an .onnx file has."""
+    if args.interpolate:
+        raise UserError(f"--interpolate encodes images; {ENCODES}")
+    if args.device not in ("auto", "cpu"):
+        raise UserError(f"--device {args.device}: {file} is computed on the CPU; name a run, .ckpt or .safetensors")
+
+
 def _write_text(args: argparse.Namespace, model: VAE, path: Path) -> np.ndarray:
     """A text, a sheet of it, or a sheet of random samples."""
     from ldg.generation import writer
@@ -326,7 +336,10 @@ def _blend(args: argparse.Namespace, model: VAE, path: Path) -> np.ndarray:
     from ldg import checkpoint
     from ldg.generation import blend, writer
     from ldg.generation.alphabet import parse
+    from ldg.generation.onnx import OnnxDecoder
 
+    if isinstance(model, OnnxDecoder):
+        raise UserError(f"a blend encodes images; {ENCODES}")
     options = _make_options(args)
     page = parse(args.text, model.classes, options.width, options.mix)  # by code, an unconditional model can blend too
     size = (
@@ -423,16 +436,22 @@ def main(arguments: list[str]) -> None:
     args = parse_arguments(arguments)
     path = _choose_path(args)
     from ldg import checkpoint
+    from ldg.generation import decoder
 
     source = args.checkpoint
     if source is None:
         source = checkpoint.newest_run(
             refuse=lambda about: _explain_refusal(args, about), note=lambda line: print(line, file=sys.stderr)
         )
+    is_shipped = source == checkpoint.SHIPPED
+    if args.checkpoint is None and args.device == "auto" and not args.interpolate:
+        source = decoder.lightest(source)
     file = checkpoint.find(source)  # an error before torch is imported
-    device = choose_device(args.device)
+    if file.suffix == ".onnx":
+        _require_decoder_only(args, file)
+    device = "cpu" if file.suffix == ".onnx" else choose_device(args.device)
     try:
-        model = checkpoint.load(file, device)
+        model: Any = decoder.load(file, device)
         if args.to is not None:
             drawn = _morph(args, model, path)
         elif args.interpolate:
@@ -446,7 +465,7 @@ def main(arguments: list[str]) -> None:
         raise
     except UserError as error:
         hint = ""
-        if args.checkpoint is None and source != checkpoint.SHIPPED:
+        if args.checkpoint is None and not is_shipped:
             shipped = os.path.relpath(checkpoint.SHIPPED)
             hint = f" (the model was {source}; --checkpoint names another, {shipped} writes)"
         raise UserError(f"{error}{hint}") from None

@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import sys
-from importlib.metadata import distribution
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -47,6 +46,8 @@ def _uvx() -> list[str]:
     """The words before a command of ldg's in the environment of a single command; none in one that lasts."""
     if not IS_INSTALLED or os.environ.get("VIRTUAL_ENV") == sys.prefix:
         return []
+    from importlib.metadata import distribution  # 20 ms, which writing does not wait for
+
     origin = json.loads(distribution("ldg").read_text("direct_url.json") or "{}").get("url", "ldg")
     return ["uvx", "--from", unquote(origin.removeprefix("file://"))]
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
+
+from ldg import checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +43,7 @@ class Described(Protocol):
         """D."""
 
 
+@runtime_checkable
 class Decoder(Described, Protocol):
     """A model that turns arrays into images."""
 
@@ -103,6 +108,28 @@ class TorchDecoder:
 
 def as_decoder(model: VAE | Decoder) -> Decoder:
     """The decoder of a model; a decoder as it is."""
-    from ldg.models.vae import VAE
+    return model if isinstance(model, Decoder) else TorchDecoder(model)
 
-    return TorchDecoder(model) if isinstance(model, VAE) else model
+
+def load(path: str | Path, device: str = "cpu") -> VAE | Decoder:
+    """Load what a path names: a model, or of an ``.onnx`` file its decoder, without torch.
+
+    Args:
+        path: As for :func:`ldg.checkpoint.find`.
+        device: Where a model goes, as torch names devices.
+
+    Raises:
+        UserError: As :func:`ldg.checkpoint.load`, and for an ``.onnx`` file that ldg has not written.
+    """
+    file = checkpoint.find(path)
+    if file.suffix != ".onnx":
+        return checkpoint.load(file, device)
+    from ldg.generation.onnx import OnnxDecoder
+
+    return OnnxDecoder(file)
+
+
+def lightest(path: Path) -> Path:
+    """The ``.onnx`` file of the weights that come with ldg, where onnxruntime is installed; another path as it is."""
+    is_lighter = path == checkpoint.SHIPPED and find_spec("onnxruntime")
+    return path.with_suffix(".onnx") if is_lighter else path

@@ -46,7 +46,7 @@ class StyleSpace:
         self.means = means.float().to(model.device)
         self.roots = _power(covariances, 0.5).float().to(model.device)
 
-    def latents(self, styles: Tensor, labels: Tensor, temperature: float = 1.0) -> Tensor:
+    def latents(self, styles: Tensor, labels: Tensor, temperature: float | Tensor = 1.0) -> Tensor:
         """Turn styles into latents.
 
         Args:
