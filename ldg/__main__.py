@@ -12,6 +12,7 @@ from ldg.errors import UserError, suggestion
 COMMANDS = {
     "train": "train",
     "write": "generate",
+    "font": "font",
     "evaluate": "evaluate",
     "runs": "runs",
     "compare": "compare",

@@ -54,6 +54,7 @@ SWEEPS = [command[1:] for command in TRAIN if command[:1] == ["-m"]]
 TRAIN = [command for command in TRAIN if command[:1] != ["-m"]]
 EVALUATE = everywhere("uv", "run", "evaluate.py")
 GENERATE = everywhere("uv", "run", "generate.py")
+FONT = everywhere("uv", "run", "ldg", "font")
 REPORT = everywhere("uv", "run", "ldg", "sweeps")  # tests/test_installed.py carries out those of docs/install.md
 WANDB = [command for command in REPORT if "wandb" in command]  # of a sweep, for W&B
 REPORT = [command for command in REPORT if command not in WANDB]
@@ -182,6 +183,13 @@ def test_generate_command(command, folder):
     assert status == 0, err
     (new,) = set(folder.glob("*.*")) - before
     assert new.name in out
+
+
+@pytest.mark.parametrize("command", FONT, ids=" ".join)
+def test_font_command(command, tmp_path):
+    status, out, err = call(tmp_path, "font", *command, script="ldg/__main__.py")
+    assert status == 0, err
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".png", ".ttf"] and out.endswith(".ttf\n")
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/writing.md"])

@@ -118,10 +118,22 @@ def soft_labels(cells: Sequence[Cell], num_classes: int) -> np.ndarray:
     return labels
 
 
-def _characters(text: str, classes: Sequence[str], width: int) -> Page:
+def number_characters(classes: Sequence[str]) -> dict[str, int]:
+    """Number the characters that classes write.
+
+    Args:
+        classes: Characters, and after them marks that are drawn unless they are classes.
+
+    Returns:
+        By character, the class or mark it is written as.
+    """
     exact = {name: index for index, name in reversed(list(enumerate(classes)))}  # a class, rather than a mark
     # a split that merges look-alikes, or both cases, writes a character with its other case
-    indices = {name.swapcase(): index for name, index in exact.items()} | exact
+    return {name.swapcase(): index for name, index in exact.items()} | exact
+
+
+def _characters(text: str, classes: Sequence[str], width: int) -> Page:
+    indices = number_characters(classes)
     lines = "".join(c if c in indices else PLAIN.get(c, c) for c in text).strip("\n").splitlines()
     unknown = [c for c in dict.fromkeys("".join(lines)) if c != " " and c not in indices]
     if unknown:

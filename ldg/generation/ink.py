@@ -208,7 +208,14 @@ def contrast(field: np.ndarray, level: float) -> np.ndarray:
     Returns:
         (H, W) in [0, 1], grey within a pixel of the edge and where the field is undecided.
     """
-    slope = np.maximum(1.3 * np.hypot(*np.gradient(field)), UNDECIDED)
+    return _contrast(field, level, _slope(field))
+
+
+def _slope(field: np.ndarray) -> np.ndarray:
+    return np.maximum(1.3 * np.hypot(*np.gradient(field)), UNDECIDED)
+
+
+def _contrast(field: np.ndarray, level: float, slope: np.ndarray) -> np.ndarray:
     return np.clip(0.5 + (field - level) / slope, 0, 1)
 
 
@@ -219,7 +226,11 @@ def pen_width(image: np.ndarray) -> float:
 
 
 def trace(
-    image: np.ndarray, enlargement: Callable[[Outline], float], pen: float, threshold: float | None = None
+    image: np.ndarray,
+    enlargement: Callable[[Outline], float],
+    pen: float,
+    threshold: float | None = None,
+    highest: float = LEVELS[1],
 ) -> Outline | None:
     """Find the level at which the strokes of a glyph get a width.
 
@@ -228,24 +239,44 @@ def trace(
         enlargement: Of an outline on the page.
         pen: Width of the strokes on the page, pixels.
         threshold: In [0, 1], moves the level: 0.5 keeps it, less inks more; None: as 0.5.
+        highest: Of the levels; above the usual ones no stroke may break.
 
     Returns:
         The outline at this level; None where there is no ink.
     """
     field, unit = enlarged(image)
-    low, high = LEVELS
+    slope = _slope(field)  # the same at every level
+    low, high = LEVELS[0], highest
     for _ in range(7):
         level = (low + high) / 2
         outline = _outline(field, unit, level)
         if outline is None:
             high = level
             continue
-        wide = stroke_width(contrast(field, level)) * unit * enlargement(outline)
+        wide = stroke_width(_contrast(field, level, slope)) * unit * enlargement(outline)
         low, high = (level, high) if wide > pen else (low, level)
-    outline = _outline(field, unit, (low + high) / 2)
+    outline = _outline(field, unit, _unbroken(field, (low + high) / 2))
     if outline is None or threshold is None:
         return outline
     return _outline(field, unit, _shifted(outline.level, threshold))
+
+
+def _unbroken(field: np.ndarray, level: float) -> float:
+    """A level above the usual ones lowered until the ink is in as many pieces as there, with no fewer holes."""
+    if level <= LEVELS[1]:
+        return level
+    import contourpy
+
+    contours = contourpy.contour_generator(z=field)
+
+    def count(level: float) -> tuple[int, int]:
+        x_y = [np.asarray(line).T for line in contours.lines(level)]
+        areas = [x[:-1] @ y[1:] - x[1:] @ y[:-1] for x, y in x_y]
+        return sum(area > 0 for area in areas), sum(area < 0 for area in areas)
+
+    pieces, holes = count(LEVELS[1])
+    tried = ((each, count(each)) for each in np.linspace(level, LEVELS[1], 6).tolist())
+    return next(each for each, (more, left) in tried if more <= pieces and left >= holes)
 
 
 def _shifted(level: float, threshold: float) -> float:

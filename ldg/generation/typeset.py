@@ -104,6 +104,7 @@ class Baseline:
         ragged: How far glyphs leave the baseline; 0: not at all, 1: as a hand does.
         seed: Of the ragged baseline.
         width: Of the text, pixels: lines are broken so that none is wider.
+        highest: Of the levels where ink begins, as of :func:`ldg.generation.ink.trace`.
     """
 
     capital: int
@@ -117,6 +118,7 @@ class Baseline:
     ragged: float = 0.0
     seed: int = 0
     width: float = math.inf
+    highest: float = ink.LEVELS[1]
 
     def place(self, page: Page, images: np.ndarray, groups: Sequence[int]) -> list[Glyph]:
         """Place the glyphs of a page.
@@ -222,7 +224,8 @@ class Baseline:
         def enlargement(outline: ink.Outline) -> float:
             return mark_scale if is_mark else height / outline.height
 
-        outline = ink.trace(image, enlargement, pen * strokes.FINE.get(character, 1), self.threshold)
+        pen_of_character = pen * strokes.FINE.get(character, 1)
+        outline = ink.trace(image, enlargement, pen_of_character, self.threshold, self.highest)
         if outline is None:
             blank = np.zeros((round(height), round(height / 2)), np.float32)
             return Glyph(-round(height), 0, blank, pen, character)
@@ -259,14 +262,39 @@ class Baseline:
 
     def _space(self, glyph: Glyph, following: Glyph) -> int:
         """Pixels between two boxes so that the white looks even, which neither boxes nor nearest points do."""
-        gaps = _gaps(glyph, following, reach=round(CLOSEST * self.capital))
+        return int(self.spaces([glyph], [following])[0, 0])
+
+    def spaces(self, glyphs: Sequence[Glyph], following: Sequence[Glyph]) -> np.ndarray:
+        """Measure how far apart pairs of glyphs are set.
+
+        Args:
+            glyphs: N on a baseline.
+            following: M on the same one.
+
+        Returns:
+            (N, M): pixels between the boxes of each of the N and, after it, each of the M.
+        """
+        tops, bottoms, widths = zip(*(_edges(part) for part in (glyphs, following)), strict=True)
+        rows = min(map(min, tops)), max(map(max, bottoms))
+        reach, deepest = round(CLOSEST * self.capital), DEPTH * self.capital
+        first = np.minimum.outer(*tops)[:, :, None] - rows[0]
+        beyond = np.maximum.outer(*bottoms)[:, :, None] - rows[0]
+        row = np.arange(rows[1] - rows[0])
+        facing = [glyph._replace(ink=glyph.ink[:, ::-1]) for glyph in glyphs]
+        gaps = _recesses(facing, *rows, reach)[:, None] + _recesses(following, *rows, reach)
+        gaps[(row < first) | (row >= beyond)] = np.inf  # those that neither box meets
+        count = (beyond - first)[:, :, 0]
+        outside = deepest * (len(row) - count)
         # beyond half of the narrower one, the next but one could be reached
-        shifts = np.arange(-min(glyph.ink.shape[1], following.ink.shape[1]) // 2, round(self.capital))
-        apart = shifts[:, None] + gaps
-        white = np.clip(apart, None, DEPTH * self.capital).mean(axis=1)
-        right = (white >= GAP * self.capital) & (apart.min(axis=1) >= CLOSEST * self.capital)
-        shift = int(shifts[np.argmax(right)] if right.any() else shifts[-1])
-        return shift + round((self.letter_spacing - 1) * GAP * self.capital)
+        low = -np.minimum.outer(*widths) // 2 - 1
+        high = np.full_like(low, round(self.capital) - 1)
+        nearest = gaps.min(axis=2)
+        for _ in range(int(np.ceil(np.log2((high - low).max())))):
+            shift = (low + high + 1) // 2
+            white = (np.minimum(shift[:, :, None] + gaps, deepest).sum(axis=2) - outside) / count
+            is_right = (white >= GAP * self.capital) & (shift + nearest >= CLOSEST * self.capital)
+            low, high = np.where(is_right, low, shift), np.where(is_right, shift, high)
+        return high + round((self.letter_spacing - 1) * GAP * self.capital)
 
 
 def _broken(words: list[list[Glyph]], width: float) -> list[list[Glyph]]:
@@ -307,20 +335,19 @@ def _corner(a: Glyph, b: Glyph, t: float) -> tuple[int, int]:
     return round((1 - t) * a.top + t * b.top), round((1 - t) * a.left + t * b.left)
 
 
-def _gaps(glyph: Glyph, following: Glyph, reach: int) -> np.ndarray:
-    """White (rows,) between two glyphs set box against box, within ``reach`` rows of each row that either has."""
-    top = min(glyph.top, following.top)
-    rows = max(glyph.top + glyph.ink.shape[0], following.top + following.ink.shape[0]) - top
-    far = float(glyph.ink.shape[1] + following.ink.shape[1])
+def _edges(glyphs: Sequence[Glyph]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Top, bottom and width of the box of each glyph."""
+    tops, heights, widths = np.array([(glyph.top, *glyph.ink.shape) for glyph in glyphs]).T
+    return tops, tops + heights, widths
 
-    def recess(part: Glyph, side: np.ndarray) -> np.ndarray:
-        """Distance from the facing edge of the box to the first ink, the nearest within reach."""
-        depth = np.full(rows + 2 * reach, far)
-        start = part.top - top + reach
-        depth[start : start + len(side)] = np.where(side.max(axis=1) > 0.5, np.argmax(side > 0.5, axis=1), far)
-        return np.lib.stride_tricks.sliding_window_view(depth, 2 * reach + 1).min(axis=1)
 
-    return recess(glyph, glyph.ink[:, ::-1]) + recess(following, following.ink)
+def _recesses(glyphs: Sequence[Glyph], top: int, bottom: int, reach: int) -> np.ndarray:
+    """White (N, rows) from the left edge of each box to the first ink, the nearest within ``reach`` rows."""
+    depths = np.full((len(glyphs), bottom - top + 2 * reach), np.inf)
+    for glyph, depth in zip(glyphs, depths, strict=True):
+        start, side = glyph.top - top + reach, glyph.ink > 0.5
+        depth[start : start + len(side)] = np.where(side.any(axis=1), side.argmax(axis=1), np.inf)
+    return np.lib.stride_tricks.sliding_window_view(depths, 2 * reach + 1, axis=1).min(axis=2)
 
 
 @dataclass(frozen=True)

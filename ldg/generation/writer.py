@@ -13,7 +13,7 @@ import numpy as np
 from ldg.data import strokes
 from ldg.errors import UserError
 from ldg.generation import ink, latents, paper, sheets, typeset, vector
-from ldg.generation.alphabet import Cell, Page, is_written, parse, soft_labels
+from ldg.generation.alphabet import Cell, Page, is_written, number_characters, parse, soft_labels
 from ldg.generation.decoder import Decoder, Described, as_decoder
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 LayoutName = Literal["baseline", "tiles"]
 TEMPERATURE = 0.5
+VARIATION = 0.4  # of a letter that comes again in a text
 SAMPLE_PADDING = 4
+TRIES = 3  # for each alternate of a character, of which the clearest are taken
+DOTTED, DOTTED_TRIES = "ij", 12  # which a model may also draw without the dot
 MARKS_SEED = 15  # of a set of marks that looks even, chosen by eye
 BATCH = 1000  # images decoded at once
 # what only written characters on baselines have
@@ -360,6 +363,52 @@ def inked(page: Page) -> list[Cell]:
     return [cell for line in page for cell in line if cell.mixture]
 
 
+def draw_alternates(
+    model: VAE | Decoder, number: int, *, seed: int = 0, temperature: float = TEMPERATURE, variation: float = VARIATION
+) -> tuple[list[str], np.ndarray]:
+    """Draw every character several times in one hand, as a font needs it.
+
+    Args:
+        model: In eval mode; its classes are characters.
+        number: K, of alternates of a character.
+        seed: Of the styles; their common part is what :func:`write` draws with it.
+        temperature: As of :class:`Options`.
+        variation: Share of its own that each alternate has in its style, in [0, 1].
+
+    Returns:
+        The M characters, and images (K, M, H, W) in [0, 1].
+
+    Raises:
+        UserError: If the classes are no characters, the images not grey, or the model is unconditional.
+    """
+    if not is_typeset(model):
+        raise UserError("a font needs a model whose classes are characters, each drawn in grey")
+    if model.conditioning == "none":
+        raise UserError("a font needs a model that knows labels: this one was trained with conditioning=none")
+    indices = sorted(number_characters([*model.classes, *strokes.MARKS]).items())
+    marks = {name: index - model.num_classes for name, index in indices if index >= model.num_classes}
+    letters = [Cell(name, ((index, 1.0),)) for name, index in indices if len(name.strip()) == 1 and name not in marks]
+    tries = [number * (DOTTED_TRIES if cell.name in DOTTED else TRIES) for cell in letters]
+    drawn = latents.draw_styles(range(1 + sum(tries)), model.latent_dim, seed)
+    styles = np.float32(math.sqrt(1 - variation**2)) * drawn[:1] + np.float32(variation) * drawn[1:]
+    cells = [cell for cell, times in zip(letters, tries, strict=True) for _ in range(times)]
+    found = np.split(decode_cells(as_decoder(model), cells, styles, temperature)[:, 0], np.cumsum(tries)[:-1])
+    each = zip(found, letters, strict=True)
+    images = np.stack([_clearest(drawings, number, cell.name in DOTTED) for drawings, cell in each], axis=1)
+    pen = _measure_pen(images[0])
+    of_marks = [_draw_marks(*pen, model.image_shape[1:], MARKS_SEED + k)[list(marks.values())] for k in range(number)]
+    return [*(cell.name for cell in letters), *marks], np.concatenate([images, of_marks], axis=1)
+
+
+def _clearest(images: np.ndarray, number: int, is_dotted: bool) -> np.ndarray:
+    """Of drawings of a letter (N, H, W) those with the least grey; if it has a dot, rather those with one."""
+    unclear = (images * (1 - images)).sum(axis=(1, 2)) / np.maximum(images.sum(axis=(1, 2)), ink.FAINT)
+    if is_dotted:
+        rows = np.pad((images > 0.4).any(axis=2), ((0, 0), (1, 0)))
+        unclear[(rows[:, 1:] & ~rows[:, :-1]).sum(axis=1) < 2] += 1
+    return images[np.argsort(unclear)[:number]]
+
+
 def decode_cells(decoder: Decoder, cells: Sequence[Cell], styles: np.ndarray, temperature: float) -> np.ndarray:
     """Decode cells in batches, and draw the marks that the model has no class for.
 
@@ -382,29 +431,42 @@ def decode_cells(decoder: Decoder, cells: Sequence[Cell], styles: np.ndarray, te
     images = np.zeros((len(cells), *decoder.image_shape), np.float32)
     if letters.any():
         images[letters] = _decode(write, styles[letters], labels[letters] / weights[letters, None])
-    marks = _draw_marks(images[letters, 0], decoder.image_shape[1:])
+    marks = _draw_marks(*_measure_pen(images[letters, 0]), decoder.image_shape[1:], MARKS_SEED)
     return weights[:, None, None, None] * images + np.einsum("nm,mhw->nhw", of_marks, marks)[:, None]
 
 
-def _draw_marks(letters: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Draw all marks with the pen and the slant of letters.
+def _measure_pen(letters: np.ndarray) -> tuple[float, float]:
+    """Measure with what marks beside letters are drawn.
 
     Args:
         letters: Images (N, H, W) in [0, 1].
+
+    Returns:
+        The width of the pen in an image of 28x28, and the slant; without letters those on average.
+    """
+    cleaned = [ink.clean(letter) for letter in letters]
+    if not cleaned:
+        return strokes.PEN, strokes.SLANT
+    # letters fill the frame, marks are drawn smaller
+    width = float(np.median([ink.pen_width(letter) for letter in cleaned]))
+    pen = width / (letters.shape[1] / strokes.SIZE) * typeset.PEN_OF_MARKS
+    return pen, float(np.mean([ink.slant(letter) for letter in cleaned]))
+
+
+def _draw_marks(pen: float, slant: float, size: tuple[int, int], seed: int) -> np.ndarray:
+    """Draw all marks.
+
+    Args:
+        pen: As of :func:`_measure_pen`.
+        slant: Likewise.
         size: Height and width of the images.
+        seed: Of what the pen and the slant do not decide.
 
     Returns:
         (M, H, W) in [0, 1].
     """
-    cleaned = [ink.clean(letter) for letter in letters]
-    pixel = size[0] / strokes.SIZE
-    pen, slant = strokes.PEN, strokes.SLANT
-    if cleaned:
-        # letters fill the frame, marks are drawn smaller
-        pen = float(np.median([ink.pen_width(letter) for letter in cleaned])) / pixel * typeset.PEN_OF_MARKS
-        slant = float(np.mean([ink.slant(letter) for letter in cleaned]))
     labels = [strokes.Strokes.classes.index(mark) for mark in strokes.MARKS]
-    drawn = strokes.draw_characters(np.array(labels), (MARKS_SEED,), pen, slant)[:, 0] / np.float32(255)
+    drawn = strokes.draw_characters(np.array(labels), (seed,), pen, slant)[:, 0] / np.float32(255)
     return np.stack([ink.resample(image, (0, strokes.SIZE, size[0]), (0, strokes.SIZE, size[1])) for image in drawn])
 
 

@@ -71,3 +71,15 @@ def test_threshold_shifts_the_level_and_half_keeps_it():
     assert levels == sorted(levels)
     assert levels[1] == pytest.approx(ink.trace(image, to(100), 20).level)
     assert ink.trace(image, to(100), 20, 1.0) is None
+
+
+def test_a_stroke_gets_thin_but_does_not_break():
+    image = np.zeros((28, 28), np.float32)
+    image[4:12, 4:24] = image[16:24, 4:24] = 1  # two broad strokes ...
+    image[12:16, 12:16] = 0.7  # ... and a faint one between them
+    usual, thin = (ink.trace(image, lambda outline: 1, 1.0, highest=highest) for highest in (0.6, 0.9))
+    assert usual.level == pytest.approx(0.6, abs=0.01) and 0.6 <= thin.level < 0.75
+    field = ink.enlarged(image)[0] > thin.level
+    assert len(np.unique(ink.blots(field))) == 2  # the paper, and one piece
+    image[12:16, 12:16] = 1
+    assert ink.trace(image, lambda outline: 1, 1.0, highest=0.9).level == pytest.approx(0.9, abs=0.01)

@@ -70,3 +70,12 @@ def test_specks_are_dropped_and_ink_at_the_edge_is_closed():
 
 def test_no_ink_has_no_outline():
     assert outlines.trace(np.zeros((28, 28), np.float32), around(0.5)) == []
+
+
+def test_glyphs_at_once_are_the_same():
+    images = [disc(11, hole=5), disc(8), np.zeros((28, 28), np.float32)]
+    for image, paths in zip(images, outlines.trace_all(images, [around(0.5)] * 3), strict=True):
+        expected = outlines.trace(image, around(0.5))
+        assert len(paths) == len(expected)
+        for path, other in zip(paths, expected, strict=True):
+            np.testing.assert_allclose(path, other, atol=1e-9)
