@@ -1,0 +1,417 @@
+"""The page: four tabs around the functions of :mod:`ldg.demo.rendering`. It asks nothing of a network."""
+
+import html
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read as gradio is imported
+
+import gradio as gr
+import numpy as np
+import torch
+
+from ldg.demo import rendering
+from ldg.demo.directions import find_directions
+from ldg.demo.plane import Plane
+from ldg.demo.rendering import Model, Shifted, in_style, make_options, to_html
+from ldg.errors import UserError
+from ldg.figures.strings import writable
+from ldg.generation import hand, interpolate, sheets, writer
+from ldg.generation.alphabet import is_written
+
+TEXT = "The quick brown foxes"
+LETTERS = "abc ABC 123"
+DIRECTIONS = 6
+REACH = 3.0  # of a direction, in standard deviations of a style
+STEPS = 9  # images of an interpolation
+LONGEST = 400  # characters of a text
+LARGEST = "20mb"  # of an uploaded picture
+CANVAS = (900, 320)
+LAST_SEED = 2**31
+OWN = (
+    "Use only your own hand, or one whose writer has agreed. The picture is read on the machine where this page runs, "
+    "and is kept no longer than the page is open."
+)
+STYLE = """
+.sheet { background: white; border-radius: 8px; padding: 12px; min-height: 60px; overflow-x: auto }
+.sheet img { max-width: 100%; height: auto }
+.sheet p { color: #555; margin: 0 0 8px }
+.note { min-height: 1.5em; color: var(--body-text-color-subdued) }
+.directions .form { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)) }
+@media (max-width: 640px) { .live { position: sticky; top: 0; z-index: 10; box-shadow: 0 2px 6px #0004 } }
+"""
+
+
+def build(models: Sequence[Model]) -> gr.Blocks:
+    """Build the page.
+
+    Args:
+        models: The first is written with; all of them are compared. At least one.
+    """
+    model = models[0]
+    with gr.Blocks(title="ldg: handwriting", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+        with gr.Tab("Write"):
+            _add_writing(model)
+        with gr.Tab("Own hand"):
+            _add_hand(model)
+        with gr.Tab("Explore") as tab:
+            _add_exploring(model, tab)
+        with gr.Tab("Compare"):
+            _add_comparing(models)
+    return page
+
+
+def launch(models: Sequence[Model], **options: Any) -> gr.Blocks:
+    """Build the page, and serve it.
+
+    Args:
+        models: As for :func:`build`.
+        options: Of gradio's ``launch``.
+
+    Returns:
+        The page.
+    """
+    torch.set_num_threads(1)  # images this small gain nothing from more
+    page = build(models)
+    options = {"quiet": True, "ssr_mode": False, "footer_links": [], "max_file_size": LARGEST} | options
+    page.launch(css=STYLE, theme=gr.themes.Default(), **options)
+    return page
+
+
+def _connect(
+    events: Any,
+    function: Callable[..., tuple[Any, ...]],
+    inputs: Sequence[gr.components.Component],
+    outputs: Sequence[gr.components.Component],
+    is_live: bool = True,
+) -> Any:
+    """Show what a function of the inputs' values returns; of a mistake its line, in the last output."""
+    *_, note = outputs
+
+    def handle(*values: Any, **event: Any) -> dict[gr.components.Component, Any]:
+        try:
+            for component, value in zip(inputs, values, strict=False):
+                if value is None and isinstance(component, gr.Number | gr.Slider):
+                    raise UserError(f"{component.label}: give a number")
+            found = function(*values, **event)
+        except UserError as error:
+            return {note: _line(str(error))}
+        return {note: ""} | dict(zip(outputs, found, strict=False))
+
+    if not is_live:
+        return gr.on(events, handle, inputs, [*outputs], show_progress="minimal", api_visibility="private")
+    # without the queue, an answer takes one request
+    return gr.on(
+        events,
+        handle,
+        inputs,
+        [*outputs],
+        trigger_mode="always_last",
+        show_progress="hidden",
+        queue=False,
+        api_visibility="private",
+    )
+
+
+def _line(text: str) -> str:
+    return f'<span role="status">{html.escape(text)}</span>'
+
+
+def _note() -> gr.HTML:
+    return gr.HTML(elem_classes="note")
+
+
+def _sheet(value: str = "", *, is_live: bool = False) -> gr.HTML:
+    return gr.HTML(value, elem_classes=["sheet", *(["live"] if is_live else [])])
+
+
+def _seed() -> gr.Number:
+    return gr.Number(0, label="Seed", info="each number is another hand", precision=0, minimum=0, maximum=LAST_SEED)
+
+
+def _legibility() -> gr.Slider:
+    return gr.Slider(0, 1, 1 - writer.TEMPERATURE, label="Legibility", info="1 minus the temperature of the sampling")
+
+
+def _example(model: Model) -> str:
+    classes = model.decoder.classes
+    return writable(classes, TEXT) if is_written(classes) else ", ".join(classes[:4])
+
+
+def _text(model: Model) -> gr.Textbox:
+    what = "Text" if is_written(model.decoder.classes) else "Classes, separated by commas; a+b blends two"
+    return gr.Textbox(_example(model), label=what, lines=2, max_length=LONGEST)
+
+
+def _look() -> list[gr.Slider]:
+    """Size, pen and slant of characters on a page."""
+    return [
+        gr.Slider(2, 10, 5, step=1, label="Size", info="tenths of 100 pixels"),
+        gr.Slider(0.5, 2, 1, label="Pen", info="times the hand's own"),
+        gr.Slider(-30, 30, 0, step=1, label="Slant", info="degrees further to the right"),
+    ]
+
+
+def _draw(decoder: rendering.Decoder, text: str, seed: int, options: writer.Options) -> str:
+    return to_html(writer.write_sheet(decoder, text, 1, 1, seed=seed, options=options), text)
+
+
+def _add_downloads(
+    model: Model, save: Callable[..., Path], inputs: Sequence[gr.components.Component], note: gr.HTML, name: str
+) -> None:
+    """Buttons that make a file of the inputs' values and hand it out."""
+    formats = rendering.FORMATS if writer.is_typeset(model.decoder) else (".png",)
+    with gr.Row():
+        for suffix in formats:
+            label = "Font (.ttf)" if suffix == ".ttf" else suffix[1:].upper()
+            button = gr.Button(label, size="sm", min_width=80)
+            link = gr.DownloadButton(visible="hidden", elem_id=f"{name}{suffix.replace('.', '-')}")
+
+            def make(*values: Any, suffix: str = suffix) -> tuple[str]:
+                return (str(save(*values, suffix=suffix, folder=Path(tempfile.mkdtemp()))),)
+
+            made = _connect(button.click, make, inputs, [link, note], is_live=False)
+            # a mistake leaves the link without a file
+            made.then(None, js=f"() => document.getElementById('{link.elem_id}')?.click()")
+
+
+def _add_writing(model: Model) -> None:
+    """A text in the style of a seed, moved along the model's main directions."""
+    decoder, is_typeset = model.decoder, writer.is_typeset(model.decoder)
+    directions = find_directions(decoder, min(DIRECTIONS, decoder.latent_dim))
+    vectors = np.stack([direction.vector for direction in directions])
+    text = _text(model)
+    picture, note = _sheet(is_live=True), _note()
+
+    def chosen(text: str, seed: int, legibility: float, *values: float) -> tuple[Shifted, str, int, writer.Options]:
+        look, along = (values[:3], values[3:]) if is_typeset else ((5, 1, 0), values)
+        shifted = Shifted(decoder, np.array(along) @ vectors)
+        return shifted, text, int(seed), make_options(decoder, 1 - legibility, *look)
+
+    def draw(*values: Any) -> tuple[str]:
+        return (_draw(*chosen(*values)),)
+
+    def save(*values: Any, **where: Any) -> Path:
+        return rendering.save(*chosen(*values), **where)
+
+    downloads = gr.Group()
+    with gr.Row(equal_height=True):
+        seed = _seed()
+        legibility = _legibility()
+        another = gr.Button("Another hand", variant="primary")
+    with gr.Row():
+        look = _look() if is_typeset else []
+    gr.Markdown("### The hand's style\nThe directions in which hands differ most, in standard deviations.")
+    with gr.Row(elem_classes="directions"):
+        along = [
+            gr.Slider(-REACH, REACH, 0, step=0.1, label=direction.name.capitalize(), min_width=200)
+            for direction in directions
+        ]
+    inputs = [text, seed, legibility, *look, *along]
+    with downloads:
+        _add_downloads(model, save, inputs, note, "written")
+    picture.value = draw(*(component.value for component in inputs))[0]
+    _connect([component.change for component in inputs], draw, inputs, [picture, note])
+    another.click(lambda seed: (int(seed or 0) + 1) % LAST_SEED, seed, seed, queue=False, api_visibility="private")
+
+
+def _add_hand(model: Model) -> None:
+    """A hand that is read from a picture or a drawing, and writes."""
+    gr.Markdown(OWN)
+    letters = gr.Textbox(LETTERS, label="The letters that are written there, in reading order", max_length=LONGEST)
+    with gr.Tab("A picture"):
+        upload = gr.Image(
+            type="filepath", sources=["upload", "clipboard"], height=280, label="Dark ink on light paper", buttons=[]
+        )
+        read_upload = gr.Button("Read the picture", variant="primary")
+    with gr.Tab("A drawing"):
+        brush = gr.Brush(default_size=9, colors=["#000000"], default_color="#000000", color_mode="fixed")
+        canvas = gr.Sketchpad(
+            type="filepath",
+            label="Write the letters with gaps between them",
+            canvas_size=CANVAS,
+            height=CANVAS[1] + 100,
+            fixed_canvas=True,
+            brush=brush,
+            layers=False,
+            transforms=(),
+            format="png",
+            buttons=[],
+        )
+        read_canvas = gr.Button("Read the drawing", variant="primary")
+    found = _note()
+    cut = gr.HTML(elem_classes="sheet", visible=False)
+    style = gr.State()
+    with gr.Column(visible=False) as writing:
+        text = _text(model)
+        picture, note = _sheet(is_live=True), _note()
+        downloads = gr.Group()
+        with gr.Row():
+            legibility = _legibility()
+            look = _look()
+    inputs = [text, style, legibility, *look]
+
+    def chosen(
+        text: str, style: np.ndarray | None, legibility: float, *look: Any
+    ) -> tuple[Shifted, str, int, writer.Options]:
+        if style is None:
+            raise UserError("first read a hand from a picture or a drawing")
+        return in_style(model.decoder, style), text, 0, make_options(model.decoder, 1 - legibility, *look)
+
+    def read(path: Any, letters: str, *settings: Any) -> tuple[Any, ...]:
+        path = path["composite"] if isinstance(path, dict) else path
+        shown, read_style, message = _read(model, path, letters)
+        box = gr.update(value=to_html(shown, "how the picture was cut"), visible=True)
+        if read_style is None:
+            return box, gr.skip(), gr.skip(), gr.skip(), _line(message)
+        drawn = _draw(*chosen(settings[0], read_style, *settings[1:]))
+        return box, read_style, gr.update(visible=True), drawn, _line(message)
+
+    def draw(*values: Any) -> tuple[str]:
+        return (_draw(*chosen(*values)),)
+
+    def save(*values: Any, **where: Any) -> Path:
+        return rendering.save(*chosen(*values), **where)
+
+    with downloads:
+        _add_downloads(model, save, inputs, note, "own")
+    settings = [text, legibility, *look]
+    for button, source in ((read_upload, upload), (read_canvas, canvas)):
+        _connect(button.click, read, [source, letters, *settings], [cut, style, writing, picture, found], is_live=False)
+    _connect([component.change for component in settings], draw, inputs, [picture, note])
+
+
+def _read(model: Model, path: str | None, text: str) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """How a picture was cut, the style if it was read, and what is to be said of it."""
+    vae = model.encoder
+    if not writer.is_typeset(vae):
+        raise UserError("a hand needs a model of written characters, and this one draws pictures")
+    wanted = "".join(text.split())
+    if not wanted:
+        raise UserError("say which letters are written there, as in abc ABC 123")
+    if unknown := sorted(set(wanted) - set(vae.classes)):
+        raise UserError(f"the model has no class for {', '.join(unknown)}: leave it out of the letters")
+    if not path:
+        raise UserError("there is no picture yet: give one, or draw the letters")
+    try:
+        letters, page = hand.read_letters(vae, path, text)
+        if len(letters) != len(wanted):
+            message = f"{len(letters)} letters were found, and {len(wanted)} are named: letters must not touch"
+            return hand.draw_cut(letters, page), None, message
+        read = hand.read_hand(vae, path, text)
+    except UserError as error:
+        raise UserError(str(error).replace(f"{path}: ", "").replace(path, "the file")) from None
+    faults = [f"{letter.character} ({letter.fault})" for letter in read.letters if letter.fault]
+    used = len(read.letters) - len(faults)
+    message = f"{used} of {len(wanted)} letters are used" + (f"; not {', '.join(faults)}" if faults else "")
+    return hand.draw_cut(read.letters, read.page), read.style, message
+
+
+def _add_exploring(model: Model, tab: gr.Tab) -> None:
+    """The latent map, test images, and classes between classes."""
+    lock = threading.Lock()
+    load = cache(Plane)
+
+    def plane() -> Plane:
+        with lock:
+            return load(model.encoder)
+
+    classes = list(model.decoder.classes)
+    nearest = "of the nearest point"
+    gr.Markdown("### The latent space\nClick on the map, and the model draws what lies there.")
+    with gr.Row():
+        with gr.Column(scale=2):
+            drawn = gr.Image(label="Latent map", interactive=False, buttons=[], format="png", elem_id="map")
+            caption = _note()
+        with gr.Column(scale=1):
+            which = gr.Dropdown([nearest, *classes], value=nearest, label="Class")
+            there, note = _sheet(), _note()
+
+    def show() -> tuple[Any, str]:
+        return plane().picture, _line(plane().caption)
+
+    def decode(which: str, event: gr.SelectData) -> tuple[str]:
+        label = None if which == nearest else classes.index(which)
+        image, label = plane().decode(*map(int, event.index[:2]), label)
+        tile = writer.tiles(model.decoder, image[None], writer.Options(scale=2 * writer.tile_scale(model.decoder, None)))
+        return (f"<p>{html.escape(classes[label])}</p>{to_html(tile[0], classes[label])}",)
+
+    _connect(tab.select, show, [], [drawn, caption], is_live=False)
+    _connect_select(drawn, decode, which, there, note)
+
+    gr.Markdown("### Between two test images")
+    with gr.Row():
+        first, second = (
+            gr.Number(number, label=label, precision=0, minimum=0)
+            for number, label in ((3, "First, by its number"), (14, "Second"))
+        )
+        button = gr.Button("Interpolate")
+    row, said = _sheet(), _note()
+
+    def between(*numbers: int) -> tuple[str]:
+        vae = model.encoder
+        originals, labels = interpolate.read_test_images(vae, list(map(int, numbers)))
+        frames = interpolate.between_images(vae, originals, labels, STEPS).cpu().numpy()
+        scale = max(1, writer.tile_scale(vae, None) - 1)
+        summary = interpolate.draw_summary(originals.cpu().numpy(), frames, scale)
+        return (to_html(summary, f"from test image {numbers[0]} to {numbers[1]}"),)
+
+    _connect(button.click, between, [first, second], [row, said], is_live=False)
+
+    gr.Markdown("### Between two classes")
+    with gr.Row():
+        a = gr.Dropdown(classes, value=classes[-1], label="First class")
+        b = gr.Dropdown(classes, value=classes[0], label="Second class")
+        seed, legibility = _seed(), _legibility()
+
+    def blend(a: str, b: str, seed: int, legibility: float) -> tuple[str]:
+        images = rendering.blend(model.decoder, classes.index(a), classes.index(b), int(seed), 1 - legibility, STEPS)
+        tiles = writer.tiles(model.decoder, images, writer.Options())
+        drawn = sheets.captioned(tiles, sheets.percentages(STEPS), columns=STEPS)
+        return (to_html(drawn, f"from {a} to {b}"),)
+
+    inputs = [a, b, seed, legibility]
+    blended, noted = _sheet(blend(*(component.value for component in inputs))[0]), _note()
+    _connect([component.change for component in inputs], blend, inputs, [blended, noted])
+
+
+def _connect_select(
+    drawn: gr.Image, decode: Callable[[str, gr.SelectData], tuple[str]], which: gr.Dropdown, there: gr.HTML, note: gr.HTML
+) -> None:
+    """A click on a picture, whose place comes with the event."""
+
+    def handle(which: str, event: gr.SelectData) -> dict[gr.components.Component, str]:
+        try:
+            return {there: decode(which, event)[0], note: ""}
+        except UserError as error:
+            return {note: _line(str(error))}
+
+    drawn.select(handle, which, [there, note], show_progress="hidden", queue=False, api_visibility="private")
+
+
+def _add_comparing(models: Sequence[Model]) -> None:
+    """One text, as each model writes it."""
+    if len(models) == 1:
+        gr.Markdown("Here several runs write the same text: `ldg demo RUN RUN ...` names them.")
+    text = _text(models[0])
+    with gr.Row():
+        seed, legibility = _seed(), _legibility()
+    inputs = [text, seed, legibility]
+
+    def draw(model: Model, text: str, seed: int, legibility: float) -> tuple[str]:
+        return (_draw(model.decoder, text, int(seed), make_options(model.decoder, 1 - legibility, 5, 1, 0)),)
+
+    start = [component.value for component in inputs]
+    for model in models:
+        gr.Markdown(f"**{html.escape(model.name)}**")
+        picture, note = _sheet(), _note()
+        try:
+            picture.value = draw(model, *start)[0]
+        except UserError as error:
+            note.value = _line(str(error))
+        _connect([component.change for component in inputs], partial(draw, model), inputs, [picture, note])
