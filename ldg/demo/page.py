@@ -18,7 +18,7 @@ import torch
 from ldg.demo import rendering
 from ldg.demo.directions import find_directions
 from ldg.demo.plane import Plane
-from ldg.demo.rendering import Model, Shifted, in_style, make_options, to_html
+from ldg.demo.rendering import SHARPNESS, Model, Shifted, in_style, make_options, to_html
 from ldg.errors import UserError
 from ldg.figures.strings import writable
 from ldg.generation import hand, interpolate, sheets, writer
@@ -29,6 +29,8 @@ LETTERS = "abc ABC 123"
 DIRECTIONS = 6
 REACH = 3.0  # of a direction, in standard deviations of a style
 STEPS = 9  # images of an interpolation
+SIZE = 50  # of a capital, pixels of the page
+TILE = 100  # width of an image, pixels of the page
 LONGEST = 400  # characters of a text
 LARGEST = "20mb"  # of an uploaded picture
 CANVAS = (900, 320)
@@ -38,12 +40,16 @@ OWN = (
     "and is kept no longer than the page is open."
 )
 STYLE = """
-.sheet { background: white; border-radius: 8px; padding: 12px; min-height: 60px; overflow-x: auto }
+.block.sheet { background: white; border-radius: 8px; padding: 12px; min-height: 48px; overflow-x: auto }
 .sheet img { max-width: 100%; height: auto }
 .sheet p { color: #555; margin: 0 0 8px }
-.note { min-height: 1.5em; color: var(--body-text-color-subdued) }
-.directions .form { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)) }
-@media (max-width: 640px) { .live { position: sticky; top: 0; z-index: 10; box-shadow: 0 2px 6px #0004 } }
+.note { color: var(--body-text-color-subdued) }
+.directions .form { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)) }
+@media (max-width: 640px) {
+  .block.live { position: sticky; top: 0; z-index: 10; box-shadow: 0 2px 6px #0004 }
+  .row img { min-width: 640px }
+  [role=tablist] button { padding: 0 8px }
+}
 """
 
 
@@ -55,6 +61,7 @@ def build(models: Sequence[Model]) -> gr.Blocks:
     """
     model = models[0]
     with gr.Blocks(title="ldg: handwriting", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+        gr.Markdown(f"## Written with {html.escape(model.name)}")
         with gr.Tab("Write"):
             _add_writing(model)
         with gr.Tab("Own hand"):
@@ -78,8 +85,13 @@ def launch(models: Sequence[Model], **options: Any) -> gr.Blocks:
     """
     torch.set_num_threads(1)  # images this small gain nothing from more
     page = build(models)
-    options = {"quiet": True, "ssr_mode": False, "footer_links": [], "max_file_size": LARGEST} | options
-    page.launch(css=STYLE, theme=gr.themes.Default(), **options)
+    fixed: dict[str, Any] = {"quiet": True, "ssr_mode": False, "footer_links": [], "max_file_size": LARGEST}
+    # fonts of the system: none is fetched
+    page.launch(
+        css=STYLE,
+        theme=gr.themes.Default(font=("system-ui", "sans-serif"), font_mono=("monospace",)),
+        **fixed | options,
+    )
     return page
 
 
@@ -90,30 +102,27 @@ def _connect(
     outputs: Sequence[gr.components.Component],
     is_live: bool = True,
 ) -> Any:
-    """Show what a function of the inputs' values returns; of a mistake its line, in the last output."""
+    """Show what a function of the inputs' values returns; of a mistake its line, in the last output, a note."""
     *_, note = outputs
 
-    def handle(*values: Any, **event: Any) -> dict[gr.components.Component, Any]:
+    def handle(*values: Any) -> dict[gr.components.Component, Any]:
         try:
-            for component, value in zip(inputs, values, strict=False):
+            for component, value in zip(inputs, values, strict=True):
                 if value is None and isinstance(component, gr.Number | gr.Slider):
                     raise UserError(f"{component.label}: give a number")
-            found = function(*values, **event)
+            found = function(*values)
         except UserError as error:
             return {note: _line(str(error))}
         return {note: ""} | dict(zip(outputs, found, strict=False))
 
-    if not is_live:
-        return gr.on(events, handle, inputs, [*outputs], show_progress="minimal", api_visibility="private")
-    # without the queue, an answer takes one request
     return gr.on(
         events,
         handle,
         inputs,
         [*outputs],
-        trigger_mode="always_last",
-        show_progress="hidden",
-        queue=False,
+        trigger_mode="always_last" if is_live else "once",
+        show_progress="hidden" if is_live else "minimal",
+        queue=not is_live,  # without the queue, an answer takes one request
         api_visibility="private",
     )
 
@@ -123,11 +132,12 @@ def _line(text: str) -> str:
 
 
 def _note() -> gr.HTML:
-    return gr.HTML(elem_classes="note")
+    return gr.HTML(elem_classes="note", padding=False)
 
 
-def _sheet(value: str = "", *, is_live: bool = False) -> gr.HTML:
-    return gr.HTML(value, elem_classes=["sheet", *(["live"] if is_live else [])])
+def _sheet(kind: str = "", value: str = "", **options: Any) -> gr.HTML:
+    """White paper; ``live`` stays in sight on small screens, and a ``row`` of images is scrolled there."""
+    return gr.HTML(value, elem_classes=["sheet", kind], padding=False, **options)
 
 
 def _seed() -> gr.Number:
@@ -151,7 +161,7 @@ def _text(model: Model) -> gr.Textbox:
 def _look() -> list[gr.Slider]:
     """Size, pen and slant of characters on a page."""
     return [
-        gr.Slider(2, 10, 5, step=1, label="Size", info="tenths of 100 pixels"),
+        gr.Slider(20, 100, SIZE, step=10, label="Size", info="of a capital, in pixels"),
         gr.Slider(0.5, 2, 1, label="Pen", info="times the hand's own"),
         gr.Slider(-30, 30, 0, step=1, label="Slant", info="degrees further to the right"),
     ]
@@ -186,10 +196,10 @@ def _add_writing(model: Model) -> None:
     directions = find_directions(decoder, min(DIRECTIONS, decoder.latent_dim))
     vectors = np.stack([direction.vector for direction in directions])
     text = _text(model)
-    picture, note = _sheet(is_live=True), _note()
+    picture, note = _sheet("live"), _note()
 
     def chosen(text: str, seed: int, legibility: float, *values: float) -> tuple[Shifted, str, int, writer.Options]:
-        look, along = (values[:3], values[3:]) if is_typeset else ((5, 1, 0), values)
+        look, along = (values[:3], values[3:]) if is_typeset else ((SIZE, 1, 0), values)
         shifted = Shifted(decoder, np.array(along) @ vectors)
         return shifted, text, int(seed), make_options(decoder, 1 - legibility, *look)
 
@@ -200,19 +210,19 @@ def _add_writing(model: Model) -> None:
         return rendering.save(*chosen(*values), **where)
 
     downloads = gr.Group()
-    with gr.Row(equal_height=True):
+    with gr.Row():
         seed = _seed()
         legibility = _legibility()
-        another = gr.Button("Another hand", variant="primary")
+    another = gr.Button("Another hand", variant="primary")
     with gr.Row():
         look = _look() if is_typeset else []
-    gr.Markdown("### The hand's style\nThe directions in which hands differ most, in standard deviations.")
+    gr.Markdown("**The hand**, along the directions in which hands differ most, in standard deviations")
     with gr.Row(elem_classes="directions"):
         along = [
             gr.Slider(-REACH, REACH, 0, step=0.1, label=direction.name.capitalize(), min_width=200)
             for direction in directions
         ]
-    inputs = [text, seed, legibility, *look, *along]
+    inputs: list[Any] = [text, seed, legibility, *look, *along]
     with downloads:
         _add_downloads(model, save, inputs, note, "written")
     picture.value = draw(*(component.value for component in inputs))[0]
@@ -230,8 +240,9 @@ def _add_hand(model: Model) -> None:
         )
         read_upload = gr.Button("Read the picture", variant="primary")
     with gr.Tab("A drawing"):
-        brush = gr.Brush(default_size=9, colors=["#000000"], default_color="#000000", color_mode="fixed")
+        brush = gr.Brush(default_size=5, colors=["#000000"], default_color="#000000", color_mode="fixed")
         canvas = gr.Sketchpad(
+            np.full((CANVAS[1], CANVAS[0], 3), 255, np.uint8),  # without paper, the pen has to be chosen first
             type="filepath",
             label="Write the letters with gaps between them",
             canvas_size=CANVAS,
@@ -245,16 +256,16 @@ def _add_hand(model: Model) -> None:
         )
         read_canvas = gr.Button("Read the drawing", variant="primary")
     found = _note()
-    cut = gr.HTML(elem_classes="sheet", visible=False)
+    cut = _sheet(visible=False)
     style = gr.State()
     with gr.Column(visible=False) as writing:
         text = _text(model)
-        picture, note = _sheet(is_live=True), _note()
+        picture, note = _sheet("live"), _note()
         downloads = gr.Group()
         with gr.Row():
             legibility = _legibility()
             look = _look()
-    inputs = [text, style, legibility, *look]
+    inputs: list[Any] = [text, style, legibility, *look]
 
     def chosen(
         text: str, style: np.ndarray | None, legibility: float, *look: Any
@@ -280,7 +291,7 @@ def _add_hand(model: Model) -> None:
 
     with downloads:
         _add_downloads(model, save, inputs, note, "own")
-    settings = [text, legibility, *look]
+    settings: list[Any] = [text, legibility, *look]
     for button, source in ((read_upload, upload), (read_canvas, canvas)):
         _connect(button.click, read, [source, letters, *settings], [cut, style, writing, picture, found], is_live=False)
     _connect([component.change for component in settings], draw, inputs, [picture, note])
@@ -322,27 +333,30 @@ def _add_exploring(model: Model, tab: gr.Tab) -> None:
             return load(model.encoder)
 
     classes = list(model.decoder.classes)
+    enlargement = max(1, round(SHARPNESS * TILE / model.decoder.image_shape[2]))
     nearest = "of the nearest point"
     gr.Markdown("### The latent space\nClick on the map, and the model draws what lies there.")
     with gr.Row():
         with gr.Column(scale=2):
-            drawn = gr.Image(label="Latent map", interactive=False, buttons=[], format="png", elem_id="map")
+            drawn = gr.Image(
+                label="Latent map", show_label=False, interactive=False, buttons=[], format="png", elem_id="map"
+            )
             caption = _note()
         with gr.Column(scale=1):
             which = gr.Dropdown([nearest, *classes], value=nearest, label="Class")
-            there, note = _sheet(), _note()
+            there = _sheet()
 
     def show() -> tuple[Any, str]:
         return plane().picture, _line(plane().caption)
 
-    def decode(which: str, event: gr.SelectData) -> tuple[str]:
-        label = None if which == nearest else classes.index(which)
-        image, label = plane().decode(*map(int, event.index[:2]), label)
-        tile = writer.tiles(model.decoder, image[None], writer.Options(scale=2 * writer.tile_scale(model.decoder, None)))
-        return (f"<p>{html.escape(classes[label])}</p>{to_html(tile[0], classes[label])}",)
+    def decode(which: str, event: gr.SelectData) -> dict[Any, str]:
+        column, row, *_ = map(int, event.index)
+        image, label = plane().decode(column, row, None if which == nearest else classes.index(which))
+        tile = writer.tiles(model.decoder, image[None], writer.Options(scale=2 * enlargement))
+        return {there: f"<p>{html.escape(classes[label])}</p>{to_html(tile[0], classes[label])}"}
 
     _connect(tab.select, show, [], [drawn, caption], is_live=False)
-    _connect_select(drawn, decode, which, there, note)
+    drawn.select(decode, which, [there], show_progress="hidden", queue=False, api_visibility="private")
 
     gr.Markdown("### Between two test images")
     with gr.Row():
@@ -351,14 +365,13 @@ def _add_exploring(model: Model, tab: gr.Tab) -> None:
             for number, label in ((3, "First, by its number"), (14, "Second"))
         )
         button = gr.Button("Interpolate")
-    row, said = _sheet(), _note()
+    row, said = _sheet("row"), _note()
 
     def between(*numbers: int) -> tuple[str]:
         vae = model.encoder
         originals, labels = interpolate.read_test_images(vae, list(map(int, numbers)))
         frames = interpolate.between_images(vae, originals, labels, STEPS).cpu().numpy()
-        scale = max(1, writer.tile_scale(vae, None) - 1)
-        summary = interpolate.draw_summary(originals.cpu().numpy(), frames, scale)
+        summary = interpolate.draw_summary(originals.cpu().numpy(), frames, enlargement)
         return (to_html(summary, f"from test image {numbers[0]} to {numbers[1]}"),)
 
     _connect(button.click, between, [first, second], [row, said], is_live=False)
@@ -371,27 +384,13 @@ def _add_exploring(model: Model, tab: gr.Tab) -> None:
 
     def blend(a: str, b: str, seed: int, legibility: float) -> tuple[str]:
         images = rendering.blend(model.decoder, classes.index(a), classes.index(b), int(seed), 1 - legibility, STEPS)
-        tiles = writer.tiles(model.decoder, images, writer.Options())
+        tiles = writer.tiles(model.decoder, images, writer.Options(scale=enlargement))
         drawn = sheets.captioned(tiles, sheets.percentages(STEPS), columns=STEPS)
         return (to_html(drawn, f"from {a} to {b}"),)
 
-    inputs = [a, b, seed, legibility]
-    blended, noted = _sheet(blend(*(component.value for component in inputs))[0]), _note()
+    inputs: list[Any] = [a, b, seed, legibility]
+    blended, noted = _sheet("row", blend(*(component.value for component in inputs))[0]), _note()
     _connect([component.change for component in inputs], blend, inputs, [blended, noted])
-
-
-def _connect_select(
-    drawn: gr.Image, decode: Callable[[str, gr.SelectData], tuple[str]], which: gr.Dropdown, there: gr.HTML, note: gr.HTML
-) -> None:
-    """A click on a picture, whose place comes with the event."""
-
-    def handle(which: str, event: gr.SelectData) -> dict[gr.components.Component, str]:
-        try:
-            return {there: decode(which, event)[0], note: ""}
-        except UserError as error:
-            return {note: _line(str(error))}
-
-    drawn.select(handle, which, [there, note], show_progress="hidden", queue=False, api_visibility="private")
 
 
 def _add_comparing(models: Sequence[Model]) -> None:
@@ -401,10 +400,10 @@ def _add_comparing(models: Sequence[Model]) -> None:
     text = _text(models[0])
     with gr.Row():
         seed, legibility = _seed(), _legibility()
-    inputs = [text, seed, legibility]
+    inputs: list[Any] = [text, seed, legibility]
 
     def draw(model: Model, text: str, seed: int, legibility: float) -> tuple[str]:
-        return (_draw(model.decoder, text, int(seed), make_options(model.decoder, 1 - legibility, 5, 1, 0)),)
+        return (_draw(model.decoder, text, int(seed), make_options(model.decoder, 1 - legibility, SIZE, 1, 0)),)
 
     start = [component.value for component in inputs]
     for model in models:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ldg import checkpoint
 from ldg.errors import UserError
 from ldg.files import whole
 from ldg.generation import decoder as decoders
@@ -79,11 +78,12 @@ class Model:
         return self.vae
 
 
-def load_model(path: str | Path) -> Model:
+def load_model(path: str | Path, name: str) -> Model:
     """Load a model that writes texts.
 
     Args:
         path: As for :func:`ldg.checkpoint.find`.
+        name: That people read.
 
     Raises:
         UserError: As :func:`ldg.generation.decoder.load`, and for an unconditional model.
@@ -91,15 +91,23 @@ def load_model(path: str | Path) -> Model:
     loaded = decoders.load(path)
     if loaded.conditioning == "none":
         raise UserError(f"{path} was trained without labels (conditioning=none): name a run that writes a given text")
-    name = "handwriting" if Path(path) == checkpoint.SHIPPED else str(path)
     decoder = decoders.as_decoder(loaded)
     return Model(name, decoder, None if decoder is loaded else loaded)  # type: ignore[arg-type]
 
 
-def make_options(decoder: Decoder, temperature: float, scale: int, pen: float, slant: float) -> writer.Options:
-    """Options of writing; of what is not set as type the scale, the pen and the slant do not count."""
+def make_options(decoder: Decoder, temperature: float, size: float, pen: float, slant: float) -> writer.Options:
+    """Make options of writing.
+
+    Args:
+        decoder: Which writes; where it does not write characters, only the temperature counts.
+        temperature: See :class:`ldg.generation.writer.Options`.
+        size: Of a capital, pixels of the page.
+        pen: As the temperature.
+        slant: As the temperature.
+    """
     if not writer.is_typeset(decoder):
         return writer.Options(temperature=temperature)
+    scale = max(1, round(size * SHARPNESS / typeset.CAPITAL))
     width = max(1, round(LINE / (typeset.ADVANCE * typeset.CAPITAL * scale)))
     return writer.Options(temperature=temperature, scale=scale, width=width, pen=pen, slant=slant)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from ldg.errors import UserError
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read as onnxruntime is imported; it would call Microsoft
 
 FORMAT = 1
 BATCH = 100  # images at once; more are no faster
