@@ -48,7 +48,7 @@ STYLE = """
 @media (max-width: 640px) {
   .block.live { position: sticky; top: 0; z-index: 10; box-shadow: 0 2px 6px #0004 }
   .row img { min-width: 640px }
-  [role=tablist] button { padding: 0 8px }
+  .tab-container button { padding: 0 8px }
 }
 """
 

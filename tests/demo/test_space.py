@@ -20,7 +20,7 @@ def test_a_space_runs_from_its_folder(tmp_path):
     import gradio
 
     status, out, err = call(
-        tmp_path, "demo", SHIPPED, SHIPPED.with_suffix(".onnx"), "--space", "my-space", script=SCRIPT
+        tmp_path, "demo", str(SHIPPED), str(SHIPPED.with_suffix(".onnx")), "--space", "my-space", script=SCRIPT
     )
     assert (status, out) == (0, "my-space\n"), err
     folder = tmp_path / "my-space"
