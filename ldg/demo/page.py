@@ -44,10 +44,11 @@ STYLE = """
 .sheet img { max-width: 100%; height: auto }
 .sheet p { color: #555; margin: 0 0 8px }
 .note { color: var(--body-text-color-subdued) }
-.directions .form { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)) }
+.block.note:not(:has([role=status])) { display: none }
+.directions .form { display: grid; grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)) }
 @media (max-width: 640px) {
   .block.live { position: sticky; top: 0; z-index: 10; box-shadow: 0 2px 6px #0004 }
-  .row img { min-width: 640px }
+  .frames img { min-width: 640px }
   .tab-container button { padding: 0 8px }
 }
 """
@@ -136,7 +137,7 @@ def _note() -> gr.HTML:
 
 
 def _sheet(kind: str = "", value: str = "", **options: Any) -> gr.HTML:
-    """White paper; ``live`` stays in sight on small screens, and a ``row`` of images is scrolled there."""
+    """White paper; ``live`` stays in sight on small screens, and ``frames`` are scrolled there."""
     return gr.HTML(value, elem_classes=["sheet", kind], padding=False, **options)
 
 
@@ -145,7 +146,7 @@ def _seed() -> gr.Number:
 
 
 def _legibility() -> gr.Slider:
-    return gr.Slider(0, 1, 1 - writer.TEMPERATURE, label="Legibility", info="1 minus the temperature of the sampling")
+    return gr.Slider(0, 1, 1 - writer.TEMPERATURE, label="Legibility", info="1 minus the temperature")
 
 
 def _example(model: Model) -> str:
@@ -365,7 +366,7 @@ def _add_exploring(model: Model, tab: gr.Tab) -> None:
             for number, label in ((3, "First, by its number"), (14, "Second"))
         )
         button = gr.Button("Interpolate")
-    row, said = _sheet("row"), _note()
+    row, said = _sheet("frames"), _note()
 
     def between(*numbers: int) -> tuple[str]:
         vae = model.encoder
@@ -389,7 +390,7 @@ def _add_exploring(model: Model, tab: gr.Tab) -> None:
         return (to_html(drawn, f"from {a} to {b}"),)
 
     inputs: list[Any] = [a, b, seed, legibility]
-    blended, noted = _sheet("row", blend(*(component.value for component in inputs))[0]), _note()
+    blended, noted = _sheet("frames", blend(*(component.value for component in inputs))[0]), _note()
     _connect([component.change for component in inputs], blend, inputs, [blended, noted])
 
 

@@ -289,6 +289,10 @@ def test_runs_are_compared(visit):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nothing_is_wider_than_a_telephone(browser, address, theme):
     visit = Visit(browser, f"{address}?__theme={theme}", width=400, height=800)
+    visit.open("Explore")
+    visit.says("test images, encoded")
+    seen = visit.tab.locator("#map img").bounding_box()
+    assert seen["x"] >= 0 and seen["x"] + seen["width"] <= 400 and abs(seen["height"] - seen["width"]) < 2
     assert visit.tab.evaluate("document.documentElement.scrollWidth") <= 400
     visit.tab.close()
     assert visit.complaints == []
