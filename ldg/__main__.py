@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": "compare",
     "sweeps": "sweeps",
     "export": "export",
+    "push": "push",
     "dashboard": "dashboard",
     "schema": "schema",
 }

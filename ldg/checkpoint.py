@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ldg import hub
 from ldg.artifacts import fetch, is_reference
 from ldg.config.secrets import reveal, without_references
 from ldg.errors import UserError, one_line
@@ -74,16 +75,19 @@ def find(path: str | Path) -> Path:
     """Find the checkpoint file that a path names.
 
     Args:
-        path: A file, a run folder, or an artifact in W&B, ``wandb://ENTITY/PROJECT/ARTIFACT:ALIAS``.
+        path: A file, a run folder, an artifact in W&B, ``wandb://ENTITY/PROJECT/ARTIFACT:ALIAS``, or a model on the
+            Hugging Face Hub, ``hf://OWNER/NAME`` or ``hf://OWNER/NAME@REVISION``.
 
     Returns:
-        The file; of a run folder the best checkpoint, or else the last; of an artifact the downloaded one.
+        The file; of a run folder the best checkpoint, or else the last; of an artifact or a model the downloaded one.
 
     Raises:
         UserError: If there is none.
     """
     if is_reference(path):
         return fetch(path)
+    if hub.is_reference(path):
+        return hub.fetch(path)
     path = Path(path)
     there = look(path)
     if there == "folder":

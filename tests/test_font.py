@@ -50,7 +50,7 @@ def test_a_seed_is_a_hand(workplace, capsys):
 
 def test_before_any_training_the_shipped_weights_write(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert run(capsys, "myhand.ttf") == (0, "myhand.ttf\n", f"with {checkpoint.SHIPPED}\n")
+    assert run(capsys, "myhand.ttf") == (0, "myhand.ttf\n", f"with {checkpoint.SHIPPED.with_suffix('.onnx')}\n")
 
 
 def test_a_model_of_digits_makes_a_font_of_digits(workplace, capsys):

@@ -20,7 +20,7 @@ FLOORS = [
     ["runs"],
     ["checkpoint"],
     ["models", "data", "config", "migration"],
-    ["artifacts", "files", "fonts", "memory", "streams"],
+    ["artifacts", "files", "hub", "fonts", "memory", "streams"],
     ["errors"],
 ]
 COMMANDS = ("__init__",)

@@ -16,12 +16,14 @@ import yaml
 import evaluate
 import ldg
 from ldg.config.compose import compose_config
+from ldg.data.strokes import Strokes, draw_characters
 from ldg.evaluation.measure import list_quantities
 from ldg.sweeps.command_line import check_command_line
 from ldg.sweeps.ledger import Ledger
 from ldg.sweeps.plan import make_plan, split_overrides
 from tests.conftest import HOME
 from tests.data import made
+from tests.generation.pages import photograph
 from tests.processes import FORKING, call
 from tests.runs import carry_out, configured
 
@@ -177,11 +179,14 @@ def test_evaluate_command(command, folder, monkeypatch, capsys):
 @pytest.mark.parametrize("command", GENERATE, ids=" ".join)
 def test_generate_command(command, folder):
     (folder / "letter.txt").write_text("Dear friend,\n\nall is well.\n")
+    given = command[command.index("--style-text") + 1] if "--style-text" in command else "a"
+    labels = np.array([Strokes.classes.index(c) for c in given if c != " "])
+    photograph([draw_characters(labels, (0,), 2.8, 0.1)[:, 0] / 255]).save(folder / "me.png")
     before = set(folder.glob("*.*"))
     arguments = [argument.replace("outputs/NAME/ID", "outputs/strokes/1") for argument in command]
     status, out, err = call(folder, *arguments, script="generate.py")
     assert status == 0, err
-    (new,) = set(folder.glob("*.*")) - before
+    (new,) = set(folder.glob("*.*")) - before - {folder / "cut.png", folder / "me.png"}
     assert new.name in out
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from pathlib import Path
 
 from ldg.errors import UserError
 
@@ -12,11 +13,12 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help=help)
 
 
-def choose_device(name: str) -> str:
+def choose_device(name: str, file: Path | None = None) -> str:
     """The device that a user names.
 
     Args:
         name: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto`` for an accelerator if there is one
+        file: of the model; an ``.onnx`` file is computed on the CPU, without torch
 
     Returns:
         A name that torch takes.
@@ -26,6 +28,10 @@ def choose_device(name: str) -> str:
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", name):
         raise UserError(f"--device {name}: should be auto, cpu, cuda, cuda:1 (and so on) or mps")
+    if file is not None and file.suffix == ".onnx":
+        if name not in ("auto", "cpu"):
+            raise UserError(f"--device {name}: {file} is computed on the CPU; name a run, .ckpt or .safetensors")
+        return "cpu"
     if name == "cpu":
         return name
     import torch

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ldg.commands.cli import Parser, number
 from ldg.commands.device import add_device, choose_device
+from ldg.commands.hand import add_hand, check_hand, read_style
 from ldg.errors import UserError
 from ldg.files import look, whole
 from ldg.generation import picture
@@ -46,6 +47,7 @@ def _make_parser() -> Parser:
         metavar="V",
         help="how much they differ, from 0 to 1, which is as much as hands do (default: 0.4)",
     )
+    add_hand(parser)
     return parser
 
 
@@ -83,11 +85,13 @@ def main(arguments: list[str]) -> None:
         UserError: For the first thing that is wrong.
     """
     args = _make_parser().parse_args(arguments)
+    check_hand(args)
     path, specimen = _choose_paths(args.file, force=args.force)
     name = _choose_name(args.name, path)
     from string import ascii_letters
 
     from ldg import checkpoint
+    from ldg.generation import decoder
     from ldg.generation.alphabet import explain_refusal
 
     source = args.checkpoint
@@ -96,17 +100,22 @@ def main(arguments: list[str]) -> None:
             refuse=lambda about: explain_refusal(ascii_letters, about),
             note=lambda line: print(line, file=sys.stderr),
         )
+    if args.checkpoint is None and args.device == "auto" and not args.style_from:
+        source = decoder.lightest(source)
     file = checkpoint.find(source)  # an error before torch is imported
-    model = checkpoint.load(file, choose_device(args.device))
+    model = decoder.load(file, choose_device(args.device, file))
     from ldg.generation import font, writer
     from ldg.generation.specimen import draw_specimen
 
+    hand = read_style(args, model)
+    usual = writer.TEMPERATURE if hand is None else writer.HAND_TEMPERATURE
     characters, images = writer.draw_alternates(
         model,
         args.alternates,
         seed=args.seed,
-        temperature=writer.TEMPERATURE if args.temperature is None else args.temperature,
+        temperature=usual if args.temperature is None else args.temperature,
         variation=writer.VARIATION if args.variation is None else args.variation,
+        hand=hand,
     )
     made = font.build(characters, images, name, f"Handwriting by {Path(source).name}, seed {args.seed}.")
     with whole(path) as temporary:

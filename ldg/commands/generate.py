@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ldg.commands.cli import Parser, number
 from ldg.commands.device import add_device, choose_device
+from ldg.commands.hand import add_hand, check_hand, read_style
 from ldg.config.home import command
 from ldg.errors import UserError, describe_os_error
 from ldg.generation import paper, picture
@@ -41,7 +42,7 @@ NEEDS = {"frames": "to", "judge": "steps"}
 SETTINGS = (*paper.RANGES, "align", "ruled", "ink", "paper")
 VECTORS = ("height", "page", "strokes")
 # what is not of a text has no use for them
-WRITING = ("style", "layout", "threshold", "width", *SETTINGS, *VECTORS)
+WRITING = ("style", "style_from", "layout", "threshold", "width", *SETTINGS, *VECTORS)
 ENCODES = "an .onnx file has only the decoder: name a run, .ckpt or .safetensors"
 EXCLUDES = {
     "file": ("text",),
@@ -93,6 +94,7 @@ def _make_parser() -> Parser:
         help="0 to 10; the lower, the more usual the characters (default: 0.5; of samples and blends 1)",
     )
 
+    add_hand(parser)
     add = parser.add_argument_group("page").add_argument
     add(
         "--layout",
@@ -233,6 +235,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
             raise UserError("--steps goes with --interpolate, or with a blend: 'a+b'")
     if args.text is None and args.interpolate is None and args.rows is None and args.columns is None:
         raise UserError(f'nothing to write: give a text, as in: {command("write")} "Hello World"')
+    check_hand(args)
     unused = [option for option in WRITING if getattr(args, option) is not None]
     if args.text is None and unused:
         raise UserError(f"{_spell(unused[0])} goes with a text")
@@ -276,21 +279,17 @@ def _explain_refusal(args: argparse.Namespace, about: dict[str, Any]) -> str | N
 
 
 def _make_options(args: argparse.Namespace) -> Options:
-    from ldg.generation.writer import TEMPERATURE, Options
+    from ldg.generation.writer import HAND_TEMPERATURE, TEMPERATURE, Options
 
-    default = 1.0 if "+" in (args.text or "") else TEMPERATURE  # a blend's parents as they are
+    default = TEMPERATURE if args.hand is None else HAND_TEMPERATURE
+    if "+" in (args.text or ""):
+        default = 1.0  # a blend's parents as they are
     temperature = default if args.temperature is None else args.temperature
     mix = 0.5 if args.mix is None else args.mix
     settings = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
-    return Options(args.style, temperature, args.layout, args.threshold, args.scale, args.width, mix, **settings)
-
-
-def _require_decoder_only(args: argparse.Namespace, file: Path) -> None:
-    """Raises UserError for an option that needs more of a model than an .onnx file has."""
-    if args.interpolate:
-        raise UserError(f"--interpolate encodes images; {ENCODES}")
-    if args.device not in ("auto", "cpu"):
-        raise UserError(f"--device {args.device}: {file} is computed on the CPU; name a run, .ckpt or .safetensors")
+    return Options(
+        args.style, temperature, args.layout, args.threshold, args.scale, args.width, mix, hand=args.hand, **settings
+    )
 
 
 def _write_text(args: argparse.Namespace, model: VAE, path: Path) -> np.ndarray:
@@ -444,14 +443,15 @@ def main(arguments: list[str]) -> None:
             refuse=lambda about: _explain_refusal(args, about), note=lambda line: print(line, file=sys.stderr)
         )
     is_shipped = source == checkpoint.SHIPPED
-    if args.checkpoint is None and args.device == "auto" and not args.interpolate:
+    if args.checkpoint is None and args.device == "auto" and not (args.interpolate or args.style_from):
         source = decoder.lightest(source)
     file = checkpoint.find(source)  # an error before torch is imported
-    if file.suffix == ".onnx":
-        _require_decoder_only(args, file)
-    device = "cpu" if file.suffix == ".onnx" else choose_device(args.device)
+    if args.interpolate and file.suffix == ".onnx":
+        raise UserError(f"--interpolate encodes images; {ENCODES}")
+    device = choose_device(args.device, file)
     try:
         model: Any = decoder.load(file, device)
+        args.hand = read_style(args, model)
         if args.to is not None:
             drawn = _morph(args, model, path)
         elif args.interpolate:

@@ -37,6 +37,14 @@ def count_predictions(judge: Classifier, batches: Iterable[Tensor], labels: Tens
     return confusion_matrix(torch.cat(predictions), labels, judge.num_classes)
 
 
+@torch.inference_mode()
+def count_real(context: EvaluationContext) -> Tensor:
+    """The confusion matrix of the judge on all test images, as :func:`count_predictions`."""
+    _, labels = context.images("test")
+    predictions = context.judge.head(context.test_features.to(context.device)).argmax(1).cpu()
+    return confusion_matrix(predictions, labels, context.judge.num_classes)
+
+
 def confusion_matrix(predictions: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Count which class is taken for which, by torchmetrics.
 
@@ -125,11 +133,8 @@ class ClassAccuracy(Measure):
     def __call__(self, context: EvaluationContext) -> Result:
         """As :meth:`Measure.__call__`."""
         context.require_labels()
-        _, labels = context.images("test")
+        real = count_real(context)
         judge, classes = context.judge, context.model.classes
-        with torch.inference_mode():
-            predictions = judge.head(context.test_features.to(context.device)).argmax(1).cpu()
-        real = confusion_matrix(predictions, labels, judge.num_classes)
         require_memory(
             LABELS * len(classes) * self.per_class,
             f"class_accuracy.per_class={self.per_class}",

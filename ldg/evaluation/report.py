@@ -7,7 +7,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import WandbLogger
 
-from ldg import artifacts
+from ldg import artifacts, hub
 from ldg.callbacks.media import log_picture, log_table
 from ldg.checkpoint import find
 from ldg.errors import UserError
@@ -30,7 +30,7 @@ def scorecard_folder(file: Path) -> Path:
     if file.parent.parent.name == artifacts.CACHE:
         return Path("outputs") / file.parent.name
     if file.suffix == ".safetensors":
-        return Path("outputs") / file.stem
+        return Path("outputs") / (hub.name_of(file) or file.stem)
     return file.parent.parent if file.parent.name == "checkpoints" else file.parent
 
 

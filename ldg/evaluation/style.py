@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ldg.data import strokes
-from ldg.evaluation.class_accuracy import count_predictions, weighted_accuracy
+from ldg.evaluation.class_accuracy import count_predictions, count_real, weighted_accuracy
 from ldg.evaluation.context import BATCH, EvaluationContext, Skipped, batches
 from ldg.evaluation.measure import Count, Measure, Quantity, Result, Temperature
 from ldg.generation import ink
@@ -140,7 +140,8 @@ class Style(Measure):
         others = choose_others(labels, context.data.test.labels.unique(), generator)
         results = torch.cat(list(self._transfer(context, images, labels, others, generator)))
         confusion = count_predictions(context.judge, results.split(BATCH), others, "reading transferred styles")
-        values = {"style_accuracy": self.value("style_accuracy", *weighted_accuracy(confusion))}
+        real, _ = weighted_accuracy(count_real(context))
+        values = {"style_accuracy": self.value("style_accuracy", *weighted_accuracy(confusion), reference=real)}
         if is_typeset(context.model) and len(images) > 2:
             norm = Norm(traits(context.images("test")[0]), context.images("test")[1].numpy())
             kept = correlations(norm(traits(images), labels.numpy()), norm(traits(results), others.numpy()))

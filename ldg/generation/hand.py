@@ -5,7 +5,7 @@ combined as independent views of one style, a product of Gaussians: where a lett
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,22 +41,7 @@ class Letter:
     fault: str = ""
 
 
-@dataclass(frozen=True)
-class Hand:
-    """What a picture shows of a hand.
-
-    Attributes:
-        style: float32 (D,), see :meth:`ldg.generation.decoder.Decoder.write`.
-        letters: In reading order.
-        page: The upright page's ink, (H, W) in [0, 1].
-    """
-
-    style: np.ndarray
-    letters: list[Letter]
-    page: np.ndarray
-
-
-def read_letters(model: VAE, path: str | Path, text: str) -> tuple[list[Letter], np.ndarray]:
+def cut_letters(model: VAE, path: str | Path, text: str) -> tuple[list[Letter], np.ndarray]:
     """Cut a picture into letters.
 
     Args:
@@ -65,7 +50,8 @@ def read_letters(model: VAE, path: str | Path, text: str) -> tuple[list[Letter],
         text: What is written there; spaces and line ends do not count.
 
     Returns:
-        The letters, as many as are found, and the upright page's ink (H, W) in [0, 1].
+        The letters that are found, called ``?`` if they are not as many as in the text, and the upright page's ink
+        (H, W) in [0, 1].
 
     Raises:
         UserError: If the file is no picture or has no ink, or if the model has no class for a letter.
@@ -76,7 +62,7 @@ def read_letters(model: VAE, path: str | Path, text: str) -> tuple[list[Letter],
     if unknown := sorted(set(characters) - set(model.classes)):
         raise UserError(f"--style-text: the model has no class for {', '.join(map(repr, unknown))}")
     page = photo.find_ink(photo.read_picture(path))
-    side, pieces = frame(model), photo.cut(page, len(characters))
+    side, pieces = measure_frame(model), photo.cut(page, len(characters))
     names = characters if len(pieces) == len(characters) else "?" * len(pieces)
     images = [form(piece.ink, model.image_shape[1:], side) for piece in pieces]
     letters = [Letter(*parts, _find_fault(parts[1])) for parts in zip(names, pieces, images, strict=True)]
@@ -90,39 +76,39 @@ def _find_fault(piece: Piece) -> str:
 
 
 @torch.no_grad()
-def read_hand(model: VAE, path: str | Path, text: str) -> Hand:
-    """Read a style from a picture of letters.
+def read_style(model: VAE, letters: Sequence[Letter], text: str) -> tuple[list[Letter], np.ndarray]:
+    """Read the style that letters share.
 
     Args:
-        model: As for :func:`read_letters`.
-        path: As there.
+        model: As for :func:`cut_letters`.
+        letters: From there.
         text: As there.
 
     Returns:
-        The style and the letters; those with a fault are not in the style.
+        The letters, with what is wrong with those that are not in the style; and the style, float32 (D,), see
+        :meth:`ldg.generation.decoder.Decoder.write`.
 
     Raises:
-        UserError: As :func:`read_letters`; for another number of letters, or if none can be used.
+        UserError: For another number of letters than in the text, or if none can be used.
     """
-    letters, page = read_letters(model, path, text)
     wanted = len("".join(text.split()))
     if len(letters) != wanted:
         raise UserError(
-            f"{path}: {len(letters)} letters were found, and --style-text has {wanted}; letters must not touch their "
-            "neighbours (--style-cut FILE.png shows how they were cut)"
+            f"{len(letters)} letters were found in the picture, and --style-text has {wanted}; letters must not touch "
+            "their neighbours (--style-cut FILE.png shows how they were cut)"
         )
-    whole = [letter for letter in letters if not letter.fault]
-    if whole:
-        images = torch.from_numpy(np.stack([letter.image for letter in whole]))[:, None].to(model.device)
-        labels = torch.tensor([model.classes.index(letter.character) for letter in whole], device=model.device)
-        faults = _compare_classes(model, images, labels)
-        whole = [Letter(a.character, a.piece, a.image, fault) for a, fault in zip(whole, faults, strict=True)]
-        known = iter(whole)
-        letters = [letter if letter.fault else next(known) for letter in letters]
-        kept = torch.tensor([not letter.fault for letter in whole])
-    if all(letter.fault for letter in letters):
-        raise UserError(f"{path}: no letter can be used; of {letters[0].character!r}: {letters[0].fault}")
-    return Hand(combine(model, images[kept], labels[kept]), letters, page)
+    labels = torch.tensor([model.classes.index(letter.character) for letter in letters], device=model.device)
+    images = torch.from_numpy(np.stack([letter.image for letter in letters]))[:, None].to(model.device)
+    each = zip(letters, images, labels.tolist(), strict=True)
+    checked = [
+        letter if letter.fault else replace(letter, fault=_compare_classes(model, image, label))
+        for letter, image, label in each
+    ]
+    kept = torch.tensor([not letter.fault for letter in checked])
+    if not kept.any():
+        reasons = "; ".join(f"{letter.character!r}: {letter.fault}" for letter in checked[:3])
+        raise UserError(f"no letter of the picture can be used ({reasons})")
+    return checked, combine(model, images[kept], labels[kept])
 
 
 def combine(model: VAE, images: Tensor, labels: Tensor) -> np.ndarray:
@@ -144,21 +130,25 @@ def combine(model: VAE, images: Tensor, labels: Tensor) -> np.ndarray:
     return ((precision * space.styles(posterior.mean, labels)).sum(0) / total).cpu().numpy()
 
 
-def _compare_classes(model: VAE, images: Tensor, labels: Tensor) -> list[str]:
-    """For each image what is wrong if another class explains it much better than its own."""
-    everything = torch.arange(model.num_classes, device=model.device)
-    faults = []
-    for image, label in zip(images, labels.tolist(), strict=True):
-        evidence = model(image.expand(len(everything), -1, -1, -1), everything, torch.Generator().manual_seed(0)).elbo
-        best = int(evidence.argmax())
-        is_other = float(evidence[best] - evidence[label]) > UNLIKELY
-        faults.append(f"it looks like {model.classes[best]!r}" if is_other else "")
-    return faults
+def _compare_classes(model: VAE, image: Tensor, label: int) -> str:
+    """What is wrong with an image (1, H, W) if another class explains it much better than its own."""
+    classes = torch.arange(model.num_classes, device=model.device)
+    evidence = model(image.expand(len(classes), -1, -1, -1), classes, torch.Generator().manual_seed(0)).elbo
+    best = int(evidence.argmax())
+    is_other = float(evidence[best] - evidence[label]) > UNLIKELY
+    return f"it looks like {model.classes[best]!r}" if is_other else ""
 
 
 @torch.no_grad()
-def frame(model: VAE) -> float:
-    """The longer side of the ink in a model's images, in pixels: the median over the usual images of all classes."""
+def measure_frame(model: VAE) -> float:
+    """Measure the longer side of the ink in a model's images.
+
+    Args:
+        model: In eval mode.
+
+    Returns:
+        Pixels, the median over the usual images of all classes.
+    """
     labels = torch.arange(model.num_classes, device=model.device)
     images = model.decode_noise(torch.zeros(len(labels), model.latent_dim, device=model.device), labels)[:, 0].cpu()
     sizes = [max(np.ptp(np.argwhere(image > 0.5), axis=0), default=0) + 1 for image in images.numpy()]

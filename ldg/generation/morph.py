@@ -79,7 +79,7 @@ def size(model: Described, text: str, to: str, options: Options) -> sheets.Size:
 def _end(model: Decoder, text: str, seed: int, options: Options) -> End:
     page = writer.parse_text(model, text, options)
     groups = latents.groups(page, options.style)
-    styles = latents.draw_styles(groups, model.latent_dim, seed)
+    styles = writer.choose_styles(model, groups, seed, options)
     images = writer.decode_cells(model, writer.inked(page), styles, options.temperature)
     cells = {(i, j): cell for i, line in enumerate(page) for j, cell in enumerate(line) if cell.mixture}
     return End(cells, dict(zip(cells, styles, strict=True)), dict(zip(cells, images, strict=True)), page, groups)

@@ -205,6 +205,9 @@ def _open(content: bytes) -> Any:
     _limit_memory()
     options = ort.SessionOptions()
     options.log_severity_level = 4  # nothing on stderr
+    # said, since onnxruntime takes all cores of a machine of which a process may have few
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    options.intra_op_num_threads = cores or 1
     options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])

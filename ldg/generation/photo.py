@@ -167,7 +167,8 @@ def _without_rules(dark: np.ndarray, level: float) -> np.ndarray:
     lines = ndimage.binary_opening(faint, np.ones((1, length)))
     if not lines.any():
         return dark
-    lines = ndimage.binary_dilation(lines, np.ones((5, 1)))
+    darkest = float(np.median(ndimage.maximum_filter(dark, (5, 1))[lines]))
+    lines = ndimage.binary_dilation(lines, np.ones((5, 1))) & (dark < 1.5 * darkest)  # ink that is darker stays
     thickness = int(max(rows.stop - rows.start for rows, _ in ndimage.find_objects(ndimage.label(lines)[0])))
     left = np.where(lines, 0, dark)
     closed = ndimage.grey_closing(left, (min(thickness + 3, dark.shape[0] // 8), 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LayoutName = Literal["baseline", "tiles"]
 TEMPERATURE = 0.5
+HAND_TEMPERATURE = 0.8  # in a given hand: more of the style arrives, and less is read (docs/evaluation.md)
 VARIATION = 0.4  # of a letter that comes again in a text
 SAMPLE_PADDING = 4
 TRIES = 3  # for each alternate of a character, of which the clearest are taken
@@ -57,6 +58,8 @@ class Options:
         ruled: Whether each line of text stands on a ruled line.
         ink: Name of a colour, or ``#rrggbb``.
         paper: Likewise.
+        hand: A style (D,) in the place of drawn ones, as :func:`ldg.generation.hand.read_style` reads it; with style
+            ``word`` or ``varied`` they vary around it.
 
     Raises:
         UserError: For a value out of range.
@@ -80,6 +83,7 @@ class Options:
     ruled: bool = False
     ink: str = "black"
     paper: str = "white"
+    hand: np.ndarray | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.layout not in ("baseline", "tiles"):
@@ -107,9 +111,7 @@ class Options:
 
     def changed(self, names: Sequence[str]) -> list[str]:
         """Which of some options are not the default."""
-        return [
-            field.name for field in fields(self) if field.name in names and getattr(self, field.name) != field.default
-        ]
+        return [each.name for each in fields(self) if each.name in names and getattr(self, each.name) != each.default]
 
     @property
     def colours(self) -> tuple[vector.Colour, vector.Colour] | None:
@@ -169,8 +171,39 @@ def write_sheet(
 
 def _decode_page(decoder: Decoder, page: Page, numbers: Sequence[int], seed: int, options: Options) -> np.ndarray:
     """The images of a page, (N, C, H, W)."""
-    styles = latents.draw_styles(numbers, decoder.latent_dim, seed)
-    return decode_cells(decoder, inked(page), styles, options.temperature)
+    return decode_cells(decoder, inked(page), choose_styles(decoder, numbers, seed, options), options.temperature)
+
+
+def choose_styles(model: Described, numbers: Sequence[int], seed: int, options: Options) -> np.ndarray:
+    """Choose the styles of glyphs.
+
+    Args:
+        model: That they are of.
+        numbers: N numbers of styles.
+        seed: Of those that are drawn.
+        options: Of which ``hand`` and ``style`` are used.
+
+    Returns:
+        float32 (N, D).
+    """
+    drawn = latents.draw_styles(numbers, model.latent_dim, seed)
+    if options.hand is None:
+        return drawn
+    return vary(options.hand[None], drawn, 0.0 if options.style == "shared" else VARIATION)
+
+
+def vary(common: np.ndarray, own: np.ndarray, share: float) -> np.ndarray:
+    """Mix styles so that they stay standard normal.
+
+    Args:
+        common: (1, D).
+        own: (N, D).
+        share: Of the own part, in [0, 1].
+
+    Returns:
+        float32 (N, D).
+    """
+    return (math.sqrt(1 - share**2) * common + share * own).astype(np.float32)
 
 
 def coloured(picture: np.ndarray, options: Options) -> np.ndarray:
@@ -364,7 +397,13 @@ def inked(page: Page) -> list[Cell]:
 
 
 def draw_alternates(
-    model: VAE | Decoder, number: int, *, seed: int = 0, temperature: float = TEMPERATURE, variation: float = VARIATION
+    model: VAE | Decoder,
+    number: int,
+    *,
+    seed: int = 0,
+    temperature: float = TEMPERATURE,
+    variation: float = VARIATION,
+    hand: np.ndarray | None = None,
 ) -> tuple[list[str], np.ndarray]:
     """Draw every character several times in one hand, as a font needs it.
 
@@ -374,6 +413,7 @@ def draw_alternates(
         seed: Of the styles; their common part is what :func:`write` draws with it.
         temperature: As of :class:`Options`.
         variation: Share of its own that each alternate has in its style, in [0, 1].
+        hand: The style's common part; None: it is drawn.
 
     Returns:
         The M characters, and images (K, M, H, W) in [0, 1].
@@ -390,7 +430,7 @@ def draw_alternates(
     letters = [Cell(name, ((index, 1.0),)) for name, index in indices if len(name.strip()) == 1 and name not in marks]
     tries = [number * (DOTTED_TRIES if cell.name in DOTTED else TRIES) for cell in letters]
     drawn = latents.draw_styles(range(1 + sum(tries)), model.latent_dim, seed)
-    styles = np.float32(math.sqrt(1 - variation**2)) * drawn[:1] + np.float32(variation) * drawn[1:]
+    styles = vary(drawn[:1] if hand is None else hand[None], drawn[1:], variation)
     cells = [cell for cell, times in zip(letters, tries, strict=True) for _ in range(times)]
     found = np.split(decode_cells(as_decoder(model), cells, styles, temperature)[:, 0], np.cumsum(tries)[:-1])
     each = zip(found, letters, strict=True)

@@ -49,7 +49,7 @@ def test_in_a_checkout(started, name, with_uv, elsewhere, spelled, tmp_path, mon
 def test_where_it_is_installed(started, uv, origin, spelled, tmp_path, monkeypatch):
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)
     monkeypatch.setattr(home, "IS_INSTALLED", True)
-    monkeypatch.setattr(home, "distribution", lambda _: SimpleNamespace(read_text=lambda _: origin))
+    monkeypatch.setattr("importlib.metadata.distribution", lambda _: SimpleNamespace(read_text=lambda _: origin))
     monkeypatch.setattr(sys, "argv", [started])
     monkeypatch.chdir(tmp_path)
     for variable, value in uv.items():

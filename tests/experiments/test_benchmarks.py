@@ -22,6 +22,16 @@ def test_overhead_prints_a_ratio_for_each_contender_and_model(tmp_path):
 
 
 @pytest.mark.slow
+def test_writing_prints_a_ratio_to_the_import_of_torch(tmp_path):
+    status, out, err = call(tmp_path, "--rounds", "1", script="experiments/benchmarks/writing.py")
+    assert status == 0, err
+    lines = re.findall(r"^(\S.*?) +([\d.]+) +[\d.]+ +([\d.]+)  (.+)$", out, flags=re.MULTILINE)
+    assert [name for name, *_ in lines] == ["ldg write, .onnx", "ldg write, .safetensors", "import torch"]
+    assert [heavy for *_, heavy in lines] == ["nothing heavy", "torch", "torch"]
+    assert float(lines[0][2]) < 0.6 < float(lines[1][2]) and lines[2][2] == "1.00"
+
+
+@pytest.mark.slow
 def test_compare_prints_times_beside_plain_reading_and_sizes(tmp_path):
     script = "experiments/benchmarks/compare.py"
     status, out, err = call(tmp_path, "--runs", "3", "--images", "50", script=script)

@@ -5,8 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
+import generate
 import ldg
 from ldg.checkpoint import SHIPPED
+from ldg.commands.cli import exit_status
 from ldg.data.strokes import Strokes, draw_characters
 from ldg.errors import UserError
 from ldg.generation import hand, photo
@@ -28,6 +30,10 @@ def letters(text, pen=2.8, slant=0.1, seed=0):
     return [None if c == " " else next(images) for c in text]
 
 
+def read(model, path, text):
+    return hand.read_style(model, hand.cut_letters(model, path, text)[0], text)
+
+
 CONDITIONS = [
     {},
     {"angle": 10, "light": 0.5},
@@ -39,7 +45,7 @@ CONDITIONS = [
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("lines", [["abc ABC 123"], ["abc", "ABC", "123"], ["Hij", "tx?"]])
-def test_letters_are_cut_in_reading_order(condition, lines, tmp_path):
+def test_foundare_cut_in_reading_order(condition, lines, tmp_path):
     images = [letters(line) for line in lines]
     photograph(images, **condition).save(tmp_path / "me.png")
     pieces = photo.cut(photo.find_ink(photo.read_picture(tmp_path / "me.png")), len("".join(lines).replace(" ", "")))
@@ -50,7 +56,7 @@ def test_letters_are_cut_in_reading_order(condition, lines, tmp_path):
 
 
 def test_the_form_is_that_of_the_data(shipped):
-    assert hand.frame(shipped) == 22  # as the ink of EMNIST's images
+    assert hand.measure_frame(shipped) == 22  # as the ink of EMNIST's images
     (image,) = letters("k")
     formed = hand.form(image.repeat(5, 0).repeat(5, 1), (28, 28), 20)
     rows, columns = np.nonzero(formed > 0.5)
@@ -67,7 +73,7 @@ def test_a_style_arrives(shipped, tmp_path):
     space, labels = StyleSpace(shipped), torch.tensor([shipped.classes.index(c) for c in "HTEF"])
     for pen, slant in ((2.1, -0.1), (3.4, 0.4)):
         photograph([letters(text, pen, slant)]).save(tmp_path / "me.png")
-        style = torch.from_numpy(hand.read_hand(shipped, tmp_path / "me.png", text).style)
+        style = torch.from_numpy(read(shipped, tmp_path / "me.png", text)[1])
         with torch.no_grad():
             written = shipped.decode(space.latents(style.expand(4, -1), labels, 0.8), labels)
         results.append(traits(written).mean(0))
@@ -88,19 +94,20 @@ def test_views_are_combined_as_a_product_with_the_prior_once(shipped):
         np.testing.assert_allclose(hand.combine(shipped, images, labels), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_letters_that_are_not_used_are_named(shipped, tmp_path):
+def test_foundthat_are_not_used_are_named(shipped, tmp_path):
     photograph([letters("abcHKM")]).save(tmp_path / "me.png")
-    read = hand.read_hand(shipped, tmp_path / "me.png", "abcHKi")
-    assert [letter.fault for letter in read.letters] == ["", "", "", "", "", "it looks like 'M'"]
-    drawn = hand.draw_cut(read.letters, read.page)
+    found, page = hand.cut_letters(shipped, tmp_path / "me.png", "abcHKi")
+    checked, _ = hand.read_style(shipped, found, "abcHKi")
+    assert [letter.fault for letter in checked] == ["", "", "", "", "", "it looks like 'M'"]
+    drawn = hand.draw_cut(checked, page)
     assert drawn.shape[2] == 3 and drawn.min() >= 0 and drawn.max() <= 1
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ab", "3 letters were found, and --style-text has 2"),
-        ("abcd", "3 letters were found, and --style-text has 4"),
+        ("ab", "3 letters were found in the picture, and --style-text has 2"),
+        ("abcd", "3 letters were found in the picture, and --style-text has 4"),
         (" ", "--style-text is empty"),
         ("abé", "the model has no class for 'é'"),
     ],
@@ -108,7 +115,7 @@ def test_letters_that_are_not_used_are_named(shipped, tmp_path):
 def test_a_text_that_does_not_match(text, message, shipped, tmp_path):
     photograph([letters("abc")]).save(tmp_path / "me.png")
     with pytest.raises(UserError, match=message):
-        hand.read_hand(shipped, tmp_path / "me.png", text)
+        read(shipped, tmp_path / "me.png", text)
 
 
 @pytest.mark.parametrize(
@@ -129,4 +136,33 @@ def test_bad_pictures(picture, message, shipped, tmp_path):
     elif picture:
         picture.save(path)
     with pytest.raises(UserError, match=message):
-        hand.read_hand(shipped, path, "abc")
+        read(shipped, path, "abc")
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    photograph([letters("abcHKM")], angle=5, is_ruled=True).save("me.png")
+    given = ["--checkpoint", str(SHIPPED), "--style-from", "me.png", "--style-text"]
+
+    def run(*arguments):
+        status = exit_status(lambda: generate.main(["Hello", *given, *arguments]))
+        return status, capsys.readouterr()
+
+    status, said = run("abc HKi", "--style-cut", "cut.png", "-s", "mine")
+    assert status == 0 and said.out == "mine.png\n"
+    assert said.err.splitlines()[:2] == ["cut.png", "not used: 'i', it looks like 'M'"]
+    assert run("abc HKi", "-s", "bold.svg", "--seed", "4", "--style", "varied")[0] == 0
+    # the picture says more than the seed
+    assert run("abc HKi", "-s", "same", "--seed", "4")[0] == 0
+    assert (tmp_path / "same.png").read_bytes() == (tmp_path / "mine.png").read_bytes()
+    status, said = run("abc", "--style-cut", "wrong.png")
+    assert status == 2 and said.err.count("error: 6 letters were found in the picture, and --style-text has 3") == 1
+    assert (tmp_path / "wrong.png").exists() and not (tmp_path / "hello.png").exists()
+    for arguments, message in (
+        (["--style-from", "me.png"], "--style-from goes with --style-text"),
+        (["--style-text", "abc"], "--style-text goes with --style-from"),
+        (["--style-from", "none.png", "--style-text", "abc"], "there is no picture none.png"),
+        (["--style-from", "me.png", "--style-text", "abc", "--style-cut", "cut.png"], "cut.png exists"),
+    ):
+        assert exit_status(lambda: generate.main(["Hello", *arguments])) == 2  # noqa: B023
+        assert message in capsys.readouterr().err

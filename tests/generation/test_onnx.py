@@ -19,7 +19,8 @@ from ldg.config.compose import compose_config, resolve_config
 from ldg.errors import UserError
 from ldg.generation import morph, writer
 from ldg.generation.decoder import TorchDecoder
-from ldg.generation.onnx import BATCH
+from ldg.generation.onnx import BATCH, OnnxDecoder
+from ldg.models.likelihoods import Bernoulli
 from tests.conftest import HOME
 from tests.runs import CONV, DENSE, resume
 
@@ -134,6 +135,7 @@ def words(tmp_path, monkeypatch):
         (["Hi", "--checkpoint", str(LIGHT), "--device", "cpu"], "hi.png"),
         (["Hi", "--rows", "2", "--columns", "2"], "hi.png"),
         (["--rows", "2", "--columns", "2"], "samples.png"),
+        (["Hi", "-s", "hi.svg"], "hi.svg"),
         (["Hi", "--to", "Ho", "--frames", "3"], "hi-to-ho.gif"),
         (["class 3, class 40", "--checkpoint", "words.onnx"], "class-3-class-40.png"),
     ],
@@ -156,6 +158,10 @@ def test_writing_without_torch(words, arguments, name):
         (["write", "--interpolate", "0", "1", "--checkpoint", "words.onnx"], "--interpolate encodes images; an .onnx"),
         (["write", "class 3+class 4", "--checkpoint", "words.onnx"], "a blend encodes images; an .onnx file has only"),
         (["write", "Hi", "--checkpoint", str(LIGHT), "--device", "cuda"], "is computed on the CPU; name a run, .ckpt"),
+        (
+            ["font", "a.ttf", "--checkpoint", str(LIGHT), "--device", "cuda"],
+            "is computed on the CPU; name a run, .ckpt",
+        ),
         (["write", "Hi", "--checkpoint", "absent.onnx"], "no checkpoint at absent.onnx"),
         (
             ["evaluate", "words.onnx"],
@@ -292,3 +298,13 @@ def test_a_graph_of_gigantic_tensors_ends_in_one_line(tmp_path):
     of_shape = [helper.make_node("ConstantOfShape", ["shape"], ["c"]), helper.make_node("ReduceMax", ["c"], ["images"])]
     for model in (graph(of_constants, *long), graph(of_shape, shape)):
         assert refusal(ldg.write, "Hi", saved(tmp_path, model)).startswith(f"{tmp_path}/x.onnx ")
+
+
+def test_a_model_that_has_no_graph(tmp_path, monkeypatch):
+    file = save(tmp_path, *DENSE, "conditioning=none")
+    monkeypatch.setattr(Bernoulli, "mean", lambda self, params: params.sigmoid() if params.sum() > 0 else params.exp())
+    assert "the model cannot be exported as ONNX: " in refusal(export, file, tmp_path / "a.onnx")
+    monkeypatch.setattr(Bernoulli, "mean", lambda self, params: params.sigmoid() / 2)
+    monkeypatch.setattr(OnnxDecoder, "write", lambda self, *_: np.zeros((8, 1, 28, 28), np.float32))
+    assert "onnxruntime draws other images than torch" in refusal(export, file, tmp_path / "a.onnx")
+    assert not list(tmp_path.glob("*.onnx"))
