@@ -50,7 +50,8 @@ def main():
         def decode(z):
             return torch.cat([model.decode(*batch) for batch in zip(z.split(BATCH), others.split(BATCH), strict=True)])
 
-        z = model.encode(images, labels, context.generator("encode")).mean
+        posterior = model.encode(images, labels, context.generator("encode"))
+        z = posterior.mean
         noise = model.to_noise(z, labels)
         print("| what stays | read | pen | slant | size |\n|---|---|---|---|---|")
         drawn = torch.randn(noise.shape, generator=context.generator("samples"))
@@ -61,7 +62,7 @@ def main():
             style.SHRINKAGE = shrinkage
             space = StyleSpace(model)
             for temperature in (1.0, 0.9, 0.8):
-                results = decode(space.latents(space.styles(z, labels), others, temperature))
+                results = decode(space.latents(space.styles(posterior, labels)[0], others, temperature))
                 report(f"{name}, temperature {temperature}", results)
 
 

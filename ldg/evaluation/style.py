@@ -160,5 +160,5 @@ class Style(Measure):
         targets = iter(others.to(context.device).split(BATCH))
         for x, c in batches(context.model, images, labels, "styles"):
             other = next(targets)
-            styles = space.styles(context.model.encode(x, c, generator).mean, c)
+            styles, _ = space.styles(context.model.encode(x, c, generator), c)
             yield context.model.decode(space.latents(styles, other, self.temperature), other).cpu()

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from ldg.errors import UserError
 from ldg.generation import photo, sheets
+from ldg.generation.alphabet import number_characters
+from ldg.generation.latents import fixed_generator
 from ldg.generation.photo import Piece
 from ldg.models.style import StyleSpace
 from ldg.models.vae import VAE
@@ -59,7 +61,7 @@ def cut_letters(model: VAE, path: str | Path, text: str) -> tuple[list[Letter], 
     characters = "".join(text.split())
     if not characters:
         raise UserError("--style-text is empty: give the letters in the picture, as in --style-text 'abc ABC 123'")
-    if unknown := sorted(set(characters) - set(model.classes)):
+    if unknown := sorted(set(characters) - number_characters(model.classes).keys()):
         raise UserError(f"--style-text: the model has no class for {', '.join(map(repr, unknown))}")
     page = photo.find_ink(photo.read_picture(path))
     side, pieces = measure_frame(model), photo.cut(page, len(characters))
@@ -94,10 +96,11 @@ def read_style(model: VAE, letters: Sequence[Letter], text: str) -> tuple[list[L
     wanted = len("".join(text.split()))
     if len(letters) != wanted:
         raise UserError(
-            f"{len(letters)} letters were found in the picture, and --style-text has {wanted}; letters must not touch "
-            "their neighbours (--style-cut FILE.png shows how they were cut)"
+            f"the picture has {len(letters)} letters, as far as they can be told apart, and --style-text has {wanted}; "
+            "letters must not touch their neighbours (--style-cut FILE.png shows how they were cut)"
         )
-    labels = torch.tensor([model.classes.index(letter.character) for letter in letters], device=model.device)
+    numbers = number_characters(model.classes)
+    labels = torch.tensor([numbers[letter.character] for letter in letters], device=model.device)
     images = torch.from_numpy(np.stack([letter.image for letter in letters]))[:, None].to(model.device)
     each = zip(letters, images, labels.tolist(), strict=True)
     checked = [
@@ -122,18 +125,16 @@ def combine(model: VAE, images: Tensor, labels: Tensor) -> np.ndarray:
     Returns:
         The mean of the product of N views and the prior, float32 (D,).
     """
-    space, posterior = StyleSpace(model), model.encode(images, labels, torch.Generator().manual_seed(0))
-    inverse = torch.linalg.inv(space.roots[labels])
-    variance = torch.einsum("nij,nj->ni", inverse.square(), posterior.log_var.exp()).clamp(max=WIDEST)
-    precision = 1 / variance
+    mean, variance = StyleSpace(model).styles(model.encode(images, labels, fixed_generator()), labels)
+    precision = 1 / variance.clamp(max=WIDEST)
     total = (precision - 1).sum(0) + 1  # each posterior has the prior in it, which counts once
-    return ((precision * space.styles(posterior.mean, labels)).sum(0) / total).cpu().numpy()
+    return ((precision * mean).sum(0) / total).cpu().numpy()
 
 
 def _compare_classes(model: VAE, image: Tensor, label: int) -> str:
     """What is wrong with an image (1, H, W) if another class explains it much better than its own."""
     classes = torch.arange(model.num_classes, device=model.device)
-    evidence = model(image.expand(len(classes), -1, -1, -1), classes, torch.Generator().manual_seed(0)).elbo
+    evidence = model(image.expand(len(classes), -1, -1, -1), classes, fixed_generator()).elbo
     best = int(evidence.argmax())
     is_other = float(evidence[best] - evidence[label]) > UNLIKELY
     return f"it looks like {model.classes[best]!r}" if is_other else ""
@@ -159,13 +160,14 @@ def form(ink: np.ndarray, size: tuple[int, int], side: float) -> np.ndarray:
     """Bring the ink of a letter into the form of a model's images.
 
     Args:
-        ink: (h, w) in [0, 1].
+        ink: (h, w) in [0, 1], not all 0.
         size: (H, W) of the images.
         side: Of the ink in them, in pixels.
 
     Returns:
         (H, W) in [0, 1], the ink in the middle.
     """
+    ink = ink / ink.max()  # a faint letter is no other letter
     places = np.argwhere(ink > 0.5)
     low, high = places.min(0), places.max(0) + 1
     scale = side / (high - low).max()

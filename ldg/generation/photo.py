@@ -16,12 +16,13 @@ from ldg.errors import UserError, describe_os_error
 
 LARGEST = 1600  # pixels of the longer side, in which a picture is cut
 SMALLEST = 20  # pixels of either side
-WINDOW = 24  # share of the longer side within which paper shows, as its divisor
+WINDOW = 8  # the longer side by this is as far as one has to go to see paper; light may change over it
 FAINTEST = 0.15  # ink is darker than the paper by this share
 STEEPEST = 10.0  # degrees by which a page may be turned
-RULE = 0.4  # a line without a break over this share of the width is ruled, not written
+RULE = 0.4  # of the page's width: a ruled line has no break over this length
 SPECK = 0.12  # pieces lower and narrower than this share of a letter's height are dirt
 OVERLAP = 0.5  # pieces that share this part of the narrower one's width are one letter: the dot and the stem of an i
+STRAY = 0.45  # where there are too many letters, what is lower than this share of a letter is none
 CLOSEST = 0.15  # pieces of one letter are no further apart than this share of its height
 
 
@@ -55,10 +56,14 @@ def read_picture(path: str | Path) -> np.ndarray:
         UserError: If it is no picture, or too small.
     """
     try:
-        with Image.open(path) as image:
-            image.draft("RGB", (2 * LARGEST, 2 * LARGEST))  # of a large JPEG not every pixel is decoded
+        with Image.open(path) as file:
+            file.draft("RGB", (2 * LARGEST, 2 * LARGEST))  # of a large JPEG not every pixel is decoded
+            is_deep = file.mode.startswith("I")  # 16 bits a pixel
+            image = file.point(lambda level: level / 256).convert("L") if is_deep else file
             upright = ImageOps.exif_transpose(image).convert("RGBA")
-    except (UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError):
+    except Image.DecompressionBombError:
+        raise UserError(f"{path} has too many pixels: make it smaller, {LARGEST} pixels wide are enough") from None
+    except (UnidentifiedImageError, ValueError, SyntaxError):
         raise UserError(f"{path} is no picture that can be read: give a PNG or JPEG file") from None
     except OSError as error:
         reason = describe_os_error(error) if error.errno else "it is damaged"
@@ -83,6 +88,8 @@ def find_ink(picture: np.ndarray) -> np.ndarray:
     Raises:
         UserError: If there is no ink.
     """
+    if np.ptp(picture) > FAINTEST and np.median(picture) < _split(picture) - FAINTEST:
+        raise UserError("most of the picture is dark: it has to show dark letters on light paper")
     dark = _flatten(picture)
     if dark.max() < FAINTEST:
         raise UserError("there is no ink in the picture: it has to show dark letters on light paper")
@@ -102,7 +109,8 @@ def cut(ink: np.ndarray, count: int) -> list[Piece]:
 
     Args:
         ink: (H, W) in [0, 1].
-        count: How many letters there are; where more pieces are found, those closest to each other are joined.
+        count: How many letters there are; where more pieces are found, those closest to each other are
+            joined, and small ones left out.
 
     Returns:
         The letters in reading order, from the lines' left to right; another number than ``count`` if it cannot be.
@@ -119,16 +127,20 @@ def cut(ink: np.ndarray, count: int) -> list[Piece]:
         gaps = [_gap(boxes, a, b) for a, b in itertools.pairwise(groups)]
         nearest = int(np.argmin(gaps))
         if gaps[nearest] > CLOSEST * typical:
-            break
+            sizes = [max(_size(boxes[i])[0] for i in group) for group in groups]
+            if min(sizes) > STRAY * typical:
+                break
+            del groups[int(np.argmin(sizes))]
+            continue
         groups[nearest : nearest + 2] = [groups[nearest] + groups[nearest + 1]]
     return [_take(ink, names, boxes, group) for group in groups]
 
 
 def _flatten(picture: np.ndarray) -> np.ndarray:
     """By which share a picture is darker than its paper, whose light is that of the lightest pixels around."""
-    step = max(1, max(picture.shape) // 400)
-    small = ndimage.zoom(ndimage.uniform_filter(picture, step)[::step, ::step], 1)
-    window = max(5, max(small.shape) // WINDOW)
+    step = max(1, max(picture.shape) // 150)
+    small = ndimage.uniform_filter(picture, step)[::step, ::step]
+    window = max(3, max(small.shape) // WINDOW)
     paper = ndimage.gaussian_filter(ndimage.percentile_filter(small, 85, 2 * window + 1), window / 2)
     large = ndimage.zoom(paper, np.divide(picture.shape, paper.shape), order=1, grid_mode=True, mode="nearest")
     return ndimage.gaussian_filter(np.clip(1 - picture / np.maximum(large, 0.05), 0, 1), max(picture.shape) / 2500)
@@ -161,17 +173,26 @@ def _find_turn(written: np.ndarray) -> float:
 
 
 def _without_rules(dark: np.ndarray, level: float) -> np.ndarray:
-    """Ink without ruled lines; what is written across a line is closed again."""
-    length = int(RULE * dark.shape[1])
-    faint = ndimage.maximum_filter(dark, (3, 3)) > min(level, FAINTEST) * 0.7
-    lines = ndimage.binary_opening(faint, np.ones((1, length)))
+    """Ink without ruled lines; what is written across a line is closed again.
+
+    A ruled line is long and straight, and fainter than ink or finer than the pen: the bar of a T is neither.
+    """
+    written, faint = dark > level, dark > 0.7 * min(level, FAINTEST)
+    pen = 2 * float(np.percentile(ndimage.distance_transform_edt(written)[written], 90))
+    full = float(np.percentile(dark[written], 75))
+    lines = ndimage.binary_opening(ndimage.maximum_filter(faint, (3, 3)), np.ones((1, int(RULE * dark.shape[1]))))
+    names, _ = ndimage.label(lines)
+    for number, box in enumerate(ndimage.find_objects(names), 1):
+        line = (names[box] == number) & faint[box]
+        is_fine = line.sum() / (box[1].stop - box[1].start) < 0.6 * pen
+        if not (is_fine or np.percentile(dark[box][line], 75) < 0.75 * full):
+            lines[box] &= names[box] != number
     if not lines.any():
         return dark
     darkest = float(np.median(ndimage.maximum_filter(dark, (5, 1))[lines]))
     lines = ndimage.binary_dilation(lines, np.ones((5, 1))) & (dark < 1.5 * darkest)  # ink that is darker stays
     thickness = int(max(rows.stop - rows.start for rows, _ in ndimage.find_objects(ndimage.label(lines)[0])))
-    left = np.where(lines, 0, dark)
-    closed = ndimage.grey_closing(left, (min(thickness + 3, dark.shape[0] // 8), 1))
+    closed = ndimage.grey_closing(np.where(lines, 0, dark), (min(thickness + 3, dark.shape[0] // 8), 1))
     return np.where(lines, closed, dark)
 
 

@@ -58,8 +58,8 @@ class Options:
         ruled: Whether each line of text stands on a ruled line.
         ink: Name of a colour, or ``#rrggbb``.
         paper: Likewise.
-        hand: A style (D,) in the place of drawn ones, as :func:`ldg.generation.hand.read_style` reads it; with style
-            ``word`` or ``varied`` they vary around it.
+        hand: A style (D,) in the place of drawn ones, as :func:`ldg.generation.hand.read_style` reads it; they vary
+            around it with style ``word`` or ``varied``, or with another seed than 0.
 
     Raises:
         UserError: For a value out of range.
@@ -189,7 +189,8 @@ def choose_styles(model: Described, numbers: Sequence[int], seed: int, options: 
     drawn = latents.draw_styles(numbers, model.latent_dim, seed)
     if options.hand is None:
         return drawn
-    return vary(options.hand[None], drawn, 0.0 if options.style == "shared" else VARIATION)
+    is_exact = options.style == "shared" and seed == 0
+    return vary(options.hand[None], drawn, 0.0 if is_exact else VARIATION)
 
 
 def vary(common: np.ndarray, own: np.ndarray, share: float) -> np.ndarray:

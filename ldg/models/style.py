@@ -15,28 +15,37 @@ import torch
 from torch import Tensor
 
 from ldg.models.conditioning import label_vector
+from ldg.models.posterior import Posterior
 from ldg.models.vae import VAE
 
 DRAWS = 256  # of each class, for its moments
 SHRINKAGE = 0.5  # of the covariances towards their mean
+MOST = 128  # dimensions of which the correlations are taken; of more the variances alone
+SMALLEST = 1e-9  # variance
 SEED = 0
 
 
 class StyleSpace:
     """The styles of a model, (N, D) as its latents, and standard normal like its noise.
 
+    Under a prior that is not learned they are the latents themselves.
+
     Args:
         model: In eval mode; a change of its parameters is not seen.
 
     Attributes:
-        means: Of p(z | c), (K, D).
-        roots: Symmetric, of the covariances, (K, D, D).
+        means: Of p(z | c), (K, D); empty under a prior that is not learned.
+        roots: Symmetric, of the covariances, (K, D, D); (K, D) where only the variances are taken.
+        inverses: Of the roots.
     """
 
     @torch.no_grad()
     def __init__(self, model: VAE) -> None:
         self.model = model
-        count = max(DRAWS, 4 * model.latent_dim)
+        self.is_plain = not model.prior.is_learned
+        if self.is_plain:
+            return
+        count = DRAWS if model.latent_dim > MOST else max(DRAWS, 4 * model.latent_dim)
         draws = torch.randn(count, model.latent_dim, generator=torch.Generator().manual_seed(SEED))
         noise = _whitened(draws.double()).float().to(model.device)
         labels = torch.arange(model.num_classes, device=model.device)
@@ -44,7 +53,7 @@ class StyleSpace:
         means, covariances = (torch.stack(parts) for parts in zip(*moments, strict=True))
         covariances += SHRINKAGE * (covariances.mean(0) - covariances)
         self.means = means.float().to(model.device)
-        self.roots = _power(covariances, 0.5).float().to(model.device)
+        self.roots, self.inverses = (_power(covariances, power).float().to(model.device) for power in (0.5, -0.5))
 
     def latents(self, styles: Tensor, labels: Tensor, temperature: float | Tensor = 1.0) -> Tensor:
         """Turn styles into latents.
@@ -58,36 +67,52 @@ class StyleSpace:
         Returns:
             Latents (N, D).
         """
+        if self.is_plain:
+            return temperature * styles
         weights = label_vector(labels, len(self.means))
-        z = weights @ self.means + torch.einsum("nk,kij,nj->ni", weights, self.roots, styles)
+        if self.roots.ndim == 3:
+            moved = torch.einsum("nk,kij,nj->ni", weights, self.roots, styles)
+        else:
+            moved = (weights @ self.roots) * styles
+        z = weights @ self.means + moved
         return self.model.from_noise(temperature * self.model.to_noise(z, labels), labels)
 
-    def styles(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Recover the styles of latents.
+    def styles(self, posterior: Posterior, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute what posteriors say of the style.
 
         Args:
-            z: Latents (N, D).
+            posterior: q(z | x, c) of N images.
             labels: Class indices (N,).
 
         Returns:
-            Styles (N, D).
+            Means and variances (N, D); the variances without correlations.
         """
-        return torch.linalg.solve(self.roots[labels], z - self.means[labels])
+        mean, variance = posterior.mean, posterior.log_var.exp()
+        if self.is_plain:
+            return mean, variance
+        inverses, mean = self.inverses[labels], mean - self.means[labels]
+        if inverses.ndim == 2:
+            return inverses * mean, inverses.square() * variance
+        return torch.einsum("nij,nj->ni", inverses, mean), torch.einsum("nij,nj->ni", inverses.square(), variance)
 
 
 def _whitened(draws: Tensor) -> Tensor:
     """Draws with exactly mean 0 and covariance 1, so that under a standard normal prior a style is the noise."""
     mean, covariance = _moments(draws)
-    return (draws - mean) @ _power(covariance, -0.5)
+    rest, root = draws - mean, _power(covariance, -0.5)
+    return rest * root if root.ndim == 1 else rest @ root
 
 
 def _moments(draws: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean (D,) and the covariance (D, D) of draws (N, D)."""
+    """The mean (D,) and the covariance (D, D) of draws (N, D); of many dimensions the variances (D,)."""
     mean = draws.mean(0)
-    return mean, (draws - mean).T @ (draws - mean) / len(draws)
+    rest = draws - mean
+    return mean, rest.square().mean(0) if len(mean) > MOST else rest.T @ rest / len(draws)
 
 
 def _power(covariances: Tensor, exponent: float) -> Tensor:
-    """A power of symmetric matrices (..., D, D)."""
+    """A power of symmetric matrices (..., D, D), or of variances (..., D) of many dimensions."""
+    if covariances.shape[-1] > MOST:
+        return covariances.clamp(min=SMALLEST) ** exponent
     scales, axes = torch.linalg.eigh(covariances)
-    return (axes * scales.clamp(min=1e-9)[..., None, :] ** exponent) @ axes.mT
+    return (axes * scales.clamp(min=SMALLEST)[..., None, :] ** exponent) @ axes.mT
