@@ -18,11 +18,11 @@ import torch
 from ldg.demo import rendering
 from ldg.demo.directions import find_directions
 from ldg.demo.plane import Plane
-from ldg.demo.rendering import SHARPNESS, Model, Shifted, in_style, make_options, to_html
+from ldg.demo.rendering import SHARPNESS, Model, make_options, to_html
 from ldg.errors import UserError
 from ldg.figures.strings import writable
-from ldg.generation import hand, interpolate, sheets, writer
-from ldg.generation.alphabet import is_written
+from ldg.generation import hand, interpolate, latents, sheets, writer
+from ldg.generation.alphabet import is_written, number_characters
 
 TEXT = "The quick brown foxes"
 LETTERS = "abc ABC 123"
@@ -145,8 +145,8 @@ def _seed() -> gr.Number:
     return gr.Number(0, label="Seed", info="each number is another hand", precision=0, minimum=0, maximum=LAST_SEED)
 
 
-def _legibility() -> gr.Slider:
-    return gr.Slider(0, 1, 1 - writer.TEMPERATURE, label="Legibility", info="1 minus the temperature")
+def _legibility(temperature: float = writer.TEMPERATURE) -> gr.Slider:
+    return gr.Slider(0, 1, round(1 - temperature, 2), label="Legibility", info="1 minus the temperature")
 
 
 def _example(model: Model) -> str:
@@ -168,8 +168,12 @@ def _look() -> list[gr.Slider]:
     ]
 
 
-def _draw(decoder: rendering.Decoder, text: str, seed: int, options: writer.Options) -> str:
-    return to_html(writer.write_sheet(decoder, text, 1, 1, seed=seed, options=options), text)
+def _draw(decoder: rendering.Decoder, text: str, options: writer.Options) -> str:
+    return to_html(writer.write_sheet(decoder, text, 1, 1, options=options), text)
+
+
+def _drawn_style(model: Model, seed: int) -> np.ndarray:
+    return latents.draw_styles([0], model.decoder.latent_dim, int(seed))[0]
 
 
 def _add_downloads(
@@ -199,16 +203,16 @@ def _add_writing(model: Model) -> None:
     text = _text(model)
     picture, note = _sheet("live"), _note()
 
-    def chosen(text: str, seed: int, legibility: float, *values: float) -> tuple[Shifted, str, int, writer.Options]:
+    def chosen(text: str, seed: int, legibility: float, *values: float) -> tuple[str, writer.Options]:
         look, along = (values[:3], values[3:]) if is_typeset else ((SIZE, 1, 0), values)
-        shifted = Shifted(decoder, np.array(along) @ vectors)
-        return shifted, text, int(seed), make_options(decoder, 1 - legibility, *look)
+        style = _drawn_style(model, seed) + np.array(along, np.float32) @ vectors
+        return text, make_options(decoder, style, 1 - legibility, *look)
 
     def draw(*values: Any) -> tuple[str]:
-        return (_draw(*chosen(*values)),)
+        return (_draw(decoder, *chosen(*values)),)
 
     def save(*values: Any, **where: Any) -> Path:
-        return rendering.save(*chosen(*values), **where)
+        return rendering.save(decoder, *chosen(*values), family=f"Hand {int(values[1])}", **where)
 
     downloads = gr.Group()
     with gr.Row():
@@ -264,16 +268,12 @@ def _add_hand(model: Model) -> None:
         picture, note = _sheet("live"), _note()
         downloads = gr.Group()
         with gr.Row():
-            legibility = _legibility()
+            legibility = _legibility(writer.HAND_TEMPERATURE)
             look = _look()
     inputs: list[Any] = [text, style, legibility, *look]
 
-    def chosen(
-        text: str, style: np.ndarray | None, legibility: float, *look: Any
-    ) -> tuple[Shifted, str, int, writer.Options]:
-        if style is None:
-            raise UserError("first read a hand from a picture or a drawing")
-        return in_style(model.decoder, style), text, 0, make_options(model.decoder, 1 - legibility, *look)
+    def chosen(text: str, style: np.ndarray, legibility: float, *look: Any) -> tuple[str, writer.Options]:
+        return text, make_options(model.decoder, style, 1 - legibility, *look)
 
     def read(path: Any, letters: str, *settings: Any) -> tuple[Any, ...]:
         path = path["composite"] if isinstance(path, dict) else path
@@ -281,14 +281,14 @@ def _add_hand(model: Model) -> None:
         box = gr.update(value=to_html(shown, "how the picture was cut"), visible=True)
         if read_style is None:
             return box, gr.skip(), gr.skip(), gr.skip(), _line(message)
-        drawn = _draw(*chosen(settings[0], read_style, *settings[1:]))
+        drawn = _draw(model.decoder, *chosen(settings[0], read_style, *settings[1:]))
         return box, read_style, gr.update(visible=True), drawn, _line(message)
 
     def draw(*values: Any) -> tuple[str]:
-        return (_draw(*chosen(*values)),)
+        return (_draw(model.decoder, *chosen(*values)),)
 
     def save(*values: Any, **where: Any) -> Path:
-        return rendering.save(*chosen(*values), **where)
+        return rendering.save(model.decoder, *chosen(*values), family="Own hand", **where)
 
     with downloads:
         _add_downloads(model, save, inputs, note, "own")
@@ -306,22 +306,24 @@ def _read(model: Model, path: str | None, text: str) -> tuple[np.ndarray, np.nda
     wanted = "".join(text.split())
     if not wanted:
         raise UserError("say which letters are written there, as in abc ABC 123")
-    if unknown := sorted(set(wanted) - set(vae.classes)):
+    if unknown := sorted(set(wanted) - number_characters(vae.classes).keys()):
         raise UserError(f"the model has no class for {', '.join(unknown)}: leave it out of the letters")
     if not path:
         raise UserError("there is no picture yet: give one, or draw the letters")
     try:
-        letters, page = hand.read_letters(vae, path, text)
-        if len(letters) != len(wanted):
-            message = f"{len(letters)} letters were found, and {len(wanted)} are named: letters must not touch"
-            return hand.draw_cut(letters, page), None, message
-        read = hand.read_hand(vae, path, text)
+        letters, page = hand.cut_letters(vae, path, text)
     except UserError as error:
-        raise UserError(str(error).replace(f"{path}: ", "").replace(path, "the file")) from None
-    faults = [f"{letter.character} ({letter.fault})" for letter in read.letters if letter.fault]
-    used = len(read.letters) - len(faults)
-    message = f"{used} of {len(wanted)} letters are used" + (f"; not {', '.join(faults)}" if faults else "")
-    return hand.draw_cut(read.letters, read.page), read.style, message
+        raise UserError(str(error).replace(path, "the file")) from None
+    if len(letters) != len(wanted):
+        message = f"{len(letters)} letters were found, and {len(wanted)} are named: letters must not touch"
+        return hand.draw_cut(letters, page), None, message
+    try:
+        letters, style = hand.read_style(vae, letters, text)
+    except UserError as error:
+        return hand.draw_cut(letters, page), None, str(error)
+    faults = [f"{letter.character} ({letter.fault})" for letter in letters if letter.fault]
+    message = f"{len(wanted) - len(faults)} of {len(wanted)} letters are used"
+    return hand.draw_cut(letters, page), style, message + (f"; not {', '.join(faults)}" if faults else "")
 
 
 def _add_exploring(model: Model, tab: gr.Tab) -> None:
@@ -404,7 +406,8 @@ def _add_comparing(models: Sequence[Model]) -> None:
     inputs: list[Any] = [text, seed, legibility]
 
     def draw(model: Model, text: str, seed: int, legibility: float) -> tuple[str]:
-        return (_draw(model.decoder, text, int(seed), make_options(model.decoder, 1 - legibility, SIZE, 1, 0)),)
+        options = make_options(model.decoder, _drawn_style(model, seed), 1 - legibility, SIZE, 1, 0)
+        return (_draw(model.decoder, text, options),)
 
     start = [component.value for component in inputs]
     for model in models:

@@ -18,38 +18,8 @@ from ldg.models.vae import VAE
 
 SHARPNESS = 2  # pixels of a picture for one of the page, as screens have them
 LINE = 1500  # pixels of a picture, at which lines of characters are broken
+ALTERNATES = 5  # drawings of a character in a font
 FORMATS = (".png", ".svg", ".pdf", ".ttf")
-
-
-class Shifted:
-    """A decoder whose styles are shifted.
-
-    Args:
-        decoder: Which decodes them.
-        shift: What is added to each style, (D,).
-    """
-
-    def __init__(self, decoder: Decoder, shift: np.ndarray) -> None:
-        self._decoder = decoder
-        self._shift = np.asarray(shift, np.float32)
-        self.classes = decoder.classes
-        self.conditioning = decoder.conditioning
-        self.image_shape = decoder.image_shape
-        self.num_classes = decoder.num_classes
-        self.latent_dim = decoder.latent_dim
-
-    def write(self, styles: np.ndarray, labels: np.ndarray, temperature: float) -> np.ndarray:
-        """As :meth:`Decoder.write`."""
-        return self._decoder.write(styles + self._shift, labels, temperature)
-
-    def sample(self, noise: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """As :meth:`Decoder.sample`, whose noise is no style and is not shifted."""
-        return self._decoder.sample(noise, labels)
-
-
-def in_style(decoder: Decoder, style: np.ndarray, seed: int = 0) -> Shifted:
-    """A decoder whose shared style of a seed is a given one, (D,)."""
-    return Shifted(decoder, style - latents.draw_styles([0], decoder.latent_dim, seed)[0])
 
 
 @dataclass(frozen=True)
@@ -95,49 +65,54 @@ def load_model(path: str | Path, name: str) -> Model:
     return Model(name, decoder, None if decoder is loaded else loaded)  # type: ignore[arg-type]
 
 
-def make_options(decoder: Decoder, temperature: float, size: float, pen: float, slant: float) -> writer.Options:
+def make_options(
+    decoder: Decoder, hand: np.ndarray, temperature: float, size: float, pen: float, slant: float
+) -> writer.Options:
     """Make options of writing.
 
     Args:
-        decoder: Which writes; where it does not write characters, only the temperature counts.
+        decoder: Which writes; where it does not write characters, only the hand and the temperature count.
+        hand: The style (D,).
         temperature: See :class:`ldg.generation.writer.Options`.
         size: Of a capital, pixels of the page.
         pen: As the temperature.
         slant: As the temperature.
     """
     if not writer.is_typeset(decoder):
-        return writer.Options(temperature=temperature)
+        return writer.Options(hand=hand, temperature=temperature)
     scale = max(1, round(size * SHARPNESS / typeset.CAPITAL))
     width = max(1, round(LINE / (typeset.ADVANCE * typeset.CAPITAL * scale)))
-    return writer.Options(temperature=temperature, scale=scale, width=width, pen=pen, slant=slant)
+    return writer.Options(hand=hand, temperature=temperature, scale=scale, width=width, pen=pen, slant=slant)
 
 
-def save(decoder: Decoder, text: str, seed: int, options: writer.Options, suffix: str, folder: Path) -> Path:
+def save(decoder: Decoder, text: str, options: writer.Options, suffix: str, folder: Path, family: str) -> Path:
     """Write a text, or the font of its hand, as a file.
 
     Args:
         decoder: Which writes.
         text: See :func:`ldg.generation.writer.write`.
-        seed: Of the style.
-        options: Of writing; a font has the temperature.
+        options: Of writing; a font has the hand and the temperature.
         suffix: One of FORMATS.
         folder: Of the file.
+        family: The font's name.
 
     Raises:
         UserError: As :func:`ldg.generation.writer.write_vectors` and :func:`ldg.generation.font.build`.
     """
-    path = folder / f"{picture.slug(text) if suffix != '.ttf' else f'hand-{seed}'}{suffix}"
+    path = folder / f"{picture.slug(family if suffix == '.ttf' else text)}{suffix}"
     if suffix == ".png":
-        picture.save(writer.write_sheet(decoder, text, 1, 1, seed=seed, options=options), path)
+        picture.save(writer.write_sheet(decoder, text, 1, 1, options=options), path)
     elif suffix == ".ttf":
         from ldg.generation import font
 
-        characters, images = writer.draw_alternates(decoder, 5, seed=seed, temperature=options.temperature)
-        made = font.build(characters, images, f"Hand {seed}", f"Handwriting, seed {seed}.")
+        characters, images = writer.draw_alternates(
+            decoder, ALTERNATES, temperature=options.temperature, hand=options.hand
+        )
+        made = font.build(characters, images, family, "Handwriting by ldg.")
         with whole(path) as temporary:
             made.file.save(temporary)
     else:
-        content, _ = writer.write_vectors(decoder, text, suffix, seed=seed, options=options)
+        content, _ = writer.write_vectors(decoder, text, suffix, options=options)
         picture.save_content(content, path)
     return path
 
