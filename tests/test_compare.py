@@ -86,7 +86,10 @@ def test_the_script_of_a_checkout(here):
         (["--output", "x.pdf"], "--output x.pdf: the page is HTML, name it .html; --md, --json and --csv write others"),
         (["--output", "folder.html"], "cannot write folder.html: a folder is there; give the name of a file"),
         (["--csv", "notes.md/x"], "notes.md"),
-        (["--text", "abc"], "--text: none of the runs has a class for each character of 'abc'"),
+        (["--text", "abc"], "--text: none of the runs writes 'abc'; NAME/run-0: "),
+        (["--table", "t.yaml", "--md", "never.md"], "--md does not go with --table, which prints a table and makes no"),
+        (["--table", "t.yaml", "--output", "x.html"], "--output does not go with --table"),
+        (["--md", "c.md", "--json", "./c.md"], "c.md would be written twice: name --output, --md"),
         (["--titel", "x"], "unknown argument '--titel': did you mean --title?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -112,12 +115,13 @@ def test_one_run_a_broken_one_and_exported_weights(here, capsys):
     assert "there is no config that can be read" in (here / "outputs" / "compare.html").read_text()
 
 
-def test_the_same_text_is_written_by_every_run_that_can(here, monkeypatch):
+def test_the_same_text_is_written_by_every_run_that_can(here, monkeypatch, capsys):
     monkeypatch.setattr(page, "_plotly", lambda: "")
     made.gallery(here / "outputs" / "emnist-a" / "run-2", [3])
     shutil.copy(SHIPPED, here / "other.safetensors")
     runs = find_runs([str(SHIPPED), "outputs/emnist-a", "other.safetensors"])
     album = add_text(runs, "Hello")
+    assert capsys.readouterr().err.startswith("without a picture of the text: emnist-a; emnist-a: ")
     assert list(album.kinds) == ["text", "strings"] and album.kinds["text"] == "“Hello”"
     (first,), none, (third,) = album.shown["text"]
     assert first == third and none == []  # the same weights and noise

@@ -207,3 +207,15 @@ def test_a_report_compares_the_runs_that_are_named(tmp_path, monkeypatch, capsys
     assert "the **hypothesis**" in text and "val/elbo" in text and "gallery/strings" in text
     assert dashboard("outputs/three", "--save", "none.json") == 2
     assert "is known to W&B" in capsys.readouterr().err and not (tmp_path / "none.json").exists()
+
+
+@pytest.mark.parametrize("condition", ["state=failed", ""])
+def test_conditions_are_those_of_a_report(condition, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outputs" / "one" / "1").mkdir(parents=True)
+    (tmp_path / "outputs" / "one" / "1" / "config.yaml").write_text("name: one\n")
+    (tmp_path / "outputs" / "one" / "1" / "summary.json").write_text("{}")
+    assert dashboard("--where", condition, "--save", "a.json") == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: no run matches --where state=failed; " if condition else "error: ")
+    assert err.count("\n") == 1 and not (tmp_path / "a.json").exists()

@@ -1,5 +1,7 @@
 """``ldg font`` as a user runs it: what it leaves on disk, what it says and what it refuses."""
 
+import os
+
 import pytest
 from fontTools.ttLib import TTFont
 from PIL import Image
@@ -22,6 +24,9 @@ def run(capsys, *arguments):
     status = exit_status(lambda: main(["font", "--alternates", "2", *arguments]))
     captured = capsys.readouterr()
     return status, captured.out, captured.err
+
+
+CUT = ["--style-from", "me.jpg", "--style-text", "abc", "--style-cut"]
 
 
 def outlines(path):
@@ -53,6 +58,13 @@ def test_before_any_training_the_shipped_weights_write(tmp_path, monkeypatch, ca
     assert run(capsys, "myhand.ttf") == (0, "myhand.ttf\n", f"with {checkpoint.SHIPPED.with_suffix('.onnx')}\n")
 
 
+def test_an_error_names_the_model_that_nobody_named(workplace, capsys):
+    run_of_colours = leave_run(workplace / "outputs" / "colours", image_shape=(3, 12, 12))
+    os.utime(run_of_colours / "summary.json", (2e9, 2e9))
+    status, _, err = run(capsys, "myhand.ttf")
+    assert status == 2 and "(the model was outputs/colours; --checkpoint names another, " in err
+
+
 def test_a_model_of_digits_makes_a_font_of_digits(workplace, capsys):
     leave_run(workplace / "digits", "0123456789")
     assert run(capsys, "digits.ttf", "--checkpoint", "digits")[0] == 0
@@ -68,7 +80,9 @@ def test_a_model_of_digits_makes_a_font_of_digits(workplace, capsys):
         (["myhand"], "myhand: give a name that ends in .ttf"),
         (["old.ttf"], "old.ttf exists: use --force to write over it, or another name"),
         (["shown.ttf"], "shown.png exists: use --force to write over it, or another name"),
-        (["folder.ttf"], "folder.ttf is a folder: give another name"),
+        (["folder.ttf"], "folder.ttf is a folder: give a file name as FILE.ttf"),
+        (["a.ttf", *CUT, "a.png"], "a.png is written as well: give another name with --style-cut"),
+        (["a.ttf", *CUT, "cuts/"], "'cuts/' names no file: give a file name with --style-cut"),
         (["old.ttf/new.ttf"], "cannot write old.ttf/new.ttf"),
         (["n" * 300 + ".ttf"], "is too long"),
         (["a.ttf", "--name", " "], "'' cannot be a font's name: give 1 to 31 printable characters with --name"),
@@ -86,9 +100,10 @@ def test_what_it_refuses(workplace, capsys, arguments, message):
     for name in ("old.ttf", "shown.png"):
         (workplace / name).write_text("mine")
     (workplace / "folder.ttf").mkdir()
+    Image.new("L", (9, 9)).save("me.jpg")
     leave_run(workplace / "words", ["cat", "dog"])
     leave_run(workplace / "colours", image_shape=(3, 12, 12))
     leave_run(workplace / "plain", conditioning="none")
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and message in err
-    assert files(workplace) == ["old.ttf", "shown.png"] and (workplace / "old.ttf").read_text() == "mine"
+    assert files(workplace) == ["me.jpg", "old.ttf", "shown.png"] and (workplace / "old.ttf").read_text() == "mine"

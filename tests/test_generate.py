@@ -22,6 +22,8 @@ from ldg.data.splits import ImageSubset
 ROOT = Path(generate.__file__).parent
 CHARACTERS = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
+CUT = ["--style-from", "binary", "--style-text", "abc", "--style-cut"]
+
 
 def leave_run(folder, classes=CHARACTERS, conditioning="both", image_shape=(1, 12, 12), data=None):
     """A finished run with an untrained model."""
@@ -145,12 +147,18 @@ def test_writing_imports_nothing_heavy_but_torch(workplace, arguments, name):
         (["Hi", "--height", "nanmm", "-s", "hi.svg"], "--height: must be from 0.5mm to 1000mm, got 'nanmm'"),
         (["Hi", "--ink", "bluish"], "--ink: must be a colour, as navy or #1a2b3c, got 'bluish'"),
         (["Hi", "--paper", "#12345678"], "--paper: must be a colour, as navy or #1a2b3c, got '#12345678'"),
+        (["Hi", "--ink", "rgb(300,0,0)"], "--ink: must be a colour, as navy or #1a2b3c, got 'rgb(300,0,0)'"),
+        (["Hi", "--ink", "hsl(0,200%,25%)"], "--ink: must be a colour, as navy or #1a2b3c, got 'hsl(0,200%,25%)'"),
         (["Hi", "--pen", "9"], "--pen: must be a number from 0.5 to 2.0, got '9'"),
         (["Hi", "--line-height", "0"], "--line-height: must be a number from 0.3 to 10.0, got '0'"),
         (["Hi", "--to", "Yo", "--ruled"], "--to does not go with --ruled"),
         (["--rows", "2", "--letter-spacing", "2"], "--letter-spacing goes with a text"),
         (["--file", "nowhere.txt"], "cannot read nowhere.txt: "),
-        (["--file", "."], "cannot read .: "),
+        (["--file", "."], "cannot read .: there is no such file"),
+        (["--file", "/dev/zero"], "/dev/zero is a device or a pipe; name a file or a folder"),
+        (["--file", "long"], "long is too long: --file takes a text of at most 1 MiB"),
+        (["Hi", *CUT, "me.png", "-s", "me.png"], "me.png is written as well: give another name with --style-cut"),
+        (["Hi", *CUT, "cuts/"], "'cuts/' names no file: give a file name with --style-cut"),
         (["--file", "binary"], "binary is no text: --file takes a UTF-8 text file"),
         (["--file", "file"], "file is empty: give a character to write"),
         (["Hi", "--file", "binary"], "--file does not go with a text"),
@@ -167,13 +175,14 @@ def test_bad_arguments_are_refused_at_once_in_one_line(tmp_path, arguments, mess
     (tmp_path / "file").touch()
     (tmp_path / "file.png").write_text("mine")
     (tmp_path / "binary").write_bytes(bytes(range(256)))
+    (tmp_path / "long").write_bytes(bytes(b"all is well\n" * 100_000))
     done = script(*arguments, cwd=tmp_path, flags=["-X", "importtime"])
     lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "ldg" in imported and not imported & {"torch", "matplotlib"}
     assert (done.returncode, done.stdout) == (2, "")
     assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0]
-    assert files(tmp_path) == ["binary", "file", "file.png"] and (tmp_path / "file.png").read_text() == "mine"
+    assert files(tmp_path) == ["binary", "file", "file.png", "long"] and (tmp_path / "file.png").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -369,6 +378,22 @@ def test_interpolation_as_summary_animation_and_folder(workplace, capsys, monkey
     summary = np.asarray(Image.open("interpolate-3-14.png"))
     assert np.array_equal(summary, np.asarray(Image.open("frames/summary.png")))
     assert run(capsys, *arguments, "-s", "frames/")[2].startswith("error: frames exists: use --force")
+
+
+def test_in_a_text_of_characters_plus_is_a_mark(workplace, capsys):
+    (workplace / "sum.txt").write_text("1+1=2\\n\n")
+    assert run(capsys, "1+1=2", "-s", "usual")[0] == run(capsys, "1+1=2", "-s", "half", "--temperature", "0.5")[0] == 0
+    assert Path("usual.png").read_bytes() == Path("half.png").read_bytes()
+    for option in (["--steps", "5"], ["--mix", "0.3"], ["--along", "label"]):
+        status, _, err = run(capsys, "1+1", *option, "--checkpoint", "outputs/letters/1")
+        message = "goes with a blend 'a+b' of classes that are words, and those of the model are characters\n"
+        assert (status, err) == (2, f"error: {option[0]} {message}")
+    assert "cannot write '\\\\'" in run(capsys, "--file", "sum.txt")[2]  # a file has lines of its own
+    leave_run(workplace / "outputs" / "sums" / "1", ("1", "3"))
+    leave_run(workplace / "outputs" / "words" / "1", ("one", "two"))
+    os.utime(workplace / "outputs" / "words" / "1" / "summary.json", (1, 1))
+    err = run(capsys, "one+two", "--mix", "0.3", "--rows", "1")[2]
+    assert "but with outputs/words/1: --mix goes with a blend" in err and err.endswith("with outputs/words/1\n")
 
 
 def test_a_letter_from_a_file_on_paper(workplace, capsys, monkeypatch):

@@ -80,7 +80,7 @@ def log_in(patch, folder, address, **settings):
         patch.setenv(f"WANDB_{name}", value)
     patch.delenv("WANDB_MODE")
     patch.setenv("NETRC", str(folder / "netrc"))
-    patch.setattr(WandbRun, "_has_failed", False)
+    patch.setattr(WandbRun, "_server_failed", False)
     wandb.teardown()  # it keeps the environment it was started with
 
 

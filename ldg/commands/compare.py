@@ -12,14 +12,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from ldg.commands.cli import Parser
-from ldg.commands.runs import add_filters, describe_none, select_runs
-from ldg.config.home import command
+from ldg.commands.runs import add_filters, require_runs
 from ldg.errors import UserError
 from ldg.files import look, write_text
 from ldg.generation.picture import require_writable
 from ldg.runs.formats import align
 
 MAX_NOTES = 1 << 20  # bytes
+OF_THE_PAGE = ("output", "title", "notes", "text", "md", "json", "csv")
 
 
 def main(arguments: list[str]) -> None:
@@ -35,8 +35,8 @@ def main(arguments: list[str]) -> None:
     add = parser.add_argument
     add("runs", nargs="*", metavar="RUN", help="runs, sweeps, checkpoints, weights or patterns (default: outputs)")
     add_filters(parser)
-    add("--output", type=Path, default=Path("outputs/compare.html"), metavar="FILE", help="of the page")
-    add("--title", default="", help="of the page")
+    add("--output", type=Path, metavar="FILE", help="of the page (default: outputs/compare.html)")
+    add("--title", help="of the page")
     add("--notes", type=Path, metavar="FILE.md", help="a text in Markdown, which the page shows")
     add("--text", help="write it with every run, as far as they can")
     add("--md", type=Path, metavar="FILE", help="the tables in Markdown")
@@ -44,22 +44,27 @@ def main(arguments: list[str]) -> None:
     add("--csv", type=Path, metavar="FILE", help="a line for each run as CSV")
     add("--table", type=Path, metavar="FILE.yaml", help="print a table whose columns FILE describes, and no page")
     args = parser.parse_args(arguments)
+    unused = [option for option in OF_THE_PAGE if getattr(args, option) is not None]
+    if args.table and unused:
+        raise UserError(f"--{unused[0]} does not go with --table, which prints a table and makes no page")
+    args.output = args.output or Path("outputs/compare.html")
     if args.output.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--output {args.output}: the page is HTML, name it .html; --md, --json and --csv write others")
-    runs = select_runs(args)
-    if not runs:
-        raise UserError(f"{describe_none(args)}; {command('runs')} lists those that are there")
+    outputs = {"html": args.output, "md": args.md, "json": args.json, "csv": args.csv}
+    places = [path.resolve() for path in outputs.values() if path is not None]
+    if twice := [place for place in places if places.count(place) > 1]:
+        raise UserError(f"{twice[0].name} would be written twice: name --output, --md, --json and --csv differently")
+    runs = require_runs(args)
     if args.table:
         from ldg.compare.table import format_table, read_table
 
         return print(format_table(runs, read_table(args.table)))
     notes = read_notes(args.notes) if args.notes else ""
-    outputs = {"html": args.output, "md": args.md, "json": args.json, "csv": args.csv}
     for path in filter(None, outputs.values()):
         require_writable(path)
     from ldg.compare.comparison import Comparison  # loads torch
 
-    comparison = Comparison(runs, args.title, notes)
+    comparison = Comparison(runs, args.title or "", notes)
     album = None
     if args.text is not None:
         from ldg.compare.writing import add_text

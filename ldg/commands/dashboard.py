@@ -17,7 +17,7 @@ import yaml
 from ldg.artifacts import has_credentials
 from ldg.commands.cli import Parser
 from ldg.commands.compare import read_notes
-from ldg.commands.runs import add_filters, select_runs
+from ldg.commands.runs import add_filters, require_runs
 from ldg.config.home import HOME
 from ldg.errors import UserError, one_line
 from ldg.files import write_text
@@ -173,7 +173,7 @@ def find_ids(runs: Sequence[Run], project: str | None) -> tuple[list[str], str]:
             others.append(label)
     where = f" in the project {project}" if project else ""
     if not ids:
-        raise UserError(f"none of {len(runs)} runs is known to W&B{where}; finish runs with logger=wandb")
+        raise UserError(f"none of the runs is known to W&B{where}; finish runs with logger=wandb")
     if len(projects) > 1:
         raise UserError(f"the runs are in several projects of W&B; choose one: --project {min(projects)}")
     if others:
@@ -216,9 +216,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--save", type=Path, metavar="FILE.json", help="write it to a file as well")
     args = parser.parse_args(arguments)
     view: Workspace | Report
-    if args.runs or args.where or args.name or args.latest:
+    if args.runs or any(each is not None for each in (args.where, args.name, args.latest)):
         notes = read_notes(args.notes) if args.notes else ""
-        ids, project = find_ids(select_runs(args), args.project)
+        ids, project = find_ids(require_runs(args), args.project)
         view = build_report(args.entity or "", project, ids, args.title or "Comparison", notes)
     elif args.title or args.notes:
         raise UserError("--title and --notes are those of a report: name its runs, or choose them with --where")

@@ -14,20 +14,19 @@ ldg write "Chihuahua+pug" --steps 7 --judge        from one class to the other, 
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ldg.commands.cli import Parser, number
-from ldg.commands.device import add_device, choose_device
-from ldg.commands.hand import add_hand, check_hand, read_style
+from ldg.commands.hand import add_hand, check_hand, choose_cut, read_style
+from ldg.commands.model import add_model, add_style, choose_temperature, loaded
 from ldg.config.home import command
 from ldg.errors import UserError, describe_os_error
+from ldg.files import look
 from ldg.generation import paper, picture
-from ldg.memory import TooLarge
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +52,8 @@ EXCLUDES = {
     "page": ("width", "scale"),
     "height": ("scale",),
 }
+MAX_FILE = 1 << 20  # bytes
+BLENDS = ("along", "mix", "steps")  # of classes that are words: in a text of characters + is a mark
 RASTER = ("to", "interpolate", "steps", "along", "mix", "rows", "columns", "show")  # what no vector graphics are of
 
 
@@ -61,15 +62,7 @@ def _make_parser() -> Parser:
     add = parser.add_argument
     add("text", nargs="?", metavar="TEXT", help=r"what to write; \n starts a line; or class names: 'Sneaker, Bag'")
     add("--file", metavar="PATH", help="text file to write, UTF-8; -: standard input")
-    add(
-        "--checkpoint",
-        metavar="PATH",
-        help="run folder, .ckpt, .safetensors or .onnx file, wandb://ENTITY/PROJECT/ARTIFACT:ALIAS or hf://OWNER/NAME "
-        "(default: the newest finished run in "
-        "outputs/ that has classes for the text and whose legibility is at least 75 %% of that of real images, by a "
-        "judge; else the weights of ldg)",
-    )
-    add_device(parser)
+    add_model(parser, "has classes for the text")
     add(
         "-s",
         "--save",
@@ -80,20 +73,13 @@ def _make_parser() -> Parser:
     add("--force", action="store_true", help="replace an existing file")
     add("--show", action="store_true", help="open the picture in a viewer")
 
-    add = parser.add_argument_group("handwriting style").add_argument
-    add(
+    group = parser.add_argument_group("handwriting style")
+    group.add_argument(
         "--style",
         choices=("shared", "word", "varied"),
-        help="one latent per text, per word or per glyph (default: shared)",
+        help="one style per text, per word or per glyph (default: shared)",
     )
-    add("--seed", type=number(int, 0, 2**63 - 2), help="each number is another style (default: 0)")
-    add(
-        "--temperature",
-        type=number(float, 0, 10),
-        metavar="T",
-        help="0 to 10; the lower, the more usual the characters (default: 0.5; of samples and blends 1)",
-    )
-
+    add_style(group, "; of samples and blends 1")
     add_hand(parser)
     add = parser.add_argument_group("page").add_argument
     add(
@@ -105,7 +91,7 @@ def _make_parser() -> Parser:
     add("--scale", type=number(int, 1, 50), help="enlargement; capitals are 20 times as many pixels tall (default: 5)")
     add("--width", type=number(int, 0), help="characters (60) or pictures (8) in a line; 0: no wrapping")
     add("--rows", type=number(int, 1, 100), help="a sheet of this many rows ...")
-    add("--columns", type=number(int, 1, 100), help="... and columns, each with its own latents")
+    add("--columns", type=number(int, 1, 100), help="... and columns, each in a style of its own")
 
     _add_settings(parser)
 
@@ -187,14 +173,22 @@ def _as_type(parse: Callable[[str], Any]) -> Callable[[str], str]:
 
 def _read_text(path: str) -> str:
     """The text of a file, or of standard input."""
+    if path != "-" and look(path) != "file":
+        raise UserError(f"cannot read {path}: there is no such file")
     try:
-        content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        if path == "-":
+            content = sys.stdin.buffer.read(MAX_FILE + 1)
+        else:
+            with Path(path).open("rb") as file:
+                content = file.read(MAX_FILE + 1)
         text = content.decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"cannot read {path}: {describe_os_error(error)}") from None
     except UnicodeDecodeError:
-        text = "\0"
-    if re.search(r"[\0-\x08\x0e-\x1f]", text):
+        text = None
+    if len(content) > MAX_FILE:
+        raise UserError(f"{path} is too long: --file takes a text of at most {MAX_FILE >> 20} MiB")
+    if text is None or re.search(r"[\0-\x08\x0e-\x1f]", text):
         raise UserError(f"{path} is no text: --file takes a UTF-8 text file")
     if not text.strip():
         raise UserError(f"{path} is empty: give a character to write")
@@ -225,14 +219,13 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         raise UserError(f"{_spell(wrong[0])} goes with {needed}")
     if args.page and not args.save.lower().endswith(".pdf"):
         raise UserError("--page goes with -s with .pdf, which has pages")
+    for name in ("text", "to"):
+        if getattr(args, name) is not None:
+            setattr(args, name, getattr(args, name).replace("\\n", "\n"))  # no alphabet has a backslash
     if args.file is not None:
         args.text = _read_text(args.file)
-    if "+" not in f"{args.text or ''}{args.to or ''}":
-        for option in ("along", "mix"):
-            if getattr(args, option) is not None:
-                raise UserError(f"--{option} goes with a blend: 'a+b'")
-        if args.steps is not None and args.interpolate is None:
-            raise UserError("--steps goes with --interpolate, or with a blend: 'a+b'")
+    if "+" not in f"{args.text or ''}{args.to or ''}" and (of_blend := _blend_option(args)):
+        raise UserError(f"--{of_blend} goes with {'--interpolate, or with ' * (of_blend == 'steps')}a blend: 'a+b'")
     if args.text is None and args.interpolate is None and args.rows is None and args.columns is None:
         raise UserError(f'nothing to write: give a text, as in: {command("write")} "Hello World"')
     check_hand(args)
@@ -244,10 +237,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
             setattr(args, option, default)
     for name, what in (("text", "text"), ("to", "text after --to")):
         value = getattr(args, name)
-        if value is not None:
-            if not value.strip():
-                raise UserError(f"the {what} is empty: give a character to write")
-            setattr(args, name, value.replace("\\n", "\n"))  # no alphabet has a backslash
+        if value is not None and not value.strip():
+            raise UserError(f"the {what} is empty: give a character to write")
     return args
 
 
@@ -265,31 +256,54 @@ def _choose_path(args: argparse.Namespace) -> Path:
         named = Path(args.file).stem if args.file not in (None, "-") else args.text
         name = f"{picture.slug(named or 'samples')}.png"
     vectors = args.text is not None and args.to is None and args.steps is None
-    path = picture.destination(args.save, name, force=args.force, folder=bool(args.interpolate), vectors=vectors)
+    formats = (*picture.FORMATS, *picture.VECTORS) if vectors else picture.FORMATS
+    path = picture.destination(args.save, name, force=args.force, folder=bool(args.interpolate), formats=formats)
     if args.steps is not None and not args.interpolate and path.suffix.lower() == ".gif":
         raise UserError("--steps draws all steps into one picture: give a .png; a GIF is made by --to")
     return path
 
 
-def _explain_refusal(args: argparse.Namespace, about: dict[str, Any]) -> str | None:
+def _blend_option(args: argparse.Namespace) -> str | None:
+    """An option that is given and means something only of a blend."""
+    return next((each for each in BLENDS if getattr(args, each) is not None and args.interpolate is None), None)
+
+
+def _misplaced_blend(args: argparse.Namespace, classes: Sequence[str]) -> str | None:
+    """That an option is of a blend, and a model with some classes has none; None if all is well."""
+    from ldg.generation.alphabet import is_written
+
+    option = _blend_option(args)
+    if option is None or not is_written(classes):
+        return None
+    return f"--{option} goes with a blend 'a+b' of classes that are words, and those of the model are characters"
+
+
+def _explain_refusal(args: argparse.Namespace, about: Mapping[str, Any]) -> str | None:
     """Why a run cannot draw what a command line says, by the run's summary; None if it can."""
     from ldg.generation.alphabet import explain_refusal
 
+    if (classes := about.get("classes")) and (reason := _misplaced_blend(args, classes)):
+        return reason
     return next(filter(None, (explain_refusal(text, about) for text in (args.text, args.to) if text)), None)
 
 
-def _make_options(args: argparse.Namespace) -> Options:
-    from ldg.generation.writer import HAND_TEMPERATURE, TEMPERATURE, Options
+def _make_options(args: argparse.Namespace, model: VAE) -> Options:
+    from ldg.generation.writer import Options
 
-    default = TEMPERATURE if args.hand is None else HAND_TEMPERATURE
-    if "+" in (args.text or ""):
-        default = 1.0  # a blend's parents as they are
-    temperature = default if args.temperature is None else args.temperature
+    temperature = choose_temperature(args, args.hand)
+    if args.temperature is None and _is_blend(args, model):
+        temperature = 1.0  # a blend's parents as they are
     mix = 0.5 if args.mix is None else args.mix
     settings = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     return Options(
         args.style, temperature, args.layout, args.threshold, args.scale, args.width, mix, hand=args.hand, **settings
     )
+
+
+def _is_blend(args: argparse.Namespace, model: VAE) -> bool:
+    from ldg.generation.alphabet import is_written
+
+    return "+" in (args.text or "") and not is_written(model.classes)
 
 
 def _write_text(args: argparse.Namespace, model: VAE, path: Path) -> np.ndarray:
@@ -301,7 +315,7 @@ def _write_text(args: argparse.Namespace, model: VAE, path: Path) -> np.ndarray:
         temperature = 1.0 if args.temperature is None else args.temperature
         picture.require_format(writer.samples_size(model, rows, columns, args.scale), path)
         return writer.samples(model, rows, columns, seed=args.seed, temperature=temperature, scale=args.scale)
-    options = _make_options(args)
+    options = _make_options(args, model)
     picture.require_format(writer.text_size(model, args.text, rows, columns, options), path, ACCURACY)
     return writer.write_sheet(model, args.text, rows, columns, seed=args.seed, options=options)
 
@@ -315,19 +329,13 @@ def _write_vectors(args: argparse.Namespace, model: VAE, path: Path) -> list[np.
         args.text,
         path.suffix.lower(),
         seed=args.seed,
-        options=_make_options(args),
+        options=_make_options(args, model),
         height=paper.parse_height(args.height) if args.height else None,
         page=args.page,
         strokes=bool(args.strokes),
     )
     picture.save_content(content, path)
     return inks
-
-
-def _is_blend(args: argparse.Namespace, model: VAE) -> bool:
-    from ldg.generation.alphabet import is_written
-
-    return "+" in (args.text or "") and not is_written(model.classes) and args.rows is None and args.columns is None
 
 
 def _blend(args: argparse.Namespace, model: VAE, path: Path) -> np.ndarray:
@@ -339,7 +347,7 @@ def _blend(args: argparse.Namespace, model: VAE, path: Path) -> np.ndarray:
 
     if isinstance(model, OnnxDecoder):
         raise UserError(f"a blend encodes images; {ENCODES}")
-    options = _make_options(args)
+    options = _make_options(args, model)
     page = parse(args.text, model.classes, options.width, options.mix)  # by code, an unconditional model can blend too
     size = (
         writer.page_size(model, page, options)
@@ -374,7 +382,7 @@ def _morph(args: argparse.Namespace, model: VAE, path: Path) -> list[np.ndarray]
     """An animation, or one picture of its frames; returns the frames."""
     from ldg.generation import morph, sheets
 
-    frames, options, is_animated = args.frames or 24, _make_options(args), path.suffix.lower() == ".gif"
+    frames, options, is_animated = args.frames or 24, _make_options(args, model), path.suffix.lower() == ".gif"
 
     def columns(height: int, width: int) -> int:
         return 1 if width > height else frames
@@ -394,7 +402,10 @@ def _morph(args: argparse.Namespace, model: VAE, path: Path) -> list[np.ndarray]
 def _interpolate(args: argparse.Namespace, model: VAE, path: Path) -> list[np.ndarray]:
     """A summary picture, an animation, or a folder with the summary and every frame; returns the frames."""
     from ldg.generation import interpolate, sheets, writer
+    from ldg.generation.onnx import OnnxDecoder
 
+    if isinstance(model, OnnxDecoder):
+        raise UserError(f"--interpolate encodes images; {ENCODES}")
     steps, scale, suffix = args.steps or 10, writer.tile_scale(model, args.scale), path.suffix.lower()
     single, summary_size = writer.tile_size(model, scale), interpolate.summary_size(model, steps, scale)
     picture.require_format(single if suffix == ".gif" else summary_size, path, ACCURACY)
@@ -434,23 +445,12 @@ def main(arguments: list[str]) -> None:
     """
     args = parse_arguments(arguments)
     path = _choose_path(args)
-    from ldg import checkpoint
-    from ldg.generation import decoder
-
-    source = args.checkpoint
-    if source is None:
-        source = checkpoint.newest_run(
-            refuse=lambda about: _explain_refusal(args, about), note=lambda line: print(line, file=sys.stderr)
-        )
-    is_shipped = source == checkpoint.SHIPPED
-    if args.checkpoint is None and args.device == "auto" and not (args.interpolate or args.style_from):
-        source = decoder.lightest(source)
-    file = checkpoint.find(source)  # an error before torch is imported
-    if args.interpolate and file.suffix == ".onnx":
-        raise UserError(f"--interpolate encodes images; {ENCODES}")
-    device = choose_device(args.device, file)
-    try:
-        model: Any = decoder.load(file, device)
+    choose_cut(args, path)
+    encodes = bool(args.interpolate or args.style_from)
+    with loaded(args, lambda about: _explain_refusal(args, about), encodes=encodes) as (loaded_model, _):
+        model: Any = loaded_model
+        if reason := _misplaced_blend(args, model.classes):
+            raise UserError(reason)
         args.hand = read_style(args, model)
         if args.to is not None:
             drawn = _morph(args, model, path)
@@ -459,20 +459,12 @@ def main(arguments: list[str]) -> None:
         elif path.suffix.lower() in picture.VECTORS:
             drawn = _write_vectors(args, model, path)
         else:
-            drawn = [(_blend if _is_blend(args, model) else _write_text)(args, model, path)]
+            is_sheet = args.rows is not None or args.columns is not None
+            drawn = [(_write_text if is_sheet or not _is_blend(args, model) else _blend)(args, model, path)]
             picture.save(drawn[0], path)
-    except TooLarge:  # whatever the model
-        raise
-    except UserError as error:
-        hint = ""
-        if args.checkpoint is None and not is_shipped:
-            shipped = os.path.relpath(checkpoint.SHIPPED)
-            hint = f" (the model was {source}; --checkpoint names another, {shipped} writes)"
-        raise UserError(f"{error}{hint}") from None
-    if all(frame.min() == frame.max() for frame in drawn):
-        hint = "" if args.threshold is None else f" at --threshold {args.threshold:g}: try one closer to 0.5"
-        print(f"warning: the picture is blank{hint}", file=sys.stderr)
-    print(f"with {source}", file=sys.stderr)
+        if all(frame.min() == frame.max() for frame in drawn):
+            hint = "" if args.threshold is None else f" at --threshold {args.threshold:g}: try one closer to 0.5"
+            print(f"warning: the picture is blank{hint}", file=sys.stderr)
     print(path)
     if args.show:
         _show(path)

@@ -43,8 +43,24 @@ def check_hand(args: argparse.Namespace) -> None:
             raise UserError(f"--{option.replace('_', '-')} goes with --{other.replace('_', '-')}")
     if args.style_from is not None and not Path(args.style_from).is_file():
         raise UserError(f"there is no picture {args.style_from}")
-    if args.style_cut is not None:
-        picture.destination(args.style_cut, "cut.png", force=args.force)
+
+
+def choose_cut(args: argparse.Namespace, *others: Path) -> None:
+    """Choose the file of the picture of how the letters were cut, if the user wants one.
+
+    Args:
+        args: Of the command, whose ``style_cut`` becomes the path.
+        others: Files that the command writes as well.
+
+    Raises:
+        UserError: For a place that cannot be written, a file that exists, or one of the others.
+    """
+    if args.style_cut is None:
+        return
+    path = picture.destination(args.style_cut, "cut.png", force=args.force, how="with --style-cut")
+    if path.resolve() in [other.resolve() for other in others]:
+        raise UserError(f"{path} is written as well: give another name with --style-cut")
+    args.style_cut = path
 
 
 def read_style(args: argparse.Namespace, model: VAE | Decoder) -> np.ndarray | None:
@@ -75,9 +91,8 @@ def read_style(args: argparse.Namespace, model: VAE | Decoder) -> np.ndarray | N
         letters, style = hand.read_style(model, letters, args.style_text)
     finally:
         if args.style_cut is not None:
-            path = picture.destination(args.style_cut, "cut.png", force=True)
-            picture.save(hand.draw_cut(letters, page), path)
-            print(path, file=sys.stderr)
+            picture.save(hand.draw_cut(letters, page), args.style_cut)
+            print(args.style_cut, file=sys.stderr)
     for letter in letters:
         if letter.fault:
             print(f"not used: {letter.character!r}, {letter.fault}", file=sys.stderr)

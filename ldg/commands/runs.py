@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 
 from ldg.commands.cli import Parser, number
+from ldg.config.home import command
 from ldg.errors import UserError
 from ldg.files import look
 from ldg.runs.formats import align, format_age, format_number, format_size, parse_number, shorten
@@ -76,6 +77,17 @@ def main(arguments: list[str]) -> None:
     right = (3, 4, 5, 6, *(i for i, is_numeric in enumerate(numeric, len(HEAD)) if is_numeric))
     print(align([(*HEAD, *keys), *lines], right))
     print(f"\n{len(runs)} run{'' if len(runs) == 1 else 's'}, {format_size(sum(run.size for run in runs))}")
+
+
+def require_runs(args: argparse.Namespace) -> list[Run]:
+    """As :func:`select_runs`, at least one.
+
+    Raises:
+        UserError: also if no run is left.
+    """
+    if runs := select_runs(args):
+        return runs
+    raise UserError(f"{describe_none(args)}; {command('runs')} lists those that are there")
 
 
 def describe_none(args: argparse.Namespace) -> str:

@@ -75,18 +75,16 @@ def render(page: Page, configs: Table, scores: Scores, album: Album | None = Non
         "classes": classes,
         "pictures": {"kinds": album.kinds, "shown": album.shown, "images": album.images},
     }
-    plots = [
-        curve_section(curves, page.curve, len(set(groups)) < len(groups)),
-        class_section(labels, classes) if classes else "",
-    ]
+    curve_plot = curve_section(curves, page.curve, len(set(groups)) < len(groups))
+    class_plot = class_section(labels, classes) if classes else ""
     sections = [
         *page.sections,
-        plots[0],
+        curve_plot,
         config_section(labels, configs),
         source_section(labels, compare_sources(runs)),
         versions_section(labels, compare_versions(runs)),
         score_section(labels, scores),
-        plots[1],
+        class_plot,
         picture_section(page.entries, album, page.layout) if album.kinds else "",
     ]
     text = Template((FOLDER / "page.html").read_text(encoding="utf-8")).substitute(
@@ -96,7 +94,7 @@ def render(page: Page, configs: Table, scores: Scores, album: Album | None = Non
         table=list_runs(page.path, page.entries, page.columns, page.notes),
         sections="\n".join(filter(None, sections)),
         data=json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
-        plotly=f"<script>{_plotly()}</script>" if any(plots) else "",
+        plotly=f"<script>{_plotly()}</script>" if curve_plot or class_plot else "",
         script=(FOLDER / "page.js").read_text(encoding="utf-8"),
     )
     return encodable(text)

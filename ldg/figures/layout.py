@@ -16,7 +16,7 @@ from ldg.models.vae import VAE
 
 MAX_COLUMNS = 12
 WIDTH = 84  # of an image, pixels
-STYLES = 4  # rows that differ in style
+ROWS = 4  # that differ in style, or in noise
 
 
 def enlargement(width: int) -> int:
@@ -106,12 +106,12 @@ def save_figure(figure: Figure, path: Path, dpi: int) -> None:
         figure.savefig(temporary, dpi=dpi)
 
 
-def sample_styles(model: VAE, count: int) -> Tensor:
-    """Draw the noise of a few handwriting styles, the same every time.
+def draw_noise(model: VAE, count: int) -> Tensor:
+    """Draw noise of the prior, the same every time.
 
     Args:
-        model: whose latents they are
-        count: number of styles
+        model: whose prior turns it into latents
+        count: number of draws
 
     Returns:
         Noise (count, D) on the model's device.

@@ -5,7 +5,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ldg.errors import UserError
-from ldg.figures.layout import MAX_COLUMNS, STYLES, draw_alone, draw_rows, enlargement, sample_styles
+from ldg.figures.layout import MAX_COLUMNS, ROWS, draw_alone, draw_noise, draw_rows, enlargement
 from ldg.figures.picture import Picture, Scene
 from ldg.generation import sheets, writer
 from ldg.generation.alphabet import is_written, parse
@@ -47,20 +47,20 @@ class Strings(Picture):
         """As :meth:`Picture.draw`."""
         model = scene.model
         if model.conditioning == "none":
-            picture = writer.samples(model, STYLES, MAX_COLUMNS, scale=enlargement(model.image_shape[2]))
+            picture = writer.samples(model, ROWS, MAX_COLUMNS, scale=enlargement(model.image_shape[2]))
             return draw_alone(picture), "Samples from the prior"
         if not is_written(model.classes):
-            return _draw_classes(model), "One style per row, one class per column"
+            return _draw_classes(model), "The same noise in each row, one class per column"
         text = scene.text or writable(model.classes, TEXT)
         options = writer.Options(scale=3, width=0)
         decoder = as_decoder(model)
-        lines = [writer.write(decoder, text, seed=seed, **vars(options)) for seed in range(STYLES)]
-        return draw_alone(sheets.sheet(lines, columns=1, padding=24)), f"“{text}” in {STYLES} styles"
+        lines = [writer.write(decoder, text, seed=seed, **vars(options)) for seed in range(ROWS)]
+        return draw_alone(sheets.sheet(lines, columns=1, padding=24)), f"“{text}” in {ROWS} styles"
 
 
 def _draw_classes(model: VAE) -> Figure:
     chosen = np.unique(np.linspace(0, model.num_classes - 1, min(MAX_COLUMNS, model.num_classes)).astype(int))
     labels = torch.from_numpy(chosen)
-    z = sample_styles(model, STYLES)
-    rows = [model.decode_noise(z[i].expand(len(labels), -1), labels.to(z.device)).cpu().numpy() for i in range(STYLES)]
-    return draw_rows(rows, [""] * STYLES, [model.classes[c] for c in chosen])
+    z = draw_noise(model, ROWS)
+    rows = [model.decode_noise(z[i].expand(len(labels), -1), labels.to(z.device)).cpu().numpy() for i in range(ROWS)]
+    return draw_rows(rows, [""] * ROWS, [model.classes[c] for c in chosen])

@@ -19,15 +19,15 @@ Style = Literal["shared", "word", "varied"]
 
 
 def groups(page: Page, style: Style) -> list[int]:
-    """Number the latents of a page.
+    """Number the styles of a page.
 
     Args:
         page: Lines of cells.
-        style: ``shared``: one latent for the page; ``word``: one between blanks and line ends; ``varied``: one for
+        style: ``shared``: one style for the page; ``word``: one between blanks and line ends; ``varied``: one for
             each cell.
 
     Returns:
-        For each cell with ink, in reading order, the number of its latent, from 0.
+        For each cell with ink, in reading order, the number of its style, from 0.
 
     Raises:
         UserError: For another style.

@@ -1,4 +1,4 @@
-"""A morph: an animation from one text to another through label and latent space."""
+"""A morph: an animation from one text to another through labels and styles."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class End(NamedTuple):
         styles: Their styles (D,).
         images: Their images (C, H, W).
         page: The whole text.
-        groups: Numbers of the latents, in reading order.
+        groups: Numbers of the styles, in reading order.
     """
 
     cells: dict[Place, Cell]
@@ -40,15 +40,15 @@ def morph(
 ) -> list[np.ndarray]:
     """Draw a morph.
 
-    Labels are interpolated linearly, latents spherically. Glyphs move, and grow from the height of one character to
+    Labels are interpolated linearly, styles spherically. Glyphs move, and grow from the height of one character to
     that of the other; a glyph that only one of the texts has fades.
 
     Args:
         model: In eval mode.
-        text: The first text, with latents of ``seed``.
-        to: The last text, with latents of ``seed + 1``.
+        text: The first text, in the style of ``seed``.
+        to: The last text, in the style of ``seed + 1``.
         frames: Number of pictures, at least 2.
-        seed: Of the latents.
+        seed: Of the styles.
         options: Of writing; None: the defaults.
 
     Returns:
@@ -88,7 +88,7 @@ def _end(model: Decoder, text: str, seed: int, options: Options) -> End:
 def _images(
     model: Decoder, a: End, b: End, places: list[Place], t: float, temperature: float
 ) -> dict[Place, np.ndarray]:
-    """The images at a share ``t`` of the morph. A cell that only one text has keeps its class and latent."""
+    """The images at a share ``t`` of the morph. A cell that only one text has keeps its class and style."""
     mixtures = [(a.cells.get(p) or b.cells[p], b.cells.get(p) or a.cells[p]) for p in places]
     cells = [
         Cell(

@@ -1,5 +1,6 @@
 """What a page may be: sizes of paper, lengths, colours and the ranges of its settings. Imports nothing heavy."""
 
+import re
 from typing import NamedTuple
 
 from ldg.errors import UserError
@@ -72,6 +73,7 @@ def parse_colour(text: str) -> tuple[int, int, int]:
         colour = ImageColor.getrgb(text)
     except ValueError:
         colour = None
-    if colour is None or len(colour) > 3:
+    is_beyond = any(float(share) > 100 for share in re.findall(r"([\d.]+)%", text))
+    if colour is None or len(colour) > 3 or is_beyond or not all(0 <= part <= 255 for part in colour):
         raise UserError(f"must be a colour, as navy or #1a2b3c, got {text!r}")
     return colour[:3]

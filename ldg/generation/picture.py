@@ -33,7 +33,13 @@ def slug(text: str) -> str:
 
 
 def destination(
-    save: str | None, default: str, *, force: bool = False, folder: bool = False, vectors: bool = False
+    save: str | None,
+    default: str,
+    *,
+    force: bool = False,
+    folder: bool = False,
+    formats: Sequence[str] = FORMATS,
+    how: str = "with --save",
 ) -> Path:
     """Choose the file to write, without writing anything.
 
@@ -43,7 +49,8 @@ def destination(
         default: A name with a suffix.
         force: Whether an existing file may be replaced.
         folder: Whether a folder may be chosen: an existing one, or a name that ends in a slash.
-        vectors: Whether a file of vector graphics may be chosen.
+        formats: Suffixes that may be chosen.
+        how: The user names the file, for messages.
 
     Returns:
         The path.
@@ -56,26 +63,26 @@ def destination(
     elif folder and (save.endswith(("/", os.sep)) or look(save) == "folder"):
         path = Path(save)
     else:
-        path = _with_suffix(save, Path(default).suffix, (*FORMATS, *VECTORS) if vectors else FORMATS)
+        path = _with_suffix(save, Path(default).suffix, formats, how)
     there, folder = look(path), folder and path.suffix.lower() not in FORMATS
     if there == "folder" and not folder:
-        raise UserError(f"{path} is a folder: give a file name with --save")
+        raise UserError(f"{path} is a folder: give a file name {how}")
     if there == "file" and folder:
-        raise UserError(f"{path} is a file: give another folder with --save")
+        raise UserError(f"{path} is a file: give another folder {how}")
     if not force and (there == "file" or (there == "folder" and any(path.iterdir()))):
         raise UserError(f"{path} exists: use --force to write over it, or another name")
     try:
         require_writable(path)
     except UserError as error:
-        raise UserError(f"{error}; give another place with --save") from None
+        raise UserError(f"{error}; give another place {how}") from None
     return path
 
 
-def _with_suffix(name: str, suffix: str, formats: Sequence[str]) -> Path:
+def _with_suffix(name: str, suffix: str, formats: Sequence[str], how: str) -> Path:
     path = Path(name)
     stem = path.name.removesuffix(path.suffix).strip(". ")
     if name.endswith(("/", os.sep)) or not stem or f".{stem}" in formats:
-        raise UserError(f"{name!r} names no file: give a file name with --save")
+        raise UserError(f"{name!r} names no file: give a file name {how}")
     if path.suffix.lower() in formats:
         return path
     if re.fullmatch(r"\.([A-Za-z]{2,4}|mp4|jp2)", path.suffix):

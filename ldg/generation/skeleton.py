@@ -118,10 +118,8 @@ def _lines(graph: Graph) -> list[list[Pixel]]:
 def _onward(graph: Graph, line: list[Pixel]) -> Pixel | None:
     """The neighbour of a line's last pixel at which a pen goes on; None where it would turn too far."""
     near = sorted(graph[line[-1]])
-    if len(near) < 2 and len(line) < 2:
-        return near[0] if near else None
     if len(line) < 2:
-        return near[0]
+        return next(iter(near), None)
     come = np.subtract(line[-1], line[-min(len(line), LOOK_BACK)])
 
     def straightness(pixel: Pixel) -> float:

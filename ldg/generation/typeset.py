@@ -208,8 +208,9 @@ class Baseline:
         enlarged = LETTER * self.capital / (height * CAPITAL / 28)
         of_mark = self._mark_scale(height)
         pens = widths * np.array([of_mark if character in strokes.MARKS else enlarged for character in characters])
-        names = np.asarray(groups)
-        return np.array([np.median(pens[names == name]) for name in names])
+        _, which, counts = np.unique(groups, return_inverse=True, return_counts=True)
+        of_group = np.split(pens[np.argsort(which, kind="stable")], np.cumsum(counts)[:-1])
+        return np.array([np.median(pens) for pens in of_group])[which]
 
     def _mark_scale(self, height: int) -> float:
         """The enlargement of marks in images of some height, which stand as ldg.data.strokes draws them."""
@@ -320,8 +321,9 @@ def distinct(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Where each distinct image comes first, (M,), and for each image the number of its distinct one, (N,).
     """
-    _, first, which = np.unique(images.reshape(len(images), -1), axis=0, return_index=True, return_inverse=True)
-    return first, which.ravel()  # numpy 2.0 returns a column
+    numbers: dict[bytes, int] = {}  # which is faster than to sort images
+    which = np.array([numbers.setdefault(image.tobytes(), len(numbers)) for image in images], int)
+    return np.unique(which, return_index=True)[1], which
 
 
 def _extent(image: np.ndarray, character: str) -> tuple[float, float]:

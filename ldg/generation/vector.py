@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from ldg.generation.typeset import RULE_INK, Glyph
 
 LONGEST = 14_400  # side of a PDF page, points
 Colour = tuple[int, int, int]
+Drawing = TypeVar("Drawing")
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,12 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Path:
-    """What is drawn of a glyph; ``curves`` are paths of cubic Béziers (n, 4, 2) on the sheet."""
+class Path(Generic[Drawing]):
+    """What is drawn of a glyph: its curves as a file has them, with the corner of its box at ``place`` of the sheet."""
 
     name: str
-    curves: list[np.ndarray]
+    drawing: Drawing
+    place: tuple[float, float]
     pen: float
 
 
@@ -90,33 +93,34 @@ def svg(sheet: Sheet, look: Look, text: str) -> bytes:
         lines.append(f'<rect width="100%" height="100%" fill="{_hex(look.paper)}"/>')
     for x, y, wide, high in _rules(sheet):
         if look.strokes:
-            lines.append(f'<path d="M{_number(x)} {_number(y)}h{_number(wide)}" stroke="{ink}" stroke-width="{high}"/>')
+            line = f"M{_number(x)} {_number(y + high / 2)}h{_number(wide)}"
+            lines.append(f'<path d="{line}" stroke="{ink}" stroke-width="{high}"/>')
         else:
             faint = _hex(_faint(look))
             lines.append(f'<rect x="{_number(x)}" y="{_number(y)}" width="{wide}" height="{high}" fill="{faint}"/>')
     lines.append(f"<g {style.format(ink)}>")
-    for path in _paths(sheet, look):
+    for path in _paths(sheet, look, _svg_data, {}):
         width = f' stroke-width="{_number(path.pen)}"' if look.strokes else ' fill-rule="evenodd"'
-        lines.append(f'<path id="{path.name}"{width} d="{_svg_data(path.curves)}"/>')
+        data = "".join(f"M{_joined(start + np.round(path.place, 2))}{rest}" for start, rest in path.drawing)
+        lines.append(f'<path id="{path.name}"{width} d="{data}"/>')
     return "\n".join([*lines, "</g>", "</svg>", ""]).encode()
 
 
-def _svg_data(curves: Sequence[np.ndarray]) -> str:
-    """Path data; coordinates are hundredths, relative to where the segment before ended."""
+def _svg_data(curves: Sequence[np.ndarray]) -> list[tuple[np.ndarray, str]]:
+    """Where each path starts, and its data from there; coordinates are relative to where the segment before ended."""
     parts = []
     for path in curves:
-        points = np.round(path * 100).astype(int)
-        parts.append("M" + _joined(points[0, 0]))
-        parts += ["c" + _joined((segment[1:] - segment[0]).ravel()) for segment in points]
-        if (points[0, 0] == points[-1, 3]).all() and len(points) > 1:
-            parts.append("z")
-    return "".join(parts)
+        points = np.round(path, 2)
+        rest = "".join("c" + _joined((segment[1:] - segment[0]).ravel()) for segment in points)
+        is_closed = (points[0, 0] == points[-1, 3]).all() and len(points) > 1
+        parts.append((points[0, 0], f"{rest}z" if is_closed else rest))
+    return parts
 
 
-def _joined(hundredths: np.ndarray) -> str:
+def _joined(numbers: np.ndarray) -> str:
     text = ""
-    for number in hundredths.tolist():
-        word = _number(number / 100)
+    for number in numbers.tolist():
+        word = _number(number)
         text += word if not text or word.startswith("-") else " " + word
     return text
 
@@ -147,9 +151,10 @@ def pdf(sheets: Sequence[Sheet], look: Look, text: str) -> bytes:
         f"<< /Type /Pages /Kids [{kids}] /Count {len(sheets)} >>".encode(),
         f"<< /Title <feff{title}> /Producer (ldg) >>".encode(),
     ]
+    drawn: dict[tuple, str] = {}
     for sheet in sheets:
         box = f"[0 0 {sheet.width * scale:.3f} {sheet.height * scale:.3f}]"
-        content = zlib.compress(_pdf_content(sheet, look, scale).encode())
+        content = zlib.compress(_pdf_content(sheet, look, scale, drawn).encode())
         stream = f"<< /Length {len(content)} /Filter /FlateDecode >>\nstream\n".encode() + content + b"\nendstream"
         number = len(objects) + 2
         objects += [
@@ -170,26 +175,31 @@ def pdf(sheets: Sequence[Sheet], look: Look, text: str) -> bytes:
     )
 
 
-def _pdf_content(sheet: Sheet, look: Look, scale: float) -> str:
+def _pdf_content(sheet: Sheet, look: Look, scale: float, drawn: dict[tuple, str]) -> str:
     paint = lambda colour: " ".join(f"{part / 255:.4g}" for part in colour)  # noqa: E731
     lines = [f"{scale:.8f} 0 0 {-scale:.8f} 0 {sheet.height * scale:.3f} cm 1 J 1 j"]
     if look.paper is not None:
         lines.append(f"{paint(look.paper)} rg 0 0 {sheet.width:.2f} {sheet.height:.2f} re f")
     faint = look.ink if look.strokes else _faint(look)
     for x, y, wide, high in _rules(sheet):
-        box = f"{x:.2f} {y:.2f}"
         if look.strokes:
-            lines.append(f"{paint(faint)} RG {high} w {box} m {x + wide:.2f} {y:.2f} l S")
+            middle = y + high / 2
+            lines.append(f"{paint(faint)} RG {high} w {x:.2f} {middle:.2f} m {x + wide:.2f} {middle:.2f} l S")
         else:
-            lines.append(f"{paint(faint)} rg {box} {wide} {high} re f")
+            lines.append(f"{paint(faint)} rg {x:.2f} {y:.2f} {wide} {high} re f")
     lines.append(f"{paint(look.ink)} {'RG' if look.strokes else 'rg'}")
-    for path in _paths(sheet, look):
-        if look.strokes:
-            lines.append(f"{path.pen:.2f} w")
-        for curve in path.curves:
-            lines.append("{:.2f} {:.2f} m".format(*curve[0, 0]))
-            lines += ["{:.2f} {:.2f} {:.2f} {:.2f} {:.2f} {:.2f} c".format(*segment[1:].ravel()) for segment in curve]
-        lines.append("S" if look.strokes else "f*")
+    for path in _paths(sheet, look, _pdf_data, drawn):
+        width = f"{path.pen:.2f} w " if look.strokes else ""
+        x, y = path.place
+        lines.append(f"q {width}1 0 0 1 {x:.2f} {y:.2f} cm\n{path.drawing}\n{'S' if look.strokes else 'f*'} Q")
+    return "\n".join(lines)
+
+
+def _pdf_data(curves: Sequence[np.ndarray]) -> str:
+    lines = []
+    for curve in curves:
+        lines.append("{:.2f} {:.2f} m".format(*curve[0, 0]))
+        lines += ["{:.2f} {:.2f} {:.2f} {:.2f} {:.2f} {:.2f} c".format(*segment[1:].ravel()) for segment in curve]
     return "\n".join(lines)
 
 
@@ -200,26 +210,29 @@ def _rules(sheet: Sheet) -> Iterator[tuple[float, float, int, int]]:
             yield glyph.left - sheet.left, glyph.top - sheet.top, glyph.ink.shape[1], glyph.ink.shape[0]
 
 
-def _paths(sheet: Sheet, look: Look) -> Iterator[Path]:
-    """The paths of the glyphs that have ink; equal glyphs are traced once."""
+def _paths(
+    sheet: Sheet, look: Look, draw: Callable[[list[np.ndarray]], Drawing], drawn: dict[tuple, Drawing]
+) -> Iterator[Path[Drawing]]:
+    """The paths of the glyphs that have ink; equal glyphs are traced once, and kept in ``drawn``."""
     trace: Callable = skeleton.trace if look.strokes else outlines.trace
-    traced: dict[tuple, list[np.ndarray]] = {}
     seen: Counter[str] = Counter()
     for glyph in sheet.glyphs:
         if glyph.image is None or glyph.outline is None:
             continue
-        key = id(glyph.image), glyph.outline
-        if key not in traced:
-            traced[key] = trace(glyph.image, glyph.outline)
-        outline = glyph.outline
-        corner = np.array([outline.left, outline.top])
-        scale = glyph.ink.shape[::-1] / np.array([outline.width, outline.height])
-        place = np.array([glyph.left - sheet.left, glyph.top - sheet.top])
+        outline, shape = glyph.outline, glyph.ink.shape
+        key = id(glyph.image), outline, shape
+        if key not in drawn:
+            corner = np.array([outline.left, outline.top])
+            scale = shape[::-1] / np.array([outline.width, outline.height])
+            drawn[key] = draw([(path - corner) * scale for path in trace(glyph.image, outline)])
         name = _name(glyph.character)
         seen[name] += 1
-        curves = [(path - corner) * scale + place for path in traced[key]]
-        pen = glyph.pen * strokes.FINE.get(glyph.character, 1)
-        yield Path(name if seen[name] == 1 else f"{name}-{seen[name]}", curves, pen)
+        yield Path(
+            name if seen[name] == 1 else f"{name}-{seen[name]}",
+            drawn[key],
+            (glyph.left - sheet.left, glyph.top - sheet.top),
+            glyph.pen * strokes.FINE.get(glyph.character, 1),
+        )
 
 
 def _name(character: str) -> str:

@@ -1,4 +1,4 @@
-"""From a text to a picture: classes, latents, one decoding of all glyphs, and the page."""
+"""From a text to a picture: classes, styles, one decoding of all glyphs, and the page."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ldg.errors import UserError
 from ldg.generation import ink, latents, paper, sheets, typeset, vector
 from ldg.generation.alphabet import Cell, Page, is_written, number_characters, parse, soft_labels
 from ldg.generation.decoder import Decoder, Described, as_decoder
+from ldg.memory import TooLarge
 
 if TYPE_CHECKING:
     from ldg.models.vae import VAE
@@ -32,6 +33,7 @@ BATCH = 1000  # images decoded at once
 SETTINGS = ("line_height", "letter_spacing", "word_spacing", "slant", "pen", "align", "ragged", "ruled")
 HEIGHT_ON_PAPER = paper.Length(5, "mm")
 MARGIN_ON_PAPER = 4.0
+MAX_GLYPHS = 100_000  # of vector graphics, which are made in memory
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Options:
     """Options of writing.
 
     Attributes:
-        style: One latent for the whole text (``shared``), for each ``word``, or for each glyph (``varied``).
+        style: One style (:mod:`ldg.models.style`) for the whole text (``shared``), for each ``word``, or for each glyph
+            (``varied``).
         temperature: At least 0; the lower, the closer each character is to what is usual for it.
         layout: ``baseline`` sets glyphs as type, capitals 20 * scale pixels tall; ``tiles`` sets whole images at a
             pitch of 20/28 of their width.
@@ -130,7 +133,7 @@ def write(model: VAE | Decoder, text: str, *, seed: int = 0, **options: Any) -> 
             :class:`ldg.data.strokes.Strokes` that are no classes are drawn as they are there, with the pen and the
             slant of the text. Where classes are words, names separated by commas, each drawn as a captioned tile;
             ``a+b`` blends two classes.
-        seed: Of the latents; each seed is another handwriting style.
+        seed: Of the styles; each seed is another one.
         options: Those of :class:`Options`.
 
     Returns:
@@ -145,7 +148,7 @@ def write(model: VAE | Decoder, text: str, *, seed: int = 0, **options: Any) -> 
 def write_sheet(
     model: VAE | Decoder, text: str, rows: int, columns: int, *, seed: int = 0, options: Options | None = None
 ) -> np.ndarray:
-    """Write a text several times, with the latents of seed, seed + 1, and so on.
+    """Write a text several times, in the styles of seed, seed + 1, and so on.
 
     Args:
         model: In eval mode.
@@ -229,7 +232,7 @@ def write_vectors(
         model: In eval mode.
         text: See :func:`write`.
         suffix: ``.svg`` or ``.pdf``.
-        seed: Of the latents.
+        seed: Of the styles.
         options: Of writing; None: the defaults.
         height: Of a capital; None: that of :func:`write`'s picture at 96 pixels an inch, on paper 5 mm.
         page: Paper of a PDF, a key of :data:`ldg.generation.paper.PAPERS`, at whose width lines are broken; None: one
@@ -240,7 +243,8 @@ def write_vectors(
         The file's content, and the ink of each glyph as :func:`write` draws it.
 
     Raises:
-        UserError: As :func:`write`; for a model of pictures, and for what does not fit on the paper.
+        UserError: As :func:`write`; for a model of pictures, for more than 100,000 glyphs, and for what does not fit
+            on the paper.
     """
     options = options or Options()
     if not is_typeset(model):
@@ -257,6 +261,9 @@ def write_vectors(
         layout = replace(layout, width=paper_size[0] - 2 * margin(options))
     cells = parse_text(model, text, options)
     numbers = latents.groups(cells, options.style)
+    if len(numbers) > MAX_GLYPHS:
+        number = f"{len(numbers):,}"
+        raise TooLarge(f"{suffix} files hold at most {MAX_GLYPHS:,} glyphs, and this text has {number}: split it")
     images = _decode_page(as_decoder(model), cells, numbers, seed, options)
     glyphs = layout.place(cells, images[:, 0], numbers)
     drawn = [*(layout.rules(glyphs) if options.ruled else []), *glyphs]
@@ -307,8 +314,8 @@ def samples(
         model: In eval mode.
         rows: Of the sheet.
         columns: Of the sheet.
-        seed: Of latents and classes.
-        temperature: Standard deviation of the latents, at least 0.
+        seed: Of noise and classes.
+        temperature: Standard deviation of the noise, at least 0.
         scale: Enlargement; None: so that an image is about 140 pixels wide.
 
     Returns:
@@ -485,13 +492,14 @@ def _measure_pen(letters: np.ndarray) -> tuple[float, float]:
     Returns:
         The width of the pen in an image of 28x28, and the slant; without letters those on average.
     """
-    cleaned = [ink.clean(letter) for letter in letters]
-    if not cleaned:
+    if not len(letters):
         return strokes.PEN, strokes.SLANT
+    first, which = typeset.distinct(letters)
+    cleaned = [ink.clean(letter) for letter in letters[first]]
     # letters fill the frame, marks are drawn smaller
-    width = float(np.median([ink.pen_width(letter) for letter in cleaned]))
+    width = np.median(np.array([ink.pen_width(letter) for letter in cleaned])[which])
     pen = width / (letters.shape[1] / strokes.SIZE) * typeset.PEN_OF_MARKS
-    return pen, float(np.mean([ink.slant(letter) for letter in cleaned]))
+    return float(pen), float(np.mean(np.array([ink.slant(letter) for letter in cleaned])[which]))
 
 
 def _draw_marks(pen: float, slant: float, size: tuple[int, int], seed: int) -> np.ndarray:
@@ -511,16 +519,14 @@ def _draw_marks(pen: float, slant: float, size: tuple[int, int], seed: int) -> n
     return np.stack([ink.resample(image, (0, strokes.SIZE, size[0]), (0, strokes.SIZE, size[1])) for image in drawn])
 
 
-def _decode(decode: Callable[..., np.ndarray], latents: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Decode in batches; of many images, equal ones once."""
-    if len(latents) > BATCH:
-        first, which = typeset.distinct(np.concatenate([latents, labels], axis=1))
-        if len(first) < len(latents):
-            return _decode(decode, latents[first], labels[first])[which]
-    parts = range(BATCH, len(latents), BATCH)
-    return np.concatenate(
-        [decode(*part) for part in zip(np.split(latents, parts), np.split(labels, parts), strict=True)]
-    )
+def _decode(decode: Callable[..., np.ndarray], drawn: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Decode styles or noise in batches; of many images, equal ones once."""
+    if len(drawn) > BATCH:
+        first, which = typeset.distinct(np.concatenate([drawn, labels], axis=1))
+        if len(first) < len(drawn):
+            return _decode(decode, drawn[first], labels[first])[which]
+    parts = range(BATCH, len(drawn), BATCH)
+    return np.concatenate([decode(*part) for part in zip(np.split(drawn, parts), np.split(labels, parts), strict=True)])
 
 
 def is_typeset(model: Described) -> bool:
@@ -537,7 +543,7 @@ def compose(
         model: Which the images are from.
         page: Lines of cells, N of them with ink.
         images: (N, C, H, W) in [0, 1].
-        numbers: Of the latents of the images, N; glyphs with the same latent get the same pen.
+        numbers: Of the styles of the images, N; glyphs of the same style get the same pen.
         options: Of writing; colours are left to :func:`coloured`.
         seed: Of a ragged baseline.
 

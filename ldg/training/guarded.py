@@ -92,6 +92,16 @@ class GuardedLogger(Logger):
         """
 
     @abstractmethod
+    def log_table(self, key: str, columns: list[str], data: list[list[Any]]) -> None:
+        """Log a table.
+
+        Args:
+            key: its name
+            columns: their names
+            data: the cells of each row
+        """
+
+    @abstractmethod
     def show(self) -> str | None:
         """The command that shows the runs; None where they are on a server. A run has been started."""
 

@@ -125,9 +125,9 @@ def closed(loggers: list[Logger]) -> Iterator[list[Logger]]:
         raise
     finally:
         command = sync_command(loggers)
-        for guarded in loggers:
-            if isinstance(guarded, GuardedLogger):
-                guarded.end(status)
+        for each in loggers:
+            if isinstance(each, GuardedLogger):
+                each.end(status)
         if logger := wandb_run(loggers):
             logger.end(status)
         if command and status not in (0, 2) and not is_empty:

@@ -114,13 +114,7 @@ class MlflowRun(GuardedLogger):
 
     @guarded
     def log_table(self, key: str, columns: list[str], data: list[list[Any]]) -> None:
-        """Log a table.
-
-        Args:
-            key: its name
-            columns: their names
-            data: the cells of each row
-        """
+        """As :meth:`GuardedLogger.log_table`."""
         # what MLflow's log_table does, which needs pandas
         file = f"{key}.json"
         self.run.experiment.log_dict(self.run.run_id, {"columns": columns, "data": data}, file)

@@ -100,13 +100,7 @@ class TrackioRun(GuardedLogger):
 
     @guarded
     def log_table(self, key: str, columns: list[str], data: list[list[Any]]) -> None:
-        """Log a table.
-
-        Args:
-            key: its name
-            columns: their names
-            data: the cells of each row
-        """
+        """As :meth:`GuardedLogger.log_table`."""
         self.run.log({key: self.trackio.Table(columns, data)})
 
     def show(self) -> str | None:

@@ -1,5 +1,6 @@
 """Runs in Weights & Biases, online or off."""
 
+import math
 import os
 import secrets
 import shutil
@@ -59,7 +60,7 @@ class WandbRun(WandbLogger):
             W&B's agent sets, takes its place
     """
 
-    _has_failed = False  # the server, which this process does not ask again
+    _server_failed = False  # this process does not ask it again
 
     def __init__(
         self,
@@ -82,7 +83,8 @@ class WandbRun(WandbLogger):
         import wandb
 
         for variable, value in PATIENCE.items():
-            os.environ[variable] = os.environ.get(variable) or value
+            given = os.environ.get(variable) or value
+            os.environ[variable] = _whole_seconds(given, value) if value.isdecimal() else given
         os.environ.pop("WANDB_SERVICE", None)  # of a process that started this one, and may have ended it
         given = os.environ.get("WANDB_MODE", "auto") if mode == "auto" else mode
         self.mode = {"dryrun": "offline", "run": "online"}.get(given, given)
@@ -190,7 +192,7 @@ class WandbRun(WandbLogger):
     def _start_online(self) -> str | None:
         """Start W&B's run online, or set the mode to offline; the reason, if it should have been online."""
         wanted, self.mode = self.mode, "offline"
-        if WandbRun._has_failed:
+        if WandbRun._server_failed:
             return None  # an earlier run of this process has said why
         id = self._id or secrets.token_hex(4)
         earlier = self._folders(id)
@@ -202,7 +204,7 @@ class WandbRun(WandbLogger):
             super().experiment  # noqa: B018
         except Exception as error:
             self._experiment = None
-            WandbRun._has_failed = True
+            WandbRun._server_failed = True
             _end_service()  # it would refuse the id as being in use
             for folder in self._folders(id) - earlier:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -241,7 +243,7 @@ class WandbRun(WandbLogger):
             self._finish(status, time.monotonic() - begin if refused else 0.0)
             reason = None if self.mode == "offline" else refusal(self.experiment)
         except Exception as error:
-            WandbRun._has_failed = True
+            WandbRun._server_failed = True
             _end_service()
             reason = "the server no longer answers" if isinstance(error, TimeoutError) else describe_error(error)
         if reason:
@@ -274,6 +276,14 @@ class WandbRun(WandbLogger):
             return f"{start} sync --include-online {os.path.relpath(folder)}"
         sessions = sorted(self._folders(self.experiment.id, "offline-run"))  # of a run that was resumed
         return f"{start} sync {' '.join(map(os.path.relpath, sessions))}"
+
+
+def _whole_seconds(given: str, usual: str) -> str:
+    """What a user has set as W&B and ldg read it, a whole number; what is no number gives way to the usual one."""
+    try:
+        return str(math.ceil(float(given)))
+    except (ValueError, OverflowError):  # a word; nan; inf
+        return usual
 
 
 def _end_service() -> None:

@@ -9,7 +9,7 @@ from matplotlib.text import Text
 from ldg.callbacks.gallery import choose_pictures
 from ldg.errors import UserError
 from ldg.figures.latent_map import draw_map, project
-from ldg.figures.layout import STYLES
+from ldg.figures.layout import ROWS
 from ldg.figures.picture import Scene, list_pictures
 from ldg.generation import interpolate, sheets, writer
 from ldg.models.vae import unit
@@ -74,7 +74,7 @@ def test_strings_show_the_text_in_fixed_styles():
     scene = scene_of(*STROKES, text="Ab 3")
     model = scene.model
     figure, caption = draw(scene, "strings")
-    lines = [writer.write(model, "Ab 3", seed=seed, scale=3, width=0) for seed in range(STYLES)]
+    lines = [writer.write(model, "Ab 3", seed=seed, scale=3, width=0) for seed in range(ROWS)]
     np.testing.assert_array_equal(shown(figure), sheets.sheet(lines, columns=1, padding=24))
     assert "Ab 3" in caption
 
@@ -85,9 +85,9 @@ def test_where_classes_are_words_strings_are_a_sheet_of_classes(fashion):
     figure, _ = draw(scene, "strings")
     assert words(figure)[0] == list(model.classes)
     # one latent a row, one class a column
-    z = writer.TEMPERATURE * torch.randn(STYLES, 4, generator=torch.Generator().manual_seed(0))
+    z = writer.TEMPERATURE * torch.randn(ROWS, 4, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        tiles = model.decode(z.repeat_interleave(10, 0), torch.arange(10).repeat(STYLES)).numpy()
+        tiles = model.decode(z.repeat_interleave(10, 0), torch.arange(10).repeat(ROWS)).numpy()
     np.testing.assert_allclose(shown(figure), sheets.grid(tiles, 10, padding=2, scale=3), atol=1e-6)
 
 
@@ -108,7 +108,7 @@ def test_label_interpolations_keep_the_style():
     scene = scene_of(*STROKES)
     model = scene.model
     figure, _ = draw(scene, "interpolations_labels")
-    z = writer.TEMPERATURE * torch.randn(STYLES, 4, generator=torch.Generator().manual_seed(0))
+    z = writer.TEMPERATURE * torch.randn(ROWS, 4, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         frames = interpolate.between_labels(model, z[0], 0, 1).numpy()
     first = sheets.grid(frames, 10, padding=2, scale=3)
@@ -122,7 +122,7 @@ def test_without_labels_there_are_samples_and_no_label_interpolations():
     assert of_an_epoch(model) == ALWAYS
     figure, caption = draw(scene, "strings")
     assert caption == "Samples from the prior"
-    np.testing.assert_array_equal(shown(figure), writer.samples(model, STYLES, 12, scale=3))
+    np.testing.assert_array_equal(shown(figure), writer.samples(model, ROWS, 12, scale=3))
 
 
 def test_a_two_dimensional_latent_space_is_mapped_directly_and_decoded_as_a_plane():

@@ -3,6 +3,7 @@
 import io
 import re
 import string
+import time
 import xml.etree.ElementTree as ET
 import zlib
 
@@ -138,11 +139,34 @@ def test_a_long_text_goes_over_several_sheets(letters):
     assert sum(sheet.count("f*") for sheet in sheets) == len(re.sub(r"\s", "", text))
     width, height, margin = 148 * 20, 210 * 20, 400  # of the paper, pixels: capitals are 100 tall, and 5 mm
     for sheet in sheets:
-        places = np.array([line.split()[:2] for line in sheet.splitlines() if line.endswith(" m")], float)
+        places, corner = [], np.zeros(2)
+        for line in sheet.splitlines():
+            if line.startswith("q "):
+                corner = np.array(line.split()[-3:-1], float)
+            elif line.endswith(" m"):
+                places.append(corner + np.array(line.split()[:2], float))
+        places = np.array(places)
         assert places.min() > margin - 20
         assert places[:, 0].max() < width - margin and places[:, 1].max() < height - margin
     assert places[:, 1].min() < margin + 100  # the last sheet begins at its top
     assert [sheet.count(" re f") for sheet in sheets[:2]] == [18, 18]
+
+
+def test_a_book_takes_seconds_and_a_library_is_refused(letters, monkeypatch):
+    text = "\n".join(["Dear you, all is well here and there! " * 2] * 100)
+    start = time.monotonic()
+    content, _ = writer.write_vectors(letters, text, ".pdf", page="A4")
+    assert time.monotonic() - start < 10 and len(content) < 200 * len(text)
+    monkeypatch.setattr(writer, "MAX_GLYPHS", 1000)
+    with pytest.raises(UserError, match=r"\.pdf files hold at most 1,000 glyphs, and this text has 6,000: split it"):
+        writer.write_vectors(letters, text, ".pdf", page="A4")
+
+
+def test_a_ruled_line_is_where_a_pen_draws_it(letters):
+    (filled,) = svg(letters, "H", ruled=True)[0].iter(f"{SVG}rect")
+    line = svg(letters, "H", ruled=True, strokes=True)[1][0]
+    height = float(filled.get("y")) + float(filled.get("height")) / 2
+    assert float(line.get("d").split("h")[0].split()[1]) == height and line.get("stroke-width") == filled.get("height")
 
 
 def test_what_has_no_outlines_is_refused(dogs, letters):

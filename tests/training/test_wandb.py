@@ -617,3 +617,10 @@ def test_the_runs_of_a_sweep_share_a_group(server, tmp_path):
     assert {run.about["groupName"] for run in server.runs.values()} == {"seeds"}
     assert sorted(run.about["displayName"] for run in server.runs.values()) == ["000-seed1", "001-seed2"]
     assert [run.exit_code for run in server.runs.values()] == [0, 0]
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("3.5", "4"), ("soon", "3"), ("nan", "3"), ("7", "7"), ("", "3")])
+def test_a_timeout_that_is_no_whole_number_breaks_nothing(given, seconds, monkeypatch):
+    monkeypatch.setenv("WANDB_HTTP_TIMEOUT", given)
+    WandbRun(mode="disabled")
+    assert os.environ["WANDB_HTTP_TIMEOUT"] == seconds
