@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train",
     "write": "generate",
     "font": "font",
+    "demo": "demo",
     "evaluate": "evaluate",
     "runs": "runs",
     "compare": "compare",

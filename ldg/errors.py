@@ -140,6 +140,7 @@ _EXTRAS = {
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
     "huggingface_hub": "hub",
+    "gradio": "demo",
 }
 # modules that are not named like their package
 _INSTALLED_BY = {"MySQLdb": "mysqlclient (or pymysql, and write mysql+pymysql://)"}

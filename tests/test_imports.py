@@ -9,6 +9,7 @@ from tests.conftest import HOME
 # a module may import its own package, and those of the lines below
 FLOORS = [
     ["commands"],
+    ["demo"],
     ["sweeps"],
     ["compare"],
     ["evaluation"],

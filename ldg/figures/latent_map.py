@@ -48,6 +48,23 @@ def project(means: np.ndarray) -> tuple[np.ndarray, float]:
     return pca.fit_transform(means), float(np.nan_to_num(pca.explained_variance_ratio_).sum())
 
 
+def place(means: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float | None]:
+    """Place latent codes on a map.
+
+    Args:
+        means: (N, D), finite
+        labels: int (N,), the second axis where D = 1
+
+    Returns:
+        Points (N, 2), and the share of the variance that they hold; None where D is 1 or 2, or N below 2.
+    """
+    if len(means) < 2:
+        return np.zeros((len(means), 2)), None
+    if means.shape[1] == 1:
+        return np.column_stack([means[:, 0], labels]), None
+    return (means, None) if means.shape[1] == 2 else project(means)
+
+
 def glyph(character: str) -> Path:
     """The outline of a character around the origin, as a marker of matplotlib."""
     outline = TextPath((0, 0), character, prop=FontProperties(family=find_families(character)))
@@ -69,15 +86,10 @@ def draw_map(means: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) ->
     is_finite = np.isfinite(means).all(1)  # those of a run that diverges are not
     means, labels = means[is_finite], labels[is_finite]
     caption = "Latent map"
-    points, kind = means, "latent"
-    if len(means) < 2:
-        points = np.zeros((len(means), 2))
-    elif means.shape[1] > 2:
-        points, share = project(means)
-        kind = "component"
+    points, share = place(means, labels)
+    kind = "latent" if share is None else "component"
+    if share is not None:
         caption += f", two principal components ({share:.0%} of the variance)"
-    elif means.shape[1] == 1:
-        points = np.column_stack([means[:, 0], labels])
     figure = Figure(figsize=(8, 8), layout="constrained")
     axes = figure.subplots()
     present = np.unique(labels)

@@ -18,6 +18,8 @@ import numpy as np
 
 from ldg.errors import UserError
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read as onnxruntime is imported; it would call Microsoft
+
 FORMAT = 1
 BATCH = 100  # images at once; more are no faster
 _MEMORY = 2**32  # bytes for a batch
