@@ -3,6 +3,7 @@
 import ast
 import importlib
 import os
+from importlib.metadata import version
 
 from ldg.commands.cli import start
 from ldg.config.home import PACKAGE
@@ -39,6 +40,8 @@ def main(arguments: list[str]) -> int | None:
     """
     if not arguments or arguments[0] in ("-h", "--help"):
         return print(_describe())
+    if arguments[0] == "--version":
+        return print(f"ldg {version('ldg')}")
     if arguments[0] in ("-sc", "--shell-completion"):
         return _complete(arguments)
     name, *rest = arguments

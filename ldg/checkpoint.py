@@ -113,7 +113,7 @@ def newest_run(
         outputs: The folder of all runs.
         refuse: Called with a run's summary, as far as it is known of the weights that come with ldg; why the run is of
             no use, or None.
-        note: Called with a line that names the newest run if it is passed over, what takes its place, and why.
+        note: Called with a line that names the newest run if it is passed over, and why.
 
     Returns:
         The run's folder, or the weights that come with ldg; if all are refused, the newest that writes legibly.
@@ -126,7 +126,7 @@ def newest_run(
     newest, about = runs[0]
     if chosen != newest:
         reason = _illegible(about) or refuse(about)
-        note(f"not with {newest} (--checkpoint {newest} takes it all the same): {reason}")
+        note(f"passed over {newest}, unless --checkpoint names it: {reason}")
     return chosen
 
 

@@ -274,7 +274,7 @@ def test_a_run_that_cannot_be_read_is_passed_over(tmp_path):
         os.utime(folder / "summary.json", (time.time() - age, time.time() - age))
     assert newest_run(tmp_path, note=lines.append) == tmp_path / "0.7"
     assert lines == [
-        f"not with {tmp_path / '0.3'}, unless --checkpoint names it, but with {tmp_path / '0.7'}: "
+        f"passed over {tmp_path / '0.3'}, unless --checkpoint names it: "
         "a judge recognises 30% of its characters, and 93% of real ones"
     ]
     shutil.rmtree(tmp_path / "0.7")

@@ -247,7 +247,7 @@ def test_a_run_that_has_no_class_for_the_text_is_passed_over(workplace, capsys, 
     elif reason is None:
         assert (status, err) == (0, f"with {taken}\n")
     else:
-        note = f"not with outputs/photos/1, unless --checkpoint names it, but with {taken}: {reason}"
+        note = f"passed over outputs/photos/1, unless --checkpoint names it: {reason}"
         assert (status, err) == (0, f"{note}\nwith {taken}\n")
     assert run(capsys, "7", "-s", "seven")[2].endswith("with outputs/digits/1\n")  # not without labels
 
@@ -258,7 +258,7 @@ def test_what_nobody_can_write_is_an_error_of_the_newest_run(workplace, capsys):
     status, out, err = run(capsys, "é")
     assert (status, out) == (2, "") and err.startswith("error: no class is called 'é'") and err.count("\n") == 1
     status, out, err = run(capsys, "Hi")
-    assert (status, out) == (0, "hi.png\n") and f"but with {checkpoint.SHIPPED}: no class is called 'Hi'" in err
+    assert (status, out) == (0, "hi.png\n") and "unless --checkpoint names it: no class is called 'Hi'" in err
 
 
 def test_default_names_never_collide_and_given_names_ask(workplace, capsys):
@@ -393,7 +393,9 @@ def test_in_a_text_of_characters_plus_is_a_mark(workplace, capsys):
     leave_run(workplace / "outputs" / "words" / "1", ("one", "two"))
     os.utime(workplace / "outputs" / "words" / "1" / "summary.json", (1, 1))
     err = run(capsys, "one+two", "--mix", "0.3", "--rows", "1")[2]
-    assert "but with outputs/words/1: --mix goes with a blend" in err and err.endswith("with outputs/words/1\n")
+    assert "outputs/sums/1, unless --checkpoint names it: --mix goes with a blend" in err and err.endswith(
+        "with outputs/words/1\n"
+    )
 
 
 def test_a_letter_from_a_file_on_paper(workplace, capsys, monkeypatch):

@@ -111,7 +111,7 @@ def test_what_is_no_model_of_ldg(hub):
     ("arguments", "message"),
     [
         (["hand", str(checkpoint.SHIPPED)], "error: hand: write OWNER/NAME, as in me/handwriting"),
-        ([NAME, "absent"], "error: no checkpoint at absent; name a .ckpt file or a run folder"),
+        ([NAME, "absent"], "error: no checkpoint at absent; name a run folder, or a .ckpt, .safetensors or .onnx file"),
         ([NAME], "error: the following arguments are required: RUN (see --help)"),
     ],
 )

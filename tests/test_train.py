@@ -149,7 +149,7 @@ MISSING = ["data.download=false", *TINY[3:]]
         (["data=fashion_mnist", *MISSING], "FashionMNIST"),
         (["data=stanford_dogs", *MISSING], "stanford_dogs"),
         ([*SMALL, "outputs=file"], "outputs=file: file is not a folder; choose another"),
-        (["ckpt_path=nothing"], "no checkpoint at nothing; name a .ckpt file or a run folder"),
+        (["ckpt_path=nothing"], "no checkpoint at nothing; name a run folder, or a .ckpt, .safetensors or .onnx file"),
         ([f"ckpt_path={SHIPPED}"], "exported weights cannot be resumed"),
         (["ckpt_path=file"], "file is damaged or no checkpoint"),
         ([*SMALL, "model=conv_cvae", "model.network.channels=[4,4,4,4,4,4,4]"], ""),

@@ -154,7 +154,13 @@ def _add_settings(parser: Parser) -> None:
         help=f"of a capital, in {', '.join(paper.POINTS)}, as 10mm (default: as of a .png with 96 pixels an inch; with "
         "--page 5mm)",
     )
-    group.add_argument("--page", choices=tuple(paper.PAPERS), help="a .pdf on sheets of this paper, its lines wrapped")
+    papers = {name.lower(): name for name in paper.PAPERS}
+    group.add_argument(
+        "--page",
+        type=lambda name: papers.get(name.lower(), name),
+        choices=tuple(paper.PAPERS),
+        help="a .pdf on sheets of this paper, its lines wrapped",
+    )
     group.add_argument("--strokes", action="store_true", default=None, help="centre lines with a pen, for plotters")
 
 
@@ -212,13 +218,13 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         wrong = [other for other in others if getattr(args, other) is not None]
         if getattr(args, option) is not None and wrong:
             raise UserError(f"{_spell(option)} does not go with {_spell(wrong[0])}")
+    if args.page and not (args.save or "").lower().endswith(".pdf"):
+        raise UserError("--page goes with -s with .pdf, which has pages")
     is_vector = Path(args.save or "").suffix.lower() in picture.VECTORS
     wrong = [option for option in (RASTER if is_vector else VECTORS) if getattr(args, option)]
     if wrong:
         needed = "a picture of pixels, as .png" if is_vector else f"-s with {' or '.join(picture.VECTORS)}"
         raise UserError(f"{_spell(wrong[0])} goes with {needed}")
-    if args.page and not args.save.lower().endswith(".pdf"):
-        raise UserError("--page goes with -s with .pdf, which has pages")
     for name in ("text", "to"):
         if getattr(args, name) is not None:
             setattr(args, name, getattr(args, name).replace("\\n", "\n"))  # no alphabet has a backslash

@@ -144,7 +144,7 @@ def pdf(sheets: Sequence[Sheet], look: Look, text: str) -> bytes:
             f"a PDF page is at most {LONGEST / POINTS['cm']:.0f} cm long, and this text takes "
             f"{longest / POINTS['cm']:,.0f} cm: choose a smaller --height, a --page or .svg"
         )
-    title = " ".join(text.split())[:200].encode("utf-16-be").hex()
+    title = " ".join(text.strip().split("\n")[0].split())[:80].encode("utf-16-be").hex()
     kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(sheets)))
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",

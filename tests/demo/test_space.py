@@ -56,7 +56,7 @@ def test_mistakes_are_one_line(tmp_path):
         for arguments, message in (
             (["--port", port], f"port {port}: Address already in use; another one is given by --port"),
             (["--port", "0"], "argument --port: must be a whole number from 1 to 65535, got '0' (see --help)"),
-            (["nowhere"], "no checkpoint at nowhere; name a .ckpt file or a run folder"),
+            (["nowhere"], "no checkpoint at nowhere; name a run folder, or a .ckpt, .safetensors or .onnx file"),
             (["--space", "there"], "there exists; remove it, or give another name"),
         ):
             status, out, err = call(tmp_path, "demo", *map(str, arguments), script=SCRIPT)

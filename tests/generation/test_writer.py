@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+import ldg
+from ldg import checkpoint
 from ldg.errors import UserError
-from ldg.generation import writer
+from ldg.generation import ink, writer
+from ldg.generation.decoder import TorchDecoder
 from ldg.generation.morph import morph
 from ldg.generation.writer import Options, write
 
@@ -182,3 +185,13 @@ def test_a_model_of_marks_writes_them_itself(shapes):
 
 def test_marks_of_a_word_processor(model):
     assert np.array_equal(write(model, "“it’s – so…”"), write(model, '"it\'s - so..."'))
+
+
+def test_an_i_has_its_dot_in_every_hand():
+    model = ldg.load(checkpoint.SHIPPED)
+    options = Options()
+    page = writer.parse_text(model, "ij", options)
+    for seed in range(8):
+        styles = writer.choose_styles(TorchDecoder(model), page, [0, 0], seed, options)
+        images = writer.decode_cells(TorchDecoder(model), page[0], styles, options.temperature)[:, 0]
+        assert all(map(ink.has_dot, map(ink.clean, images))), seed
