@@ -27,7 +27,7 @@ VARIATION = 0.4  # of a letter that comes again in a text
 SAMPLE_PADDING = 4
 TRIES = 3  # for each alternate of a character, of which the clearest are taken
 DOTTED, DOTTED_TRIES = "ij", 12  # which a model may also draw without the dot
-DOT_SEED = 0
+DOT_SEED, DOT_SHARES = 0, np.linspace(0.2, 0.9, 24, dtype=np.float32)[:, None]  # of ever more different styles
 MARKS_SEED = 15  # of a set of marks that looks even, chosen by eye
 BATCH = 1000  # images decoded at once
 # what only written characters on baselines have
@@ -202,13 +202,13 @@ def choose_styles(decoder: Decoder, page: Page, numbers: Sequence[int], seed: in
 def _dot(decoder: Decoder, cells: Sequence[Cell], styles: np.ndarray, temperature: float) -> np.ndarray:
     """Styles (N, D) in which an i or j without its dot has one close by in which it has one, if there is any."""
     chosen: dict[tuple[str, bytes], np.ndarray] = {}
-    own = latents.draw_styles(range(DOTTED_TRIES), decoder.latent_dim, DOT_SEED)
+    own = latents.draw_styles(range(len(DOT_SHARES)), decoder.latent_dim, DOT_SEED)
     for place, cell in enumerate(cells):
         if cell.name not in DOTTED:
             continue
         key = cell.name, styles[place].tobytes()
         if key not in chosen:
-            near = np.concatenate([styles[place : place + 1], vary(styles[place : place + 1], own, VARIATION)])
+            near = np.concatenate([styles[place : place + 1], vary(styles[place : place + 1], own, DOT_SHARES)])
             images = decode_cells(decoder, [cell] * len(near), near, temperature)[:, 0]
             dotted = np.flatnonzero(_is_dotted(images))
             chosen[key] = near[dotted[0] if len(dotted) else 0]
@@ -216,18 +216,18 @@ def _dot(decoder: Decoder, cells: Sequence[Cell], styles: np.ndarray, temperatur
     return styles
 
 
-def vary(common: np.ndarray, own: np.ndarray, share: float) -> np.ndarray:
+def vary(common: np.ndarray, own: np.ndarray, share: float | np.ndarray) -> np.ndarray:
     """Mix styles so that they stay standard normal.
 
     Args:
         common: (1, D).
         own: (N, D).
-        share: Of the own part, in [0, 1].
+        share: Of the own part, in [0, 1], one or (N, 1).
 
     Returns:
         float32 (N, D).
     """
-    return (math.sqrt(1 - share**2) * common + share * own).astype(np.float32)
+    return (np.sqrt(1 - np.square(share)) * common + share * own).astype(np.float32)
 
 
 def coloured(picture: np.ndarray, options: Options) -> np.ndarray:
@@ -477,9 +477,8 @@ def _clearest(images: np.ndarray, number: int, is_dotted: bool) -> np.ndarray:
 
 
 def _is_dotted(images: np.ndarray) -> np.ndarray:
-    """Whether images (N, H, W) have ink in two bands, one above the other, (N,)."""
-    rows = np.pad((images > 0.4).any(axis=2), ((0, 0), (1, 0)))
-    return (rows[:, 1:] & ~rows[:, :-1]).sum(axis=1) >= 2
+    """Whether drawings of a letter (N, H, W) have a dot above it, (N,)."""
+    return np.array([ink.has_dot(ink.clean(image)) for image in images])
 
 
 def decode_cells(decoder: Decoder, cells: Sequence[Cell], styles: np.ndarray, temperature: float) -> np.ndarray:
