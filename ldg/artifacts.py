@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # wandb takes half a second
     from wandb import Artifact
 
 CACHE = "ldg-artifacts"  # folder of the checkpoints in W&B's own cache
+SILENT = "the server does not answer"
 PATIENCE = 10  # seconds for an answer of the server
 BYTES_PER_SECOND = 10**5  # of the slowest download that is waited for
 _REFERENCE = re.compile(r"wandb://?([^/:]+/[^/:]+/[^/:]+:[^/:]+)")  # a Path has one slash less
@@ -48,7 +49,7 @@ def describe_error(error: BaseException) -> str:
         refused = type(error).__name__ == "CommError"
         return "the server refuses the key or the run" if refused else f"its service broke ({type(error).__name__})"
     if re.search(r"context deadline exceeded|Client\.Timeout|did not respond in time|Timed out initializing", first):
-        return "the server does not answer"
+        return SILENT
     answer = re.search(r'"message":"([^"]+)"', first)  # of GraphQL
     return answer[1] if answer else first
 
@@ -86,12 +87,12 @@ def fetch(reference: str | Path) -> Path:
         root = wandb.env.get_cache_dir() / CACHE / re.sub(r"[^\w.-]+", "-", place)
         longest = PATIENCE + artifact.size / BYTES_PER_SECOND
         return Path(within(longest, lambda: artifact.get_entry(files[0]).download(str(root))))
-    except TimeoutError:
-        raise UserError(f"{reference}: W&B does not answer; try again later, or name a file") from None
     except UserError:
         raise
     except Exception as error:  # whatever W&B raises: it refuses the key, has no such artifact, ...
-        raise UserError(f"{reference}: {describe_error(error)}") from None
+        reason = SILENT if isinstance(error, TimeoutError) else describe_error(error)
+        hint = "; try again later, or name a file" if reason == SILENT else ""
+        raise UserError(f"{reference}: {reason}{hint}") from None
 
 
 def within(seconds: float | None, function: Callable[[], _Result]) -> _Result:

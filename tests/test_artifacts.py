@@ -9,7 +9,7 @@ from ldg.sweeps.command_line import check_command_line
 from tests.wandb_server import log_in, serving
 
 REFERENCE = "wandb://someone/ldg/model-1:best"
-SILENT = ": W&B does not answer; try again later, or name a file"
+SILENT = ": the server does not answer; try again later, or name a file"
 
 
 @pytest.fixture
