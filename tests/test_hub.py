@@ -146,6 +146,7 @@ def test_without_the_package(hub, capsys, monkeypatch):
     assert status == 2 and "huggingface_hub is missing: " in err and 'pip install "ldg[hub]"' in err
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page(hub, capsys):
     for line in commands(HOME / "docs" / "sharing.md", "uv", "run", "ldg"):
         arguments = [str(checkpoint.SHIPPED) if each == "outputs/NAME/ID" else each for each in line]

@@ -50,6 +50,7 @@ def test_early_stopping_is_an_end_too(tmp_path):
     assert (folder / "gallery" / "epoch_0002" / "reconstructions_val.png").exists()
 
 
+@pytest.mark.slow
 def test_the_training_does_not_notice_it(tmp_path):
     line = [*STROKES, *DENSE, "trainer=cpu", "logger=csv", "trainer.max_epochs=2", f"outputs={tmp_path}"]
     (drawn, _), (bare, _) = train(*line), train(*line, "callbacks.gallery=null")

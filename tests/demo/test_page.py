@@ -157,6 +157,7 @@ def test_mistakes_are_said_in_a_line(visit):
     visit.says("Seed: give a number")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("button", "name", "start"),
     [
@@ -175,8 +176,10 @@ def test_files_are_handed_out(visit, button, name, start, tmp_path):
     assert (tmp_path / name).read_bytes().startswith(start)
 
 
+@pytest.mark.slow
 def test_a_moved_slider_is_a_picture_soon(visit):
     """The promise is 300 ms for 20 characters on two cores; the limit here bears other tests beside it."""
+    visit.tab.locator(SLIDER).first.wait_for()
     milliseconds = [
         visit.tab.evaluate(
             """async ([selector, value]) => {
@@ -231,6 +234,7 @@ def test_a_photographed_hand_writes(visit, tmp_path):
     visit.changed(lambda: text.fill("Dear me"), number=1)
 
 
+@pytest.mark.slow
 def test_a_drawn_hand_writes(visit):
     visit.open("Own hand")
     visit.open("A drawing")

@@ -16,6 +16,7 @@ pytest.importorskip("gradio")
 SCRIPT = "ldg/__main__.py"
 
 
+@pytest.mark.slow
 def test_a_space_runs_from_its_folder(tmp_path):
     import gradio
 

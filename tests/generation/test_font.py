@@ -182,6 +182,7 @@ def test_the_specimen_shows_it(made):
     assert page[:40].min() == page[-40:].min() == page[:, :60].min() == page[:, -60:].min() == 1  # nothing is cut
 
 
+@pytest.mark.slow
 def test_font_bakery_finds_no_fault(path, tmp_path):
     bakery = program("fontbakery", str(Path(sys.executable).with_name("fontbakery")))
     report = tmp_path / "report.json"

@@ -64,8 +64,10 @@ def compare(model, decoder, count=BATCH + 1):
     [
         ["model=vanilla_cvae", *DENSE[1:], "likelihood=gaussian", "likelihood.activation=tanh"],
         [*CONV, "likelihood=continuous_bernoulli", "model.augment=1"],
-        [*CONV, "likelihood=discretized_logistic", "model.network.condition=planes", *MAP],
-        [*HIERARCHICAL, "model/prior=flow"],
+        pytest.param(
+            [*CONV, "likelihood=discretized_logistic", "model.network.condition=planes", *MAP], marks=pytest.mark.slow
+        ),
+        pytest.param([*HIERARCHICAL, "model/prior=flow"], marks=pytest.mark.slow),
         ["model=beta_vae", *CONV[1:], "likelihood=gaussian"],
         ["model=vanilla_cvae", *DENSE[1:], "conditioning=none"],
     ],

@@ -203,6 +203,7 @@ def test_a_store_has_the_gallery(store):
     assert path.read_bytes() == (folder / "gallery" / "strings.gif").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOGGERS)
 def test_a_store_has_the_scorecard_and_no_network_is_contacted(name, tmp_path):
     pytest.importorskip(name)

@@ -289,7 +289,7 @@ class Slow(Handler):
         self.reply(200, self.store(b"".join(parts)))
 
 
-@pytest.mark.parametrize("size", [10, 3 * 10**7])
+@pytest.mark.parametrize("size", [pytest.param(10, marks=pytest.mark.slow), 3 * 10**7])
 def test_a_storage_that_hangs_costs_the_same_whatever_the_size(size, server, tmp_path, capsys):
     (tmp_path / "best.ckpt").write_bytes(os.urandom(size))
     server.held = "/storage/artifact"
