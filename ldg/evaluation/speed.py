@@ -13,6 +13,7 @@ from ldg.evaluation.measure import Count, Measure, Quantity, Result
 from ldg.figures.strings import writable
 from ldg.generation import writer
 from ldg.generation.alphabet import is_written
+from ldg.generation.decoder import as_decoder
 
 
 def seconds(action: Callable[[], object], repeats: int) -> list[float]:
@@ -79,7 +80,8 @@ class Speed(Measure):
         }
         if context.is_conditional:
             text = writable(model.classes, self.text) if is_written(model.classes) else model.classes[0]
-            waits = [1000 * wait for wait in seconds(lambda: writer.write(model, text), self.repeats)]
+            decoder = as_decoder(model)
+            waits = [1000 * wait for wait in seconds(lambda: writer.write(decoder, text), self.repeats)]
             values["latency"] = self.value("latency", *median_and_error(waits))
         place = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"
         if context.device.type != "cpu":
