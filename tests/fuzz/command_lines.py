@@ -29,7 +29,7 @@ BASES = {
 # choices that bring keys of their own
 CHOICES = {
     "likelihood": ["bernoulli", "gaussian", "continuous_bernoulli", "discretized_logistic"],
-    "optimizer": ["adam", "adamw", "sgd"],
+    "optimizer": ["adam", "adamw", "muon", "sgd"],
     "scheduler": ["cosine", "plateau", "none"],
     "conditioning": ["both", "decoder", "none"],
     "model/kl": ["constant", "weak", "linear", "cyclical", "capacity"],

@@ -169,6 +169,7 @@ VARIANTS = {
     "limited": ["trainer.limit_train_batches=4"],
     "averaged": ["callbacks=default", "callbacks.averaging.every_n_steps=2", "model/prior=flow"],
     "balanced": ["data.balance=1"],
+    "muon": ["optimizer=muon"],
     "bytes": [
         "likelihood.binarize=dynamic",
         "data.val_fraction=0.3",
@@ -207,6 +208,7 @@ def uninterrupted(tmp_path_factory):
         ("averaged", 7),
         ("averaged", 11),
         ("balanced", 8),
+        ("muon", 8),
         ("bytes", 9),
     ],
 )
