@@ -47,8 +47,8 @@ BOUNDS: dict[str, Any] = {
     "Trainer.strategy": Literal["auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true"],
     # pure half and double precision would need images and noise of that type
     "Trainer.precision": Annotated[
-        Literal["32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16", 32, 16] | None,
-        "32-true, bf16-mixed or 16-mixed",
+        Literal["auto", "32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16", 32, 16] | None,
+        "auto, 32-true, bf16-mixed or 16-mixed",
     ],
     "Trainer.max_epochs": PositiveInt | Literal[-1] | None,
     "Trainer.min_epochs": NonNegativeInt | None,

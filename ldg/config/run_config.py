@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, NonNegativeInt
 from pydantic_core import PydanticCustomError
@@ -52,7 +52,7 @@ class RunConfig:
         name: the run's name in ``outputs`` and in W&B
         tags: of the run in W&B
         seed: of weights, noise and the order of the images
-        compile: whether ``torch.compile`` compiles the networks
+        compile: whether ``torch.compile`` compiles the networks; ``auto``: where a trial says that it pays
         ckpt_path: the checkpoint, run folder or artifact in W&B to resume
         test: whether the best checkpoint is tested at the end
         evaluate: whether a scorecard is made after that
@@ -76,7 +76,7 @@ class RunConfig:
     name: FolderName
     tags: list[str]
     seed: Annotated[NonNegativeInt, Field(lt=2**32)]
-    compile: bool
+    compile: bool | Literal["auto"]
     ckpt_path: FilePath | None
     test: bool
     evaluate: bool

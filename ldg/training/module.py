@@ -319,6 +319,4 @@ def make_module(config: RunConfig, classes: tuple[str, ...]) -> TrainingModule:
         optimizer(model.parameters())  # a rate that it does not take is an error now
     except (ValueError, TypeError, RuntimeError) as error:
         raise explain(error) or UserError(one_line(error)) from None
-    if config.compile:
-        model.compile()
     return (VAEModule if isinstance(model, VAE) else TrainingModule)(model, optimizer, scheduler, config)

@@ -21,6 +21,7 @@ from ldg.training.footprint import require_step
 from ldg.training.guarded import show_commands
 from ldg.training.loggers import closed, sync_command, wandb_run
 from ldg.training.module import make_module
+from ldg.training.speed import should_compile
 from ldg.training.summary import best_checkpoint, load_best, summarise
 from ldg.training.trainer import add_loggers, make_callbacks, make_trainer
 
@@ -69,6 +70,8 @@ def run(
         images = min(len(data.train), data.batch_size)
         require_step(module.model, images, trainer.strategy.root_device, str(trainer.precision))
         with RunFolder(config) as folder, closed([]) as loggers, explained():
+            if should_compile(config, module.model, data, trainer):
+                module.model.compile()
             loggers += filter(None, instantiate(config.logger).values())
             add_loggers(trainer, loggers, config, module, data)
             trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)

@@ -1,0 +1,222 @@
+"""How long training takes until a stated ELBO of the validation images, here and elsewhere.
+
+    python experiments/benchmarks/time_to_quality.py                          # the run of train.py without arguments
+    python experiments/benchmarks/time_to_quality.py handwriting --seeds 1 --plot learning.png
+    pip install "ldg[benchmark]"                                              # and pythae as well
+
+Contenders run in turn, in one process with the same threads, seed by seed:
+
+    ldg      what train.py does with the experiment, all of it: validation, gallery, checkpoints
+    adam     the same as it was until November 2026: Adam, float32
+    plain    the same networks in a hand-written loop: Adam 1e-3, batches of 128, a standard normal prior
+    pythae   pythae's VAE with its own networks and trainer, Adam 1e-3, batches of 128; it is not given the labels
+
+The ELBO has all of the KL and one draw of z for each image. Time passes until the ELBO is reached, by a line between
+two epochs; what does not get there within ``--patience`` times the median time of ldg is ended. Printed are medians
+over seeds, and the median of the ratio to ldg's time with the same seed.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+HOME = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(HOME))
+
+from ldg.checkpoint import build  # noqa: E402
+from ldg.config.compose import compose_config, resolve_config  # noqa: E402
+from ldg.config.run_config import RunConfig  # noqa: E402
+from ldg.data.module import ImageDataModule  # noqa: E402
+from ldg.runs.run import Run  # noqa: E402
+from ldg.training.run import make_data, run  # noqa: E402
+
+BATCH = 128
+
+
+class Task(NamedTuple):
+    """An experiment, the ELBO to reach, and its configuration until November 2026."""
+
+    overrides: list[str]
+    target: float
+    adam: list[str]
+
+
+TASKS: dict[str, Task] = {}
+
+
+class Point(NamedTuple):
+    """Where training is after an epoch."""
+
+    seconds: float
+    steps: int
+    elbo: float
+
+
+def compose_run(overrides: list[str]) -> RunConfig:
+    """The config of a command line."""
+    return RunConfig.from_dict(resolve_config(compose_config(overrides)))
+
+
+def train(overrides: list[str], data: ImageDataModule) -> Iterator[Point]:
+    """Train as train.py does."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = compose_run([*overrides, "logger=csv", "test=false", f"outputs={folder}"])
+        run(config, build(config.data), progress=False)
+        rows = Run(Path(config.folder)).metrics
+        for seconds, step, elbo in zip(rows["seconds"], rows["step"], rows["val/elbo"], strict=True):
+            yield Point(float(seconds), int(step), float(elbo))
+
+
+def plain(overrides: list[str], data: ImageDataModule) -> Iterator[Point]:
+    """A hand-written loop with the usual settings."""
+    config = compose_run([*overrides, "model/prior=normal", "model/kl=constant"])
+    model = build(config.model)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    train, val = (
+        TensorDataset(part.images[part.indices].float() / 255, part.labels) for part in (data.train, data.val)
+    )
+    loader = DataLoader(train, BATCH, shuffle=True)
+    seconds, steps = 0.0, 0
+    while True:
+        start = time.perf_counter()
+        model.train()
+        for images, labels in loader:
+            loss = -model(images, labels).elbo.mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            steps += 1
+        model.eval()
+        with torch.no_grad():
+            elbo = torch.cat([model(*batch).elbo for batch in DataLoader(val, 1000)]).mean().item()
+        seconds += time.perf_counter() - start
+        yield Point(seconds, steps, elbo)
+
+
+def pythae(overrides: list[str], data: ImageDataModule) -> Iterator[Point]:
+    """pythae's VAE, trainer and networks."""
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import VAE, VAEConfig
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    train, val = (part.images[part.indices].float() / 255 for part in (data.train, data.val))
+    model = VAE(VAEConfig(input_dim=tuple(train[0].shape), latent_dim=32, reconstruction_loss="bce"))
+    with tempfile.TemporaryDirectory() as folder:
+        settings = BaseTrainerConfig(
+            output_dir=folder, learning_rate=1e-3, per_device_train_batch_size=BATCH, no_cuda=True
+        )
+        trainer = BaseTrainer(model, BaseDataset(train, data.train.labels), training_config=settings)
+        trainer.prepare_training()
+        seconds, epoch = 0.0, 0
+        while True:
+            start = time.perf_counter()
+            epoch += 1
+            model.train()
+            trainer.train_step(epoch)
+            model.eval()
+            with torch.no_grad():
+                losses = [len(x) * model(BaseDataset(x, x)).loss.item() for x in val.split(1000)]
+            seconds += time.perf_counter() - start
+            yield Point(seconds, epoch * len(trainer.train_loader), -sum(losses) / len(val))
+
+
+def reach(points: list[Point], target: float) -> tuple[float, float] | None:
+    """Seconds and steps until the target is reached, by a line between epochs; None if it is not."""
+    before = None
+    for point in points:
+        if point.elbo >= target:
+            if before is None:
+                return point.seconds, point.steps
+            part = (target - before.elbo) / (point.elbo - before.elbo)
+            seconds, steps = (a + part * (b - a) for a, b in zip(before[:2], point[:2], strict=True))
+            return seconds, steps
+        before = point
+    return None
+
+
+def plot(curves: dict[str, list[list[Point]]], target: float, path: str) -> None:
+    """Draw the ELBO over minutes, a line for each seed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for color, (name, runs) in enumerate(curves.items()):
+        for number, points in enumerate(runs):
+            minutes, elbos = [p.seconds / 60 for p in points], [p.elbo for p in points]
+            axes.plot(minutes, elbos, f"C{color}.-", lw=1.2, label=None if number else name)
+    axes.axhline(target, color="grey", lw=0.8, ls="--")
+    best = max(p.elbo for runs in curves.values() for points in runs for p in points)
+    axes.set(xlabel="minutes of training", ylabel="ELBO of validation images, nats", xlim=(0, None))
+    axes.set_ylim(target - 25, best + 2)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", nargs="?", default="default", choices=TASKS)
+    parser.add_argument("overrides", nargs="*", help="of all contenders, as in trainer.accelerator=cpu")
+    parser.add_argument("--target", type=float, help="ELBO to reach, nats")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--without", nargs="*", default=[], choices=["adam", "plain", "pythae"])
+    parser.add_argument("--patience", type=float, default=4.0)
+    parser.add_argument("--plot", help="file of the picture")
+    args = parser.parse_args()
+    task = TASKS[args.task]
+    target = task.target if args.target is None else args.target
+    common = ["trainer=cpu", *args.overrides]
+    contenders = {
+        "ldg": (train, [*task.overrides, *common]),
+        "adam": (train, [*task.overrides, *task.adam, *common]),
+        "plain": (plain, [*task.overrides, *common]),
+        "pythae": (pythae, [*task.overrides, *common]),
+    }
+    try:
+        import pythae as _
+    except ImportError:
+        print("pythae is not installed; it is left out")
+        args.without.append("pythae")
+    curves: dict[str, list[list[Point]]] = {name: [] for name in contenders if name not in args.without}
+    data = make_data(compose_run(contenders["ldg"][1]).data)
+    for seed in range(args.seeds):
+        torch.manual_seed(seed)
+        for name, runs in curves.items():
+            contender, overrides = contenders[name]
+            points: list[Point] = []
+            limit = args.patience * curves["ldg"][-1][-1].seconds if name != "ldg" else float("inf")
+            for point in contender([*overrides, f"seed={seed}"], data):
+                points.append(point)
+                if contender is not train and (point.elbo >= target or point.seconds > limit):
+                    break
+            runs.append(points)
+            best = max(points, key=lambda point: point.elbo)
+            print(f"seed {seed}, {name}: {best.elbo:.2f} at best, {points[-1].seconds:.0f} s", flush=True)
+    threads = torch.get_num_threads()
+    print(f"\n{args.task}, to {target} nats; torch {torch.__version__}, {threads} threads, {args.seeds} seeds")
+    print(f"{'':<8}{'minutes':>9}{'steps':>9}{'images':>11}{'of ldg':>9}{'best ELBO':>11}{'minutes in all':>16}")
+    for name, runs in curves.items():
+        reached = [reach(points, target) for points in runs]
+        batch = compose_run(contenders[name][1]).data["batch_size"] if contenders[name][0] is train else BATCH
+        cells = f"{'never':>9}{'':>29}"
+        if None not in reached:
+            seconds, steps = (statistics.median(values) for values in zip(*reached, strict=True))  # type: ignore[arg-type]
+            ratios = [a[0] / b[0] for a, b in zip(reached, (reach(p, target) for p in curves["ldg"]), strict=True)]  # type: ignore[index]
+            cells = f"{seconds / 60:>9.2f}{steps:>9.0f}{batch * steps:>11.0f}{statistics.median(ratios):>8.2f}x"
+        best = statistics.median(max(p.elbo for p in points) for points in runs)
+        whole = statistics.median(points[-1].seconds for points in runs) / 60
+        print(f"{name:<8}{cells}{best:>11.2f}{whole:>16.2f}")
+    if args.plot:
+        plot(curves, target, args.plot)
+
+
+if __name__ == "__main__":
+    main()
