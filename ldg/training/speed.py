@@ -6,7 +6,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -78,7 +78,7 @@ def should_compile(config: RunConfig, model: Any, data: ImageDataModule, trainer
     rows = data.train.indices[:count]
     batch = data.train.images[rows].to(device), data.train.all_labels[rows].to(device)
     trial = copy.deepcopy(model).to(device).train()
-    context = trainer.precision_plugin.forward_context()
+    context = trainer.precision_plugin.forward_context
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         eager = time_step(trial, batch, context)
         if _count_steps(config, len(data.train)) * eager < PAYS_FROM:
@@ -100,13 +100,15 @@ def should_compile(config: RunConfig, model: Any, data: ImageDataModule, trainer
     return pays
 
 
-def time_step(model: Any, batch: tuple[torch.Tensor, torch.Tensor], context: AbstractContextManager[Any]) -> float:
+def time_step(
+    model: Any, batch: tuple[torch.Tensor, torch.Tensor], context: Callable[[], AbstractContextManager[Any]]
+) -> float:
     """Time forward and backward passes.
 
     Args:
         model: in training mode; its batch statistics change, its weights do not
         batch: images and labels, on the model's device
-        context: of the precision
+        context: makes the context manager of the precision
 
     Returns:
         Median seconds of a few, the first two left out.
@@ -114,7 +116,7 @@ def time_step(model: Any, batch: tuple[torch.Tensor, torch.Tensor], context: Abs
     seconds = []
     for _ in range(STEPS):
         start = time.perf_counter()
-        with context:
+        with context():
             objective = model.loss(*batch).objective
         objective.backward()
         model.zero_grad()

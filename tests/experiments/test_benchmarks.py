@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from PIL import Image
 
 from tests.processes import call
+from tests.runs import CONV, STROKES
 
 
 @pytest.mark.slow
@@ -41,3 +43,19 @@ def test_compare_prints_times_beside_plain_reading_and_sizes(tmp_path):
     assert [name for name, *_ in times] == names and float(times[0][2]) == 1.0
     sizes = re.findall(r"^page of (all|20) runs +([\d.]+) MB$", out, flags=re.MULTILINE)
     assert all(4 < float(size) < 20 for _, size in sizes) and len(sizes) == 2
+
+
+@pytest.mark.slow
+def test_time_to_quality_prints_when_each_contender_is_there(tmp_path):
+    script, picture = "experiments/benchmarks/time_to_quality.py", tmp_path / "learning.png"
+    tiny = [*STROKES, *CONV, "trainer.max_epochs=3", "callbacks.gallery=null", "callbacks.averaging=null"]
+    line = ["default", *tiny, "--seeds", "2", "--without", "pythae", "--plot", str(picture)]
+    status, out, err = call(tmp_path, *line, "--target", "-5000", script=script)
+    assert status == 0, err
+    number = r" +([\d.]+)"
+    lines = re.findall(rf"^(ldg|plain){number}{number}{number}{number}x +-[\d.]+{number}$", out, flags=re.MULTILINE)
+    assert [name for name, *_ in lines] == ["ldg", "plain"] and lines[0][4] == "1.00"
+    assert lines[0][2:4] == ("6", "192") and lines[1][2:4] == ("2", "256")  # in the first epoch, of 186 images
+    assert Image.open(picture).size == (1050, 675)
+    status, out, _ = call(tmp_path, *line, "--target", "-1", "--patience", "0", script=script)
+    assert status == 0 and re.findall(r"^(\w+) +never", out, flags=re.MULTILINE) == ["ldg", "plain"]

@@ -83,8 +83,9 @@ def test_where_nothing_can_be_compiled_a_line_says_so(decide):
     assert compiled == 0 and printed == ["compile=auto: not compiled; no compiler here"]
 
 
-def test_a_trial_changes_no_number_of_a_run(tmp_path, monkeypatch):
-    line = [*LINE, f"outputs={tmp_path}", f"data.cache={tmp_path / 'cache'}"]
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_trial_changes_no_number_of_a_run(precision, tmp_path, monkeypatch):
+    line = [*LINE, f"trainer.precision={precision}", f"outputs={tmp_path}", f"data.cache={tmp_path / 'cache'}"]
     plain, _ = train(*line)
     monkeypatch.setattr(speed, "PAYS_FROM", 0)
     monkeypatch.setattr(speed, "GAIN", 0)  # tried, and not taken
