@@ -53,7 +53,6 @@ class Task(NamedTuple):
 ADAM = ["optimizer=adam", "optimizer.lr=3e-3", "trainer.precision=32-true", "compile=false"]
 TASKS = {
     "default": Task([], -110.4, []),
-    "emnist": Task(["experiment=emnist"], -128.0, []),
     "handwriting": Task(["experiment=handwriting"], -124.64, [*ADAM, "trainer.max_epochs=22"]),
     "fashion": Task(["experiment=fashion"], -227.1, []),
 }

@@ -78,6 +78,11 @@ def should_compile(config: RunConfig, model: Any, data: ImageDataModule, trainer
     rows = data.train.indices[:count]
     batch = data.train.images[rows].to(device), data.train.all_labels[rows].to(device)
     trial = copy.deepcopy(model).to(device).train()
+
+    def report(result: str) -> None:
+        if trainer.is_global_zero:
+            print(f"compile=auto: {result}", file=sys.stderr)
+
     context = trainer.precision_plugin.forward_context
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         eager = time_step(trial, batch, context)
@@ -87,11 +92,11 @@ def should_compile(config: RunConfig, model: Any, data: ImageDataModule, trainer
             trial.compile()
             compiled = time_step(trial, batch, context)
         except Exception as error:
-            print(f"compile=auto: not compiled; {one_line(error).partition(' Set TORCHDYNAMO')[0]}", file=sys.stderr)
+            report(f"not compiled; {one_line(error).partition(' Set TORCHDYNAMO')[0]}")
             return False
     pays = compiled < GAIN * eager
-    result = f"a step takes {1000 * eager:.0f} ms, compiled {1000 * compiled:.0f} ms"
-    print(f"compile=auto: {result}: {'compiled' if pays else 'not compiled'}", file=sys.stderr)
+    choice = "compiled" if pays else "not compiled"
+    report(f"a step takes {1000 * eager:.0f} ms, compiled {1000 * compiled:.0f} ms: {choice}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / f"{key}.json", json.dumps({"eager": eager, "compiled": compiled}))
