@@ -29,18 +29,22 @@ def orthogonalise(matrices: Tensor) -> Tensor:
     """
     if matrices.shape[-2] > matrices.shape[-1]:
         return orthogonalise(matrices.mT).mT
-    a, b, c = POLYNOMIAL
-    norm = matrices.norm(dim=(-2, -1), keepdim=True) + 1e-12
-    x = matrices / norm
+    x = matrices / (matrices.norm(dim=(-2, -1), keepdim=True) + 1e-12)
     gram = x @ x.mT
-    product: Tensor | None = None
-    for _ in range(ITERATIONS):
-        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        factor.diagonal(dim1=-2, dim2=-1).add_(a)
-        product = factor if product is None else factor @ product
+    product = factor = _factor(gram)
+    for _ in range(ITERATIONS - 1):
         gram = factor @ gram @ factor
-    assert product is not None
+        factor = _factor(gram)
+        product = factor @ product
     return product @ x
+
+
+def _factor(gram: Tensor) -> Tensor:
+    """What the polynomial multiplies X by, a + b X X^T + c (X X^T)^2."""
+    a, b, c = POLYNOMIAL
+    factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+    factor.diagonal(dim1=-2, dim2=-1).add_(a)
+    return factor
 
 
 class Muon(torch.optim.Adam):

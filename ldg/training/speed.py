@@ -65,7 +65,7 @@ def should_compile(config: RunConfig, model: Any, data: ImageDataModule, trainer
     if config.compile != "auto":
         return config.compile
     device, count = trainer.strategy.root_device, min(len(data.train), data.batch_size)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.cpu.get_capabilities()["cpu_name"]
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.cpu.get_capabilities().get("cpu_name")
     threads = torch.get_num_threads()
     setting = [config.model, count, str(trainer.precision), name, threads, torch.__version__]
     key = hashlib.sha256(json.dumps(setting, sort_keys=True).encode()).hexdigest()[:16]
