@@ -51,6 +51,7 @@ class Task(NamedTuple):
 
 
 ADAM = ["optimizer=adam", "optimizer.lr=3e-3", "trainer.precision=32-true", "compile=false"]
+ADAM += ["trainer.gradient_clip_val=10"]
 TASKS = {
     "default": Task([], -110.4, []),
     "handwriting": Task(["experiment=handwriting"], -124.64, [*ADAM, "trainer.max_epochs=22"]),

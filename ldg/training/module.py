@@ -23,6 +23,7 @@ from ldg.models.inference import Loss
 from ldg.models.vae import VAE
 from ldg.training.footprint import require_model
 from ldg.training.resume import relocate
+from ldg.training.speed import count_steps
 
 ACTIVE = 0.01  # a latent is active if its posterior mean varies more than this over the images (Burda et al. 2016)
 
@@ -234,15 +235,11 @@ class TrainingModule(pl.LightningModule):
         The trainer's own estimated_stepping_batches would set up the loaders before a resumed run has restored where
         in the epoch they were.
         """
-        trainer = self.trainer
-        if trainer.max_epochs is None or trainer.max_epochs < 0:
-            if self.max_steps < 0:
-                raise UserError("trainer.max_epochs=-1: this scheduler needs an end; give a number or scheduler=none")
-            return self.max_steps
-        batches, limit = len(trainer.datamodule.train_dataloader()), trainer.limit_train_batches  # type: ignore[attr-defined]
-        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-        steps = math.ceil(batches / trainer.accumulate_grad_batches) * trainer.max_epochs
-        return max(1, steps if self.max_steps < 0 else min(steps, self.max_steps))
+        batches = len(self.trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+        steps = count_steps(self.trainer, batches, self.max_steps)
+        if math.isinf(steps):
+            raise UserError("trainer.max_epochs=-1: this scheduler needs an end; give a number or scheduler=none")
+        return max(1, int(steps))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the config, the classes and the metrics, and the averages of an epoch that is not over."""

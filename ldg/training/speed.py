@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import math
 import statistics
 import sys
 import time
@@ -86,7 +87,8 @@ def should_compile(config: RunConfig, model: Any, data: ImageDataModule, trainer
     context = trainer.precision_plugin.forward_context
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         eager = time_step(trial, batch, context)
-        if _count_steps(config, len(data.train)) * eager < PAYS_FROM:
+        batches = math.ceil(len(data.train) / data.batch_size)
+        if count_steps(trainer, batches, config.trainer.get("max_steps") or -1) * eager < PAYS_FROM:
             return False
         try:
             trial.compile()
@@ -131,10 +133,20 @@ def time_step(
     return statistics.median(seconds[2:])
 
 
-def _count_steps(config: RunConfig, images: int) -> float:
-    """Steps of training, as far as the config limits them."""
-    epochs, steps = (config.trainer.get(key) or -1 for key in ("max_epochs", "max_steps"))
-    limits = [steps] if steps > 0 else []
-    if epochs > 0:
-        limits.append(epochs * -(-images // config.data.get("batch_size", 1)))
-    return min(limits, default=float("inf"))
+def count_steps(trainer: pl.Trainer, batches: int, max_steps: int) -> float:
+    """Count the steps of a whole training.
+
+    Args:
+        trainer: whose limits of epochs and batches hold
+        batches: of the data in an epoch
+        max_steps: the budget of steps; -1: none
+
+    Returns:
+        The number of steps; infinite without any limit.
+    """
+    limit = trainer.limit_train_batches
+    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    steps = math.inf
+    if trainer.max_epochs is not None and trainer.max_epochs >= 0:
+        steps = math.ceil(batches / trainer.accumulate_grad_batches) * trainer.max_epochs
+    return steps if max_steps < 0 else min(steps, max_steps)

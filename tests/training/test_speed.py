@@ -74,6 +74,8 @@ def test_a_long_run_is_compiled_if_a_trial_is_faster_and_a_short_one_is_not_trie
     kept.write_text("{")
     assert decide(1.1 * step, step) == (2, ["compile=auto: a step takes 110000 ms, compiled 100000 ms: compiled"])
     assert decide() == (2, [])
+    # another batch is another trial; of one step it is not made
+    assert decide(1.1 * step, line=["trainer.limit_train_batches=1", "data.batch_size=31"]) == (0, [])
     # another model is another trial
     assert decide(0.9 * step, line=["model.network.hidden=[8]"]) == (0, [])
 
