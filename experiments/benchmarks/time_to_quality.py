@@ -129,7 +129,7 @@ def pythae(overrides: list[str], data: ImageDataModule) -> Iterator[Point]:
             trainer.train_step(epoch)
             model.eval()
             with torch.no_grad():
-                losses = [len(x) * model(BaseDataset(x, x)).loss.item() for x in val.split(1000)]
+                losses = [len(x) * model({"data": x}).loss.item() for x in val.split(1000)]
             seconds += time.perf_counter() - start
             yield Point(seconds, epoch * len(trainer.train_loader), -sum(losses) / len(val))
 
