@@ -53,7 +53,7 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block: (B, in_channels, H, W) to (B, channels, H / stride, W / stride)."""
-        return F.relu(self.shortcut(x) + self.second(self.first(x)))
+        return F.relu(self.second(self.first(x)) + self.shortcut(x))  # in this order the sum is channels-last
 
 
 class Classifier(nn.Module):

@@ -47,7 +47,7 @@ class FiLM(nn.Module):
         """Condition ``x`` (B, C) or (B, C, H, W) on ``c`` (B, K); the shape of ``x``."""
         scale_shift = self.scale_shift(c)
         scale, shift = scale_shift.view(*scale_shift.shape, *(1 for _ in x.shape[2:])).chunk(2, dim=1)
-        return torch.addcmul(x + shift, x, scale)
+        return x * (1 + scale) + shift
 
 
 class Planes(nn.Module):

@@ -32,6 +32,28 @@ def stage_sizes(height: int, width: int, stages: int) -> list[tuple[int, int]]:
     return sizes
 
 
+def flatten_map(x: Tensor) -> Tensor:
+    """Flatten a feature map (B, C, H, W) to (B, C * H * W).
+
+    The gradient comes back in the map's layout, channels-last. In a vector's layout it would pass on through norms and
+    activations, which take several times as long where their operands differ in layout.
+    """
+    if x.requires_grad:
+        x.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+    return x.flatten(1)
+
+
+def unflatten_map(x: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Turn vectors (B, C * H * W) into feature maps (B, C, H, W), channels-last, of ``shape`` (C, H, W)."""
+    return x.view(-1, *shape).contiguous(memory_format=torch.channels_last)
+
+
+def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Crop maps (B, C, H, W) to their first rows and columns, of ``size`` (height, width), in their layout."""
+    # a slice's gradient would have another layout
+    return F.pad(x, (0, size[1] - x.shape[3], 0, size[0] - x.shape[2]))
+
+
 class Block(nn.Module):
     """Convolution, batch norm, FiLM if there is a condition, SiLU.
 
@@ -151,7 +173,7 @@ class ConvEncoder(nn.Module):
             x = self.planes(x, c)
         for layer in self.layers:
             x = layer(x, c)
-        features = x.flatten(1)
+        features = flatten_map(x)
         if self.condition == "concat":
             assert c is not None
             features = torch.cat([features, c], dim=1)
@@ -202,18 +224,17 @@ class ConvDecoder(nn.Module):
         if self.condition == "concat":
             assert c is not None
             vector = torch.cat([vector, c], dim=1)
-        x = self.dense(self.hidden(vector, c)).view(-1, *self.first)
+        x = unflatten_map(self.dense(self.hidden(vector, c)), self.first)
         if self.map is not None:
             x = x + self.map(of_map.reshape(len(z), -1, *self.sizes[0]))
         if self.planes is not None:
             assert c is not None
             x = self.planes(x, c)
-        for stage, (height, width) in zip(self.layers, self.sizes[:-1], strict=True):
-            x = x[:, :, :height, :width]
+        for stage, size in zip(self.layers, self.sizes[:-1], strict=True):
+            x = crop(x, size)
             for layer in cast(nn.ModuleList, stage):
                 x = layer(x, c)
-        height, width = self.sizes[-1]
-        return self.head(x)[:, :, :height, :width]
+        return crop(self.head(x), self.sizes[-1])
 
 
 class ConvNetwork(Network):

@@ -12,7 +12,7 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from ldg.models.conv import Block, Hidden, residual_blocks, stage_sizes
+from ldg.models.conv import Block, Hidden, crop, flatten_map, residual_blocks, stage_sizes, unflatten_map
 from ldg.models.network import Depth, Network, Sizes
 from ldg.models.posterior import Posterior
 
@@ -42,7 +42,7 @@ class BottomUpEncoder(nn.Module):
             for layer in cast(nn.ModuleList, stage):
                 x = layer(x, c)
             maps.append(x)
-        return [self.head(self.hidden(x.flatten(1), c)), *reversed(maps)]
+        return [self.head(self.hidden(flatten_map(x), c)), *reversed(maps)]
 
 
 class TopDownBlock(nn.Module):
@@ -81,7 +81,9 @@ class TopDownBlock(nn.Module):
     def forward(self, x: Tensor, z: Tensor, c: Tensor | None) -> Tensor:
         """Add latents ``z`` (B, ``latent_channels``, H, W) to the state ``x`` (B, C, H, W), scaled by the state."""
         # without a bound an unusual state grows exponentially from level to level and overflows
-        return self.block(x + self.z_proj(z * self.log_scale(x).clamp(max=3.0).exp()), c)
+        scaled = self.z_proj(z * self.log_scale(x).clamp(max=3.0).exp())
+        # of a single channel it would have another layout than x
+        return self.block(x + scaled.contiguous(memory_format=torch.channels_last), c)
 
 
 class TopDownDecoder(nn.Module):
@@ -133,20 +135,20 @@ class TopDownDecoder(nn.Module):
             latents.append(z)
             return z
 
-        x = self.dense(self.hidden(sample_level(features[0] if features else None), c)).view(-1, *self.first)
+        vector = sample_level(features[0] if features else None)
+        x = unflatten_map(self.dense(self.hidden(vector, c)), self.first)
         stages = zip(self.stages, self.latent_channels, self.sizes[:-1], strict=True)
-        for number, (stage, latent_channels, (height, width)) in enumerate(stages):
+        for number, (stage, latent_channels, size) in enumerate(stages):
             if number:
-                x = self.ups[number - 1](x, c)[:, :, :height, :width]
+                x = crop(self.ups[number - 1](x, c), size)
             for block in cast(nn.ModuleList, stage):
                 if latent_channels:
                     z = sample_level(block.infer(x, features[1 + number], c) if features else None)  # type: ignore[operator]
-                    x = block(x, z.view(len(z), -1, height, width), c)
+                    x = block(x, z.view(len(z), -1, *size), c)
                 else:
                     x = block(x, c)
-        height, width = self.sizes[-1]
         posterior = Posterior(*(torch.cat(parts, 1) for parts in zip(*posteriors, strict=True))) if features else None
-        return self.head(x)[:, :, :height, :width], torch.cat(latents, 1), posterior
+        return crop(self.head(x), self.sizes[-1]), torch.cat(latents, 1), posterior
 
 
 class HierarchicalNetwork(Network):

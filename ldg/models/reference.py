@@ -8,7 +8,7 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from ldg.models.conv import stage_sizes
+from ldg.models.conv import flatten_map, stage_sizes, unflatten_map
 from ldg.models.dense import concatenate
 from ldg.models.network import Network, Sizes
 
@@ -77,7 +77,7 @@ class ReferenceEncoder(nn.Module):
             x = torch.cat([x.flatten(1), c], dim=1)
         if self.front is not None:
             x = self.front(x).view(-1, *self.image_shape)
-        return self.norm(self.heads(self.hidden(self.maps(x).flatten(1))))
+        return self.norm(self.heads(self.hidden(flatten_map(self.maps(x)))))
 
 
 class ReferenceDecoder(nn.Module):
@@ -117,7 +117,7 @@ class ReferenceDecoder(nn.Module):
 
     def forward(self, z: Tensor, c: Tensor | None) -> Tensor:
         """Compute the parameters of p(x | z, c)."""
-        return self.maps(self.hidden(concatenate(z, c)).view(-1, *self.shape))
+        return self.maps(unflatten_map(self.hidden(concatenate(z, c)), self.shape))
 
 
 class ReferenceNetwork(Network):
