@@ -211,7 +211,7 @@ def main() -> None:
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {threads} threads, batch 128, {args.rounds} rounds of {args.steps} steps")
     for model in ("vanilla_cvae", "conv_cvae"):
-        overrides = [f"model={model}", "model/prior=normal", "trainer=cpu", "data.batch_size=128"]
+        overrides = [f"model={model}", "model/prior=normal", "optimizer=adam", "trainer=cpu", "data.batch_size=128"]
         data = make_data(compose_run(overrides).data)
         times: dict[str, list[float]] = {contender.__name__: [] for contender in contenders}
         for _ in range(args.rounds):

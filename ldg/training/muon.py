@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 # of the odd polynomial a x + b x^3 + c x^5, by which a singular value in (0, 1] comes near 1 in a few iterations
@@ -59,18 +59,22 @@ class Muon(torch.optim.Adam):
         lr: Learning rate.
         momentum: Decay of the averaged gradient of matrices, with Nesterov's look-ahead.
         betas: Decay of Adam's averages of the gradient and of its square.
+        largest: The longest shorter side of a matrix that is made orthogonal. Larger ones are left to Adam: making them
+            orthogonal takes a multiple of the step of such a network.
     """
 
     def __init__(
         self,
         params: Iterable[Tensor],
-        lr: PositiveFloat = 4e-3,
+        lr: PositiveFloat = 1e-2,
         momentum: Annotated[float, Field(ge=0, lt=1)] = 0.95,
         betas: tuple[float, float] = (0.9, 0.999),
+        largest: PositiveInt = 256,
     ) -> None:
         params = list(params)
-        matrices = {"params": [p for p in params if p.ndim > 1], "momentum": momentum}
-        others = {"params": [p for p in params if p.ndim < 2], "momentum": None}
+        sides = {p: min(len(p), p[0].numel()) if p.ndim > 1 else math.inf for p in params}
+        matrices = {"params": [p for p in params if sides[p] <= largest], "momentum": momentum}
+        others = {"params": [p for p in params if sides[p] > largest], "momentum": None}
         groups: list[dict[str, Any]] = [matrices, others]
         super().__init__(groups, lr, betas, fused=True)
 

@@ -51,15 +51,15 @@ def test_time_to_quality_prints_when_each_contender_is_there(tmp_path):
     script, picture = "experiments/benchmarks/time_to_quality.py", tmp_path / "learning.png"
     tiny = [*STROKES, *CONV, "trainer.max_epochs=3", "callbacks.gallery=null", "callbacks.averaging=null"]
     line = ["default", *tiny, "--seeds", "2", "--plot", str(picture)]
-    others = ["plain", *(["pythae"] if find_spec("pythae") else [])]
+    others = ["before", "plain", *(["pythae"] if find_spec("pythae") else [])]
     status, out, err = call(tmp_path, *line, "--target", "-5000", script=script)
     assert status == 0, err
     number = r" +([\d.]+)"
     lines = re.findall(
-        rf"^(ldg|plain|pythae){number}{number}{number}{number}x +-[\d.]+{number}$", out, flags=re.MULTILINE
+        rf"^(ldg|before|plain|pythae){number}{number}{number}{number}x +-[\d.]+{number}$", out, flags=re.MULTILINE
     )
     assert [name for name, *_ in lines] == ["ldg", *others] and lines[0][4] == "1.00"
-    assert lines[0][2:4] == ("6", "192") and lines[1][2:4] == ("2", "256")  # in the first epoch, of 186 images
+    assert lines[0][2:4] == ("6", "192") and lines[2][2:4] == ("2", "256")  # in the first epoch, of 186 images
     assert Image.open(picture).size == (1050, 675)
     status, out, _ = call(tmp_path, *line, "--target", "-1", "--patience", "0", script=script)
     assert status == 0 and re.findall(r"^(\w+) +never", out, flags=re.MULTILINE) == ["ldg", *others]

@@ -59,6 +59,19 @@ def test_a_matrix_is_updated_whatever_the_size_of_its_gradient_and_a_vector_as_b
     )
 
 
+def test_a_matrix_whose_shorter_side_is_above_the_limit_is_updated_by_adam():
+    torch.manual_seed(0)
+    large, long = torch.randn(5, 6), torch.randn(4, 9)
+    parameters = [torch.nn.Parameter(p.clone()) for p in (large, long, large, long)]
+    muon, adam = Muon(parameters[:2], lr=0.01, largest=4), torch.optim.Adam(parameters[2:], lr=0.01)
+    for p in parameters:
+        p.grad = p.detach().sin()
+    muon.step()
+    adam.step()
+    torch.testing.assert_close(parameters[0], parameters[2])
+    assert not torch.allclose(parameters[1], parameters[3])
+
+
 def test_filters_in_channels_last_and_a_closure():
     weights = [torch.nn.Parameter(torch.ones(4, 3, 2, 2)) for _ in range(2)]
     weights[1].data = weights[1].data.to(memory_format=torch.channels_last)
