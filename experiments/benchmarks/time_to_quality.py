@@ -54,7 +54,6 @@ ADAM = ["optimizer=adam", "trainer.precision=32-true", "compile=false"]
 LONG = ["optimizer.lr=3e-3", "trainer.gradient_clip_val=10", "trainer.max_epochs=22"]
 TASKS = {
     "default": Task([], -110.35, [*ADAM, "optimizer.lr=4e-3", "model.kl.beta=0.4", "trainer.max_epochs=8"]),
-    "emnist": Task(["experiment=emnist"], -130.0, [*ADAM, "optimizer.lr=3e-3", "callbacks.averaging=null"]),
     "handwriting": Task(["experiment=handwriting"], -124.64, [*ADAM, *LONG]),
     "fashion": Task(["experiment=fashion"], -227.1, []),
 }
