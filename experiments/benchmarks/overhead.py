@@ -88,9 +88,10 @@ def ldg(overrides: list[str], data: Any, steps: int) -> float:
         clock = Clock(steps)
         callbacks = make_callbacks(config, module, [Progress(), SaveOnSignal(Path(folder)), clock])
         trainer = make_trainer(config, callbacks)
-        add_loggers(trainer, list(instantiate(config.logger).values()), config, module)
+        data = build(config.data)
+        add_loggers(trainer, list(instantiate(config.logger).values()), config, module, data)
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stderr(nowhere):
-            trainer.fit(module, build(config.data))
+            trainer.fit(module, data)
         return clock.seconds
 
 
