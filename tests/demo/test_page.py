@@ -140,7 +140,9 @@ def test_a_text_is_written_as_it_is_typed(visit):
 
 
 def test_directions_are_named_by_what_they_do(visit):
-    names = visit.tab.locator(".directions label span").all_inner_texts()
+    labels = visit.tab.locator(".directions label span")
+    labels.first.wait_for()  # the page asks for them once it is there
+    names = labels.all_inner_texts()
     assert {"Slant", "Pen", "Width"} <= set(names)
 
 
