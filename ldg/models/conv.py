@@ -36,7 +36,7 @@ def flatten_map(x: Tensor) -> Tensor:
     """Flatten a feature map (B, C, H, W) to (B, C * H * W).
 
     The gradient comes back in the map's layout, channels-last. In a vector's layout it would pass on through norms and
-    activations, which take several times as long where their operands differ in layout.
+    activations, which are slower where their operands differ in layout.
     """
     if x.requires_grad:
         x.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))

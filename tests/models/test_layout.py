@@ -1,6 +1,6 @@
 """Feature maps and their gradients are channels-last on every way through the networks.
 
-Where the operands of a norm or an activation differ in layout, a step takes up to half as long again.
+Where the operands of a norm or an activation differ in layout, a step takes longer.
 """
 
 import pytest
