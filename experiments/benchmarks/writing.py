@@ -49,7 +49,7 @@ def main():
         "ldg write, .safetensors": write(SHIPPED),
         "import torch": ["-c", "import torch"],
     }
-    times = {name: [] for name in lines}
+    times: dict[str, list[float]] = {name: [] for name in lines}
     for _ in range(args.rounds):  # by turns: other load of the machine is the same for all
         for name, line in lines.items():
             times[name].append(seconds(*line))

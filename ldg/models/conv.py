@@ -50,6 +50,8 @@ def unflatten_map(x: Tensor, shape: tuple[int, int, int]) -> Tensor:
 
 def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Crop maps (B, C, H, W) to their first rows and columns, of ``size`` (height, width), in their layout."""
+    if x.shape[2:] == size:
+        return x
     # a slice's gradient would have another layout
     return F.pad(x, (0, size[1] - x.shape[3], 0, size[0] - x.shape[2]))
 

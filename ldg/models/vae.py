@@ -48,8 +48,8 @@ class VAE(nn.Module):
         conditioning: What is given the label: encoder and decoder (``both``), the ``decoder`` alone, or ``none``.
         kl: Schedule of the KL term's weight; None: a constant 1.
         free_bits: KL below this many nats per dimension is not penalised; needs a standard normal prior.
-        augment: Strength of random affine augmentation, applied to half of each training batch; 0: none. The networks
-            are conditioned on its parameters.
+        augment: Strength of random affine augmentation, applied to half of each training batch; 0: none. The decoder is
+            given its parameters, and with ``both`` the encoder as well.
         augment_epochs: Augment in the first so many epochs; None: in all.
         prior: Makes the prior from the width of z and that of the condition.
 
@@ -88,9 +88,9 @@ class VAE(nn.Module):
         self.classes: tuple[str, ...] = ()
         self.config: dict[str, Any] = {}
         self.likelihood = likelihood
-        condition_dim = num_classes + (self.augmentation.condition_dim if self.augmentation else 0)
-        encoder_dim = condition_dim if conditioning == "both" else 0
-        decoder_dim = 0 if conditioning == "none" else condition_dim
+        decoder_dim = 0 if conditioning == "none" else num_classes
+        decoder_dim += self.augmentation.condition_dim if self.augmentation else 0
+        encoder_dim = decoder_dim if conditioning == "both" else 0
         out_channels = channels * likelihood.parameters_per_channel
         self.network = network(Sizes(self.image_shape, out_channels, latent_dim, encoder_dim, decoder_dim))
         self.network.check()
@@ -108,18 +108,19 @@ class VAE(nn.Module):
         return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
     def _conditions(
-        self, labels: Tensor | None, augmentation: Tensor | None = None
+        self, batch: Tensor, labels: Tensor | None, augmentation: Tensor | None = None
     ) -> tuple[Tensor | None, Tensor | None]:
-        """The conditions of encoder and decoder, (B, K') or None each."""
-        if self.conditioning == "none":
-            return None, None
-        if labels is None:
-            raise ValueError(f"a model with conditioning={self.conditioning!r} needs labels")
-        c = label_vector(labels, self.num_classes)
+        """The conditions of encoder and decoder for ``batch``, floats (B, ...): (B, K') or None each."""
+        parts = []
+        if self.conditioning != "none":
+            if labels is None:
+                raise ValueError(f"a model with conditioning={self.conditioning!r} needs labels")
+            parts.append(label_vector(labels, self.num_classes))
         if self.augmentation is not None:
             if augmentation is None:
-                augmentation = c.new_zeros(len(c), self.augmentation.condition_dim)
-            c = torch.cat([c, augmentation], dim=1)
+                augmentation = batch.new_zeros(len(batch), self.augmentation.condition_dim)
+            parts.append(augmentation)
+        c = torch.cat(parts, dim=1) if parts else None
         return (c if self.conditioning == "both" else None), c
 
     def target(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -143,7 +144,7 @@ class VAE(nn.Module):
         self, x: Tensor, labels: Tensor | None, augmentation: Tensor | None, generator: torch.Generator | None
     ) -> Inference:
         """The inference of a batch whose images ``x`` are targets already."""
-        encoder_c, c = self._conditions(labels, augmentation)
+        encoder_c, c = self._conditions(x, labels, augmentation)
         features = self.network.encode(x, encoder_c)
         posterior, z, params = self._infer_and_decode(
             features, c, draw_noise(len(x), self.latent_dim, x.device, generator)
@@ -203,7 +204,7 @@ class VAE(nn.Module):
             The posterior and a draw of z (B, D) from it.
         """
         x = self.target(x, generator)
-        encoder_c, c = self._conditions(labels)
+        encoder_c, c = self._conditions(x, labels)
         noise = draw_noise(len(x), self.latent_dim, x.device, generator)
         return self.network.infer(self.network.encode(x, encoder_c), c, noise)[:2]
 
@@ -218,11 +219,12 @@ class VAE(nn.Module):
         Returns:
             Means and log variances (B, D).
         """
+        x = self.target(x, generator)
         if labels is None and self.conditioning == "decoder" and not self.network.is_hierarchical:
             encoder_c = c = None
         else:
-            encoder_c, c = self._conditions(labels)
-        features = self.network.encode(self.target(x, generator), encoder_c)
+            encoder_c, c = self._conditions(x, labels)
+        features = self.network.encode(x, encoder_c)
         return self.network.infer(features, c, torch.zeros(len(x), self.latent_dim, device=x.device))[0]
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -235,7 +237,7 @@ class VAE(nn.Module):
         Returns:
             Mean images (B, C, H, W) in [0, 1].
         """
-        return self.likelihood.mean(self.network.decode(z, self._conditions(labels)[1]).float())
+        return self.likelihood.mean(self.network.decode(z, self._conditions(z, labels)[1]).float())
 
     def from_noise(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """Turn noise into latents of the prior.
@@ -247,7 +249,7 @@ class VAE(nn.Module):
         Returns:
             Latents (B, D).
         """
-        return self.prior(noise, self._conditions(labels)[1])
+        return self.prior(noise, self._conditions(noise, labels)[1])
 
     def to_noise(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Recover the noise that the prior turns into latents.
@@ -259,7 +261,7 @@ class VAE(nn.Module):
         Returns:
             Noise (B, D).
         """
-        return self.prior.inverse(z, self._conditions(labels)[1])[0]
+        return self.prior.inverse(z, self._conditions(z, labels)[1])[0]
 
     def decode_noise(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """Decode the latents that the prior makes of noise.
@@ -322,7 +324,7 @@ class VAE(nn.Module):
             mean of the importance weights, and the mean of their logarithms.
         """
         x = self.target(x, generator)
-        encoder_c, c = self._conditions(labels)
+        encoder_c, c = self._conditions(x, labels)
         features = self.network.encode(x, encoder_c)
         log_weights: list[Tensor] = []
         total = torch.zeros(len(x), dtype=torch.float64)  # on the CPU: not every accelerator has float64

@@ -5,9 +5,12 @@ from functools import partial
 import pytest
 import torch
 
+from ldg.checkpoint import build
 from ldg.models.dense import DenseNetwork
 from ldg.models.posterior import Posterior
-from tests.models.test_vae import make
+from tests.models.test_layout import MODELS
+from tests.models.test_vae import make, seeded
+from tests.runs import configured
 
 
 class Wrong(DenseNetwork):
@@ -69,3 +72,18 @@ class Normed(DenseNetwork):
 def test_the_check_leaves_no_trace():
     network = make(Normed).network
     assert network.training and network.norm.num_batches_tracked == 0
+
+
+VAES = {**MODELS, "vanilla_cvae": ["model=vanilla_cvae"], "beta_vae": ["model=beta_vae"]}
+
+
+@pytest.mark.parametrize("name", sorted(VAES.keys() - {"judge"}))
+def test_the_elbo_of_an_image_does_not_depend_on_the_others_in_its_batch(name):
+    torch.manual_seed(0)
+    model = build(configured("trainer=cpu", *VAES[name]).model).train()
+    images, labels = torch.rand(8, 1, 28, 28), torch.arange(8)
+    model.loss(images, labels)  # running statistics as training leaves them
+    others = torch.cat([images[:1], torch.rand(7, 1, 28, 28)]), torch.tensor([0, *range(3, 10)])
+    for training in (False, True):  # with the statistics of the batch it would
+        a, b = (model.train(training)(*batch, generator=seeded()).elbo[0] for batch in ((images, labels), others))
+        assert torch.allclose(a, b, rtol=1e-5, atol=0) == (not training or name == "vanilla_cvae")
