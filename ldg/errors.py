@@ -204,7 +204,7 @@ def _explain_refusal(error: BaseException) -> str | None:
 
 def _explain_compiler(error: BaseException) -> str:
     reason = one_line(error).partition(" Set TORCHDYNAMO")[0]
-    return f"compile=true: {reason}; compile=false trains without a compiler"
+    return f"compile: {reason}; compile=false trains without a compiler"
 
 
 def _explain_instantiation(error: BaseException) -> str | None:

@@ -1,7 +1,7 @@
 """Checkpoints of older formats, brought into today's.
 
 Format 1 named encoder and decoder apart, called a hierarchical model a ladder, and its KL schedule beta. Format 2 had
-no marks among the drawn strokes. A format is raised when names in the config or the weights change; a file that has one
+no marks among the drawn strokes. Format 3 did not tell a model without labels how its images were augmented. A format is raised when names in the config or the weights change; a file that has one
 of the older ones is migrated as it is read.
 """
 
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-FORMAT = 3
+FORMAT = 4
 
 _LADDER = {"beside": "merge", "into": "z_proj", "strength": "log_scale", "posterior": "posterior_params"}
 
@@ -39,6 +39,11 @@ def migrate(content: dict[str, Any]) -> dict[str, Any]:
         if dataset.get("_target_") == "ldg.data.strokes.Strokes":
             about["config"] = about["config"] | {"data": data | {"dataset": dataset | {"marks": False}}}
         about["version"] = 3
+    if about.get("version") == 3:
+        model = about["config"].get("model") or {}
+        if model.get("conditioning") == "none" and model.get("augment"):
+            about["config"] = about["config"] | {"model": model | {"augment": 0.0}}
+        about["version"] = 4
     return content
 
 

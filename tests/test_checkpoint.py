@@ -184,7 +184,7 @@ def _endless(content):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda c: c["ldg"].update(version=checkpoint.FORMAT + 1), "has format 4; this ldg reads 1 to 3, update it"),
+        (lambda c: c["ldg"].update(version=checkpoint.FORMAT + 1), "has format 5; this ldg reads 1 to 4, update it"),
         (lambda c: c["ldg"].pop("version"), "has format None"),
         (lambda c: c["ldg"].pop("config"), "does not fit its own config: 'config'"),
         (lambda c: c["ldg"].update(config=[1]), "does not fit its own config"),

@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 import ldg
 from ldg import checkpoint
-from ldg.migration import FORMAT
+from ldg.migration import FORMAT, migrate
 from tests.conftest import HOME
 from tests.runs import resume, rows
 
@@ -54,3 +54,13 @@ def test_a_run_goes_on(tmp_path):
 
 def test_strokes_of_older_runs_have_no_marks():
     assert ldg.load(OLD).config["data"]["dataset"]["marks"] is False
+
+
+@pytest.mark.parametrize(("conditioning", "augment"), [("none", 0.0), ("decoder", 0.5)])
+def test_the_networks_of_older_models_without_labels_are_not_given_the_augmentation(conditioning, augment):
+    config = {"model": {"conditioning": conditioning, "augment": 0.5}}
+    content = migrate({"ldg": {"version": 3, "config": config}, "state_dict": {}})
+    assert content["ldg"] == {
+        "version": FORMAT,
+        "config": {"model": {"conditioning": conditioning, "augment": augment}},
+    }

@@ -25,7 +25,7 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 
     Returns:
         (N, rows, columns), with the same singular vectors. Singular values that were above a fortieth of the root of
-        the sum of their squares are between 0.6 and 1.2, smaller ones are 40 times larger at most.
+        the sum of their squares are between 0.6 and 1.2, smaller ones are 41 times larger at most.
     """
     if matrices.shape[-2] > matrices.shape[-1]:
         return orthogonalise(matrices.mT).mT
@@ -77,6 +77,8 @@ class Muon(torch.optim.Adam):
         others = {"params": [p for p in params if sides[p] > largest], "momentum": None}
         groups: list[dict[str, Any]] = [matrices, others]
         super().__init__(groups, lr, betas, fused=True)
+        # a fused Adam unscales gradients itself; those of matrices have to be unscaled and finite before they come here
+        self._step_supports_amp_scaling = False
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ldg.training.footprint import require_step
 from ldg.training.guarded import show_commands
 from ldg.training.loggers import closed, sync_command, wandb_run
 from ldg.training.module import make_module
-from ldg.training.speed import should_compile
+from ldg.training.speed import choose_precision, should_compile
 from ldg.training.summary import best_checkpoint, load_best, summarise
 from ldg.training.trainer import add_loggers, make_callbacks, make_trainer
 
@@ -57,6 +58,8 @@ def run(
         Interrupted: after Ctrl-C or SIGTERM, once the state is saved.
     """
     silence_libraries()
+    # kept by the run, which goes on in it on every machine
+    config = replace(config, trainer=config.trainer | {"precision": choose_precision(config.trainer)})
     with SaveOnSignal(Path(config.folder)) as stopper:
         pl.seed_everything(config.seed, verbose=False)
         data = data or build(config.data)
@@ -70,7 +73,7 @@ def run(
         images = min(len(data.train), data.batch_size)
         require_step(module.model, images, trainer.strategy.root_device, str(trainer.precision))
         with RunFolder(config) as folder, closed([]) as loggers, explained():
-            if should_compile(config, module.model, data, trainer):
+            if compiled := should_compile(config, module.model, data, trainer):
                 module.model.compile()
             loggers += filter(None, instantiate(config.logger).values())
             add_loggers(trainer, loggers, config, module, data)
@@ -78,7 +81,7 @@ def run(
             load_best(trainer, module)
             if config.test:
                 trainer.test(module, data, verbose=False, weights_only=True)
-            summary = summarise(config, trainer, module)
+            summary = summarise(config, trainer, module) | {"compiled": compiled}
             if trainer.is_global_zero:
                 if wandb := wandb_run(loggers):
                     wandb.log_best(best_checkpoint(trainer), summary["metrics"])

@@ -26,7 +26,7 @@ STEPS = 7
 
 
 def choose_precision(trainer: Mapping[str, Any]) -> Any:
-    """Choose the precision that a Trainer computes in.
+    """Choose the precision that a run computes in.
 
     Args:
         trainer: its constructor call
@@ -68,12 +68,14 @@ def should_compile(config: RunConfig, model: Any, data: ImageDataModule, trainer
     device, count = trainer.strategy.root_device, min(len(data.train), data.batch_size)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.cpu.get_capabilities().get("cpu_name")
     threads = torch.get_num_threads()
-    setting = [config.model, count, str(trainer.precision), name, threads, torch.__version__]
+    setting = [config.model, count, str(trainer.precision), device.type, name, threads, torch.__version__]
     key = hashlib.sha256(json.dumps(setting, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache_folder(config.data.get("cache")) / "compile"
+    batches = math.ceil(len(data.train) / (data.batch_size * trainer.world_size))
+    steps = count_steps(trainer, batches, config.trainer.get("max_steps") or -1)
     try:
         times = json.loads(read_inside(folder / f"{key}.json", folder, 10**4))
-        return bool(times["compiled"] < GAIN * times["eager"])
+        return bool(steps * times["eager"] >= PAYS_FROM and times["compiled"] < GAIN * times["eager"])
     except (UserError, OSError, ValueError, LookupError, TypeError):
         pass  # none, or not one of ours
     rows = data.train.indices[:count]
@@ -87,8 +89,7 @@ def should_compile(config: RunConfig, model: Any, data: ImageDataModule, trainer
     context = trainer.precision_plugin.forward_context
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         eager = time_step(trial, batch, context)
-        batches = math.ceil(len(data.train) / data.batch_size)
-        if count_steps(trainer, batches, config.trainer.get("max_steps") or -1) * eager < PAYS_FROM:
+        if steps * eager < PAYS_FROM:
             return False
         try:
             trial.compile()

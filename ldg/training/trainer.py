@@ -24,7 +24,6 @@ from ldg.data.splits import ImageSplits
 from ldg.errors import UserError, explain, explained, one_line
 from ldg.training.module import TrainingModule
 from ldg.training.saving import WholeFiles
-from ldg.training.speed import choose_precision
 from ldg.training.wandb import WandbRun
 
 
@@ -69,7 +68,6 @@ def make_trainer(config: RunConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
         raise UserError(f"{variable} is set: a run follows its config alone; unset it, and give trainer.{key}=...")
     arguments: dict[str, Any] = {"logger": False, "callbacks": callbacks, "default_root_dir": config.folder}
     arguments["max_steps"] = -1  # the module counts them
-    arguments["precision"] = choose_precision(config.trainer)
     if config.trainer.get("max_epochs") is None and config.trainer.get("max_steps"):
         arguments["max_epochs"] = -1
     with explained():

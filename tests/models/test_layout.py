@@ -13,6 +13,8 @@ from tests.runs import configured
 MODELS = {
     "conv_cvae": ["model=conv_cvae"],
     "residual": ["model=conv_cvae", "model.network.channels=[8,8,8]", "model.network.blocks=1"],
+    "planes": ["model=conv_cvae", "model.network.condition=planes"],
+    "concat": ["model=conv_cvae", "model.network.condition=concat"],
     "map": ["model=conv_cvae", "model/prior=two_levels", "model.latent_dim=36", "model.network.latent_channels=2"],
     "hierarchical": ["model=hierarchical_cvae"],
     "reference": ["experiment=ldg_v3_conv"],

@@ -120,6 +120,15 @@ def test_the_networks_are_given_the_parameters_of_the_augmentation():
     unconditional.loss(images, generator=seeded())
     assert unconditional.network.of_encoder is None
     assert torch.equal(unconditional.network.of_decoder, condition[:, 3:])
+    # outside of training, of images that are as they were
+    for call in (
+        lambda: unconditional.sample(labels),
+        lambda: unconditional.reconstruct(images),
+        lambda: unconditional.log_likelihood(images, num_samples=1),
+    ):
+        unconditional.eval().network.of_decoder = None
+        call()
+        assert torch.equal(unconditional.network.of_decoder, torch.zeros(200, 5))
 
 
 class Linear(Network):

@@ -101,7 +101,7 @@ def test_a_definition_is_the_sweep_of_the_same_name(name):
 def test_an_optuna_study_becomes_a_bayesian_search():
     definition = define("tune_conv")
     assert definition["parameters"] == {
-        "optimizer.lr": {"distribution": "log_uniform_values", "min": 3e-4, "max": 1e-2},
+        "optimizer.lr": {"distribution": "log_uniform_values", "min": 1e-3, "max": 4e-2},
         "model.network.channels": {"values": ["[8,16,32]", "[16,32,64]", "[32,64,128]"]},  # text: W&B tunes no lists
         "model.latent_dim": {"values": [8, 16, 24, 32, 40, 48, 56, 64]},
         "model.kl.warmup_epochs": {"distribution": "uniform", "min": 0.5, "max": 3.0},

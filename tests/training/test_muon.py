@@ -87,3 +87,23 @@ def test_filters_in_channels_last_and_a_closure():
 
         assert optimizer.step(loss) == gradient.sum()
     torch.testing.assert_close(*weights)
+
+
+def test_a_gradient_that_overflows_half_precision_is_left_out():
+    torch.manual_seed(0)
+    start = [torch.randn(4, 3), torch.randn(4)]
+    gradients = [torch.randn(4, 3), torch.randn(4)]
+    scaled, plain = ([torch.nn.Parameter(p.clone()) for p in start] for _ in range(2))
+    optimizer, scaler = Muon(scaled, lr=0.1), torch.amp.GradScaler("cpu", init_scale=8.0)
+    for factor in (math.inf, 1.0):
+        scaler.scale(torch.zeros(()))
+        for p, gradient in zip(scaled, gradients, strict=True):
+            p.grad = scaler.get_scale() * gradient * factor
+        scaler.step(optimizer)
+        scaler.update()
+        if factor == math.inf:
+            assert all(map(torch.equal, scaled, start))
+    for p, gradient in zip(plain, gradients, strict=True):
+        p.grad = gradient
+    Muon(plain, lr=0.1).step()
+    torch.testing.assert_close(scaled, plain)

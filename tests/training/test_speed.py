@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+import yaml
 
 from ldg.training import speed
 from tests.runs import TINY, rows, train
@@ -36,6 +37,8 @@ def test_a_run_in_auto_is_one_in_what_is_chosen(tmp_path, monkeypatch):
     values = [train(*line, f"trainer.precision={name}")[0] for name in ("auto", "bf16-mixed", "32-true")]
     auto, half, full = (rows(folder)[0]["train/elbo"] for folder in values)
     assert auto == half != full
+    # and goes on in it, on a machine without as well
+    assert yaml.safe_load((values[0] / "config.yaml").read_text())["trainer"]["precision"] == "bf16-mixed"
 
 
 @pytest.fixture
@@ -74,6 +77,7 @@ def test_a_long_run_is_compiled_if_a_trial_is_faster_and_a_short_one_is_not_trie
     kept.write_text("{")
     assert decide(1.1 * step, step) == (2, ["compile=auto: a step takes 110000 ms, compiled 100000 ms: compiled"])
     assert decide() == (2, [])
+    assert decide(line=["trainer.limit_train_batches=1"]) == (0, [])  # too short
     # another batch is another trial; of one step it is not made
     assert decide(1.1 * step, line=["trainer.limit_train_batches=1", "data.batch_size=31"]) == (0, [])
     # another model is another trial
