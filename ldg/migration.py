@@ -1,8 +1,9 @@
 """Checkpoints of older formats, brought into today's.
 
 Format 1 named encoder and decoder apart, called a hierarchical model a ladder, and its KL schedule beta. Format 2 had
-no marks among the drawn strokes. Format 3 did not tell a model without labels how its images were augmented. A format is raised when names in the config or the weights change; a file that has one
-of the older ones is migrated as it is read.
+no marks among the drawn strokes. Format 3 did not tell a model without labels how its images were augmented. A format
+is raised when names in the config or the weights change; a file that has one of the older ones is migrated as it is
+read.
 """
 
 import re
