@@ -24,7 +24,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,7 +132,8 @@ def pythae(overrides: list[str], data: ImageDataModule) -> Iterator[Point]:
             start = time.perf_counter()
             epoch += 1
             model.train()
-            trainer.train_step(epoch)
+            with redirect_stderr(StringIO()):  # its progress bar
+                trainer.train_step(epoch)
             model.eval()
             with torch.no_grad():
                 losses = [len(x) * model({"data": x}).loss.item() for x in val.split(1000)]
