@@ -162,15 +162,16 @@ def plot(curves: dict[str, list[list[Point]]], target: float, path: str) -> None
     figure = Figure((7, 4.5), layout="constrained")
     axes = figure.subplots()
     for color, (name, runs) in enumerate(curves.items()):
-        for number, points in enumerate(runs):
-            minutes, elbos = [p.seconds / 60 for p in points], [p.elbo for p in points]
-            axes.plot(minutes, elbos, f"C{color}.-", lw=1.2, label=None if number else name)
+        for points in runs:
+            axes.plot([p.seconds / 60 for p in points], [p.elbo for p in points], f"C{color}.-", lw=1.2)
+        last = max((points[-1] for points in runs), key=lambda p: p.seconds)
+        place = last.seconds / 60, max(last.elbo, target - 25)
+        axes.annotate(name, place, (6, 0), textcoords="offset points", va="center", color=f"C{color}")
     axes.axhline(target, color="grey", lw=0.8, ls="--")
-    best = max(p.elbo for runs in curves.values() for points in runs for p in points)
-    axes.set(xlabel="minutes of training", ylabel="ELBO of validation images, nats", xlim=(0, None))
+    best, longest = (max(p[at] for runs in curves.values() for points in runs for p in points) for at in (2, 0))
+    axes.set(xlabel="minutes of training", ylabel="ELBO of validation images, nats", xlim=(0, 1.12 * longest / 60))
     axes.set_ylim(target - 25, best + 2)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
     figure.savefig(path, dpi=150)
 
 
