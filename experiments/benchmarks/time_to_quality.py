@@ -166,7 +166,7 @@ def plot(curves: dict[str, list[list[Point]]], target: float, path: str) -> None
             axes.plot([p.seconds / 60 for p in points], [p.elbo for p in points], f"C{color}.-", lw=1.2)
         last = max((points[-1] for points in runs), key=lambda p: p.seconds)
         place = last.seconds / 60, max(last.elbo, target - 25)
-        axes.annotate(name, place, (6, 0), textcoords="offset points", va="center", color=f"C{color}")
+        axes.annotate(name, place, (4, -4), textcoords="offset points", va="top", color=f"C{color}")
     axes.axhline(target, color="grey", lw=0.8, ls="--")
     best, longest = (max(p[at] for runs in curves.values() for points in runs for p in points) for at in (2, 0))
     axes.set(xlabel="minutes of training", ylabel="ELBO of validation images, nats", xlim=(0, 1.12 * longest / 60))
