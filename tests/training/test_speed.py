@@ -55,11 +55,14 @@ def decide(tmp_path, monkeypatch, capsys):
 
         monkeypatch.setattr(speed, "time_step", time_step)
         monkeypatch.setattr(torch.nn.Module, "compile", lambda self, *a: compiled.append(self.training))
-        train(*LINE, *line, "compile=auto", f"outputs={tmp_path}", f"data.cache={tmp_path / 'cache'}")
+        line = [*LINE, *line, "compile=auto", f"outputs={tmp_path}", f"data.cache={tmp_path / 'cache'}"]
+        _, summary = train(*line)
         assert next(times, None) is None  # each was asked for
         printed = [text for text in capsys.readouterr().err.splitlines() if text.startswith("compile=auto: ")]
         # encoder and decoder of the trial, and of the model
-        return len(compiled) - 2 * (len(seconds) == 2), printed
+        of_model = len(compiled) - 2 * (len(seconds) == 2)
+        assert summary["compiled"] == (of_model == 2)
+        return of_model, printed
 
     return decide
 
