@@ -30,8 +30,9 @@ from ldg.evaluation.scorecard import Scorecard
 from ldg.files import write_text
 from ldg.runs.provenance import FILE, describe_session
 
-EPOCHS, KINDS = 30, ("strings", "interpolations", "interpolations_labels", "latent_map")
-KINDS += ("reconstructions_val", "reconstructions_train")  # the last one is not compared
+EPOCHS = 30
+KINDS = ["strings", "interpolations", "interpolations_labels", "latent_map"]
+KINDS += ["reconstructions_val", "reconstructions_train"]  # the last one is not compared
 METRICS = [f"{part}/{name}" for part in ("train", "val") for name in ("loss", "elbo", "log_likelihood", "kl")]
 READ = """
 import csv, json, os, sys, yaml

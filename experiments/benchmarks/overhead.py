@@ -112,7 +112,7 @@ class Items(Dataset):
 class Usual(pl.LightningModule):
     """The LightningModule of the tutorials: loss and parts logged at every step, to the progress bar too."""
 
-    def __init__(self, model: torch.nn.Module, make_optimizer: Callable[..., Any]) -> None:
+    def __init__(self, model: Any, make_optimizer: Callable[..., Any]) -> None:
         super().__init__()
         self.model, self.make_optimizer = model, make_optimizer
 
@@ -159,7 +159,7 @@ def pythae(overrides: list[str], data: Any, steps: int) -> float:
     from pythae.models.nn import BaseDecoder, BaseEncoder
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
-    inner = make_module(compose_run([*overrides, "conditioning=none"]), data.classes).model
+    inner: Any = make_module(compose_run([*overrides, "conditioning=none"]), data.classes).model
 
     class Encoder(BaseEncoder):
         def __init__(self) -> None:
