@@ -149,6 +149,11 @@ def test_a_run_with_weights_that_are_nan_is_named_and_the_others_are_measured(ru
         (["outputs/dense/1", "marginal.sample=5"], "marginal.sample: no such key, did you mean marginal.samples?"),
         (["outputs/dense/1", "marginal.samples=0"], "marginal.samples=0: should be greater than 0"),
         (["outputs/dense/1", "--only", "elbo", "--without", "elbo"], "no measure is left"),
+        (["outputs/dense/1", "--only", "elbo,cas", "--without", "elbo", "--without", "cas"], "no measure is left"),
+        (
+            ["outputs/dense/1", "--only", "elbo", "cas"],
+            "cas is a measure, and no run; commas join",
+        ),
         (["outputs/dense/1", "--judge", "outputs/dense/1"], "generates images; a judge classifies them"),
     ],
 )

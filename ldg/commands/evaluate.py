@@ -44,8 +44,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = Parser("evaluate", __doc__)
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="run folders, .ckpt or .safetensors files; MEASURE.KEY=VALUE settings")
-    add("--only", metavar="A,B", help=f"some of the measures: {', '.join(measures)}")
-    add("--without", metavar="A,B", help="leave these out; --without cas saves minutes")
+    add("--only", metavar="A,B", action="append", help=f"some of the measures: {', '.join(measures)}")
+    add("--without", metavar="A,B", action="append", default=[], help="leave these out; --without cas saves minutes")
     add("--seed", type=number(int, 0, 2**63 - 2), default=0, help="seed of all noise (default: 0)")
     add("--judge", metavar="train|PATH", help=JUDGE)
     add_device(parser)
@@ -54,8 +54,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     args.runs = [text for text in args.runs if text not in args.settings]
     if not args.runs:
         raise UserError("no run to measure: name a run folder or a .ckpt file")
-    excluded = _split_names(args.without or "", measures)
-    only = _split_names(args.only, measures) if args.only is not None else measures
+    if name := next((text for text in args.runs if text in measures and look(text) is None), None):
+        raise UserError(f"{name} is a measure, and no run; commas join measures: --only elbo,{name}")
+    excluded = _split_names(args.without, measures)
+    only = measures if args.only is None else _split_names(args.only, measures)
     args.only = [name for name in only if name not in excluded]
     if not args.only:
         raise UserError("no measure is left: name some with --only")
@@ -82,9 +84,9 @@ def _unknown(name: str, measures: list[str]) -> UserError:
     return UserError(f"there is no measure {name!r}{suggestion(name, measures)}; choose from {', '.join(measures)}")
 
 
-def _split_names(text: str, measures: list[str]) -> list[str]:
-    """The measures that a list with commas names."""
-    names = [name for name in map(str.strip, text.split(",")) if name]
+def _split_names(texts: list[str], measures: list[str]) -> list[str]:
+    """The measures that lists with commas name."""
+    names = [name for name in map(str.strip, ",".join(texts).split(",")) if name]
     for name in names:
         if (new := new_key(name)) in measures:
             raise UserError(f"the measure {name} is called {new} now")
