@@ -79,10 +79,11 @@ def find(path: str | Path) -> Path:
             Hugging Face Hub, ``hf://OWNER/NAME`` or ``hf://OWNER/NAME@REVISION``.
 
     Returns:
-        The file; of a run folder the best checkpoint, or else the last; of an artifact or a model the downloaded one.
+        The file; of a run folder, or one that holds a single run's, the best checkpoint, or else the last; of an
+        artifact or a model the downloaded one.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is none, or there are several runs.
     """
     if is_reference(path):
         return fetch(path)
@@ -94,10 +95,31 @@ def find(path: str | Path) -> Path:
         for name in ("best.ckpt", "last.ckpt"):
             if look(path / "checkpoints" / name) == "file":
                 return path / "checkpoints" / name
+        if run := only_run(path):
+            return find(run)
         raise UserError(f"{path} holds no checkpoints/best.ckpt or checkpoints/last.ckpt; name a run folder or a file")
     if there is None:
         raise UserError(f"no checkpoint at {shorten(path)}; name a run folder, or a .ckpt, .safetensors or .onnx file")
     return path
+
+
+def only_run(folder: Path) -> Path | None:
+    """Find the run whose folder lies in another, as all of one name do.
+
+    Args:
+        folder: That may hold run folders with checkpoints.
+
+    Returns:
+        The run's folder; None if there is none.
+
+    Raises:
+        UserError: If there are several.
+    """
+    runs = sorted({file.parent.parent for file in folder.glob("*/checkpoints/*.ckpt")})
+    if len(runs) > 1:
+        names = ", ".join(run.name for run in runs[:10]) + ", ..." * (len(runs) > 10)
+        raise UserError(f"{folder} holds {len(runs)} runs, name one of them: {names}")
+    return runs[0] if runs else None
 
 
 def newest_run(

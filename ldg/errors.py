@@ -47,8 +47,9 @@ def suggestion(word: str, choices: Iterable[str], cutoff: float = 0.5) -> str:
     Returns:
         ``", did you mean X?"`` with the closest choice, or an empty string if none is close.
     """
-    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=cutoff)
-    return f", did you mean {close[0]}?" if close else ""
+    lower = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(word.lower(), list(lower), n=1, cutoff=cutoff)
+    return f", did you mean {lower[close[0]]}?" if close else ""
 
 
 @contextmanager
@@ -217,6 +218,11 @@ def _explain_instantiation(error: BaseException) -> str | None:
     return f"{f'{key[1]}: ' if key else ''}{one_line(cause or error)}" if is_refusal else None
 
 
+def _explain_trainer(error: BaseException) -> str:
+    advice = "; trainer=auto takes what there is" if "backend found" in str(error) else ""
+    return f"trainer: {one_line(error)}{advice}"
+
+
 def _after(prefix: str) -> Callable[[Any], str]:
     return lambda error: f"{prefix}{one_line(error)}"
 
@@ -232,7 +238,7 @@ _EXPLANATIONS: list[tuple[str, list[str], Callable[[Any], str | None]]] = [
     ("builtins.", ["OSError"], _explain_file),
     ("builtins.", ["RuntimeError"], _explain_runtime),
     ("builtins.", ["ValueError", "TypeError"], _explain_refusal),
-    ("lightning_fabric.", ["MisconfigurationException"], _after("trainer: ")),
+    ("lightning_fabric.", ["MisconfigurationException"], _explain_trainer),
     ("wandb.", [], _after("W&B: ")),
     ("yaml.", ["YAMLError"], _explain_yaml),
     ("sqlalchemy.exc.", [], _after("the study's storage: ")),

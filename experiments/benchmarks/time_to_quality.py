@@ -37,13 +37,16 @@ HOME = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(HOME))
 
 from ldg.checkpoint import build  # noqa: E402
+from ldg.commands.cli import number, start  # noqa: E402
 from ldg.config.compose import compose_config, resolve_config  # noqa: E402
 from ldg.config.run_config import RunConfig  # noqa: E402
 from ldg.data.module import ImageDataModule  # noqa: E402
+from ldg.errors import UserError, suggestion  # noqa: E402
 from ldg.runs.run import Run  # noqa: E402
 from ldg.training.run import make_data, run  # noqa: E402
 
 BATCH = 128
+OTHERS = ["before", "plain", "pythae"]
 
 
 class Task(NamedTuple):
@@ -56,7 +59,7 @@ class Task(NamedTuple):
 
 ADAM = ["optimizer=adam", "trainer.precision=32-true", "compile=false"]
 UNAVERAGED = ["optimizer.lr=3e-3", "callbacks.averaging=null"]
-LONG = ["optimizer.lr=3e-3", "trainer.gradient_clip_val=10", "trainer.max_epochs=22"]
+LONG = ["model.latent_dim=32", "optimizer.lr=3e-3", "trainer.gradient_clip_val=10", "trainer.max_epochs=22"]
 TASKS = {
     "default": Task([], -110.35, [*ADAM, "optimizer.lr=4e-3", "model.kl.beta=0.4", "trainer.max_epochs=8"]),
     "emnist": Task(["experiment=emnist"], -130.0, [*ADAM, *UNAVERAGED]),
@@ -189,22 +192,27 @@ def describe(runs: list[list[Point]], reference: list[list[Point]], target: floa
     return f"{seconds / 60:>9.2f}{steps:>9.0f}{batch * steps:>11.0f}{ratio:>8.2f}x{end}"
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", nargs="?", default="default", choices=TASKS)
-    parser.add_argument("overrides", nargs="*", help="of all contenders, as in trainer.max_epochs=2")
+    what = f"one of {', '.join(TASKS)} (default: default), and overrides of all contenders, as in trainer.max_epochs=2"
+    parser.add_argument("words", nargs="*", metavar="TASK | OVERRIDE", help=what)
     parser.add_argument("--target", type=float, help="ELBO to reach, nats")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--without", nargs="*", default=[], choices=["before", "plain", "pythae"])
-    parser.add_argument("--patience", type=float, default=4.0)
+    parser.add_argument("--seeds", type=number(int, 1), default=3)
+    parser.add_argument("--without", type=lambda text: text.split(","), default=[], metavar="A,B", help="contenders")
+    parser.add_argument("--patience", type=number(float, 0), default=4.0)
     parser.add_argument("--plot", help="file of the picture")
-    args = parser.parse_args()
-    task = TASKS[args.task]
+    args = parser.parse_intermixed_args(arguments)
+    chosen = " ".join(word for word in args.words if "=" not in word) or "default"
+    if chosen not in TASKS:
+        raise UserError(f"{chosen} is no task{suggestion(chosen, TASKS)}; choose one of {', '.join(TASKS)}")
+    if wrong := next((each for each in args.without if each not in OTHERS), None):
+        raise UserError(f"--without {wrong}: there are {', '.join(OTHERS)}, joined by commas")
+    task, given = TASKS[chosen], [word for word in args.words if "=" in word]
     target = task.target if args.target is None else args.target
-    overrides = ["trainer=cpu", *task.overrides, *args.overrides]
+    overrides = ["trainer=cpu", *task.overrides, *given]
     contenders = {"ldg": (train, overrides)}
     if task.before:
-        contenders["before"] = (train, ["trainer=cpu", *task.overrides, *task.before, *args.overrides])
+        contenders["before"] = (train, ["trainer=cpu", *task.overrides, *task.before, *given])
     contenders["plain"] = (plain, overrides)
     if find_spec("pythae"):
         contenders["pythae"] = (pythae, overrides)
@@ -227,7 +235,7 @@ def main() -> None:
             runs.append(points)
             print(f"seed {seed}, {name}: {points[-1].elbo:.2f} after {points[-1].seconds:.0f} s", flush=True)
     threads = torch.get_num_threads()
-    print(f"\n{args.task}, to {target} nats; torch {torch.__version__}, {threads} threads, {args.seeds} seeds")
+    print(f"\n{chosen}, to {target} nats; torch {torch.__version__}, {threads} threads; seeds: {args.seeds}")
     print(f"{'':<8}{'minutes':>9}{'steps':>9}{'images':>11}{'of ldg':>9}{'best ELBO':>11}{'minutes in all':>16}")
     for name, runs in curves.items():
         contender, line = contenders[name]
@@ -238,4 +246,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -13,6 +13,7 @@ class Averaging(WeightAveraging):
 
     An update moves the average by the fraction 1 - ``decay`` towards the weights. The first updates move it further, by
     9 / (10 + updates), as TensorFlow's ExponentialMovingAverage does: it would otherwise stay near the initial weights.
+    Until the second update is due, the average is the weights themselves, so that runs of a few steps show theirs.
 
     Args:
         decay: fraction of the average that an update keeps, 0 up to but not including 1
@@ -21,7 +22,8 @@ class Averaging(WeightAveraging):
 
     def __init__(self, decay: Annotated[float, Field(ge=0, lt=1)] = 0.99, every_n_steps: PositiveInt = 10) -> None:
         def towards(average: Tensor, weights: Tensor, updates: Tensor | int) -> Tensor:
-            return average + (weights - average) * max(1 - decay, 9 / (10 + int(updates)))
+            due = int(updates) + 1 - every_n_steps  # those of each step before are copies
+            return average + (weights - average) * max(1 - decay, 9 / (10 + due)) if due > 0 else weights
 
         super().__init__(avg_fn=towards)
         self.every_n_steps = every_n_steps
@@ -32,5 +34,5 @@ class Averaging(WeightAveraging):
         return self._average_model.module if self._average_model is not None else None  # type: ignore[return-value]
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """Update the average every ``every_n_steps`` steps, and never at the end of an epoch."""
-        return step_idx is not None and step_idx % self.every_n_steps == 0
+        """Update the average every ``every_n_steps`` steps, at each of the first ones, and never between epochs."""
+        return step_idx is not None and (step_idx < self.every_n_steps or step_idx % self.every_n_steps == 0)

@@ -55,12 +55,17 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     if not args.runs:
         raise UserError("no run to measure: name a run folder or a .ckpt file")
     if name := next((text for text in args.runs if text in measures and look(text) is None), None):
-        raise UserError(f"{name} is a measure, and no run; commas join measures: --only elbo,{name}")
+        option, names = ("--without", args.without) if args.without else ("--only", args.only or [])
+        raise UserError(f"{name} is a measure, and no run; commas join measures: {option} {','.join([*names, name])}")
     excluded = _split_names(args.without, measures)
     only = measures if args.only is None else _split_names(args.only, measures)
     args.only = [name for name in only if name not in excluded]
     if not args.only:
-        raise UserError("no measure is left: name some with --only")
+        raise UserError("no measure is left; see --only and --without")
+    for text in args.settings:
+        name = text.lstrip("+~").partition(".")[0]
+        if name in measures and name not in args.only:
+            raise UserError(f"{text}: {name} is not measured; add it to --only, or leave its setting out")
     return args
 
 

@@ -256,14 +256,17 @@ def _check_value(key: str, value: Any, annotation: Any) -> None:
         TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
         errors = [e for e in error.errors() if e["type"] != "missing"]
-        complaints = dict.fromkeys(_wanted(e["msg"]) for e in errors)
-        place = "".join(f".{part}" for part in (errors or error.errors())[0]["loc"] if isinstance(part, int))
+        first, place, shown = (errors or error.errors())[0], "", value
+        for part in first["loc"]:
+            if isinstance(part, int) and isinstance(shown, list) and part < len(shown):
+                place, shown = f"{place}.{part}", shown[part]
+        complaints = dict.fromkeys(_wanted(e["msg"], shown) for e in errors)
         if not errors:  # an item is missing
-            complaints, place = {"a longer list": None}, ""
+            complaints, place, shown = {"a longer list": None}, "", value
         if sentence := next((part for part in getattr(annotation, "__metadata__", ()) if isinstance(part, str)), None):
-            complaints, place = {sentence: None}, ""
+            complaints, place, shown = {sentence: None}, "", value
         raise UserError(
-            f"{key}{place}={shorten(json.dumps(value, ensure_ascii=False))}: should be {' or '.join(complaints)}"
+            f"{key}{place}={shorten(json.dumps(shown, ensure_ascii=False))}: should be {' or '.join(complaints)}"
         ) from None
     except Exception:
         pass  # an annotation pydantic has no use for (a class of torch, say) is checked when it is called
@@ -280,13 +283,15 @@ def _takes_a_call(kinds: tuple[Any, ...], value: Any) -> bool:
     return not plain if value is None else isinstance(value, str) or plain in ([], [NoneType])
 
 
-def _wanted(message: str) -> str:
-    """What pydantic wants, in the words of a command line."""
+def _wanted(message: str, given: Any) -> str:
+    """What pydantic wants in the place of a value, in the words of a command line."""
     if forbidden := re.search(r"match pattern '\^\[\^(.+)\]\*\$'", message):
         return "text without any of " + " ".join(forbidden[1].replace("\\\\", "\\"))
+    is_item = isinstance(given, str | int | float) and re.fullmatch(r"[\w.+-]+", str(given))
     wanted = message.replace("String should have ", "text of ").removeprefix("Input should be ")
     return {
-        "a valid array": "a list, as in [16,32]",
+        "a valid array": f"a list, as in [{given}]" if is_item else "a list, as in [16,32]",
+        "List should have at least 1 item after validation, not 0": "a list that is not empty",
         _HUGE: "a smaller number",
         "an object": "a dictionary, as in {a: 1}",
     }.get(wanted, wanted)

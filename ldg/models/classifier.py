@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ldg.models.augmentation import AffineAugmentation
-from ldg.models.network import Depth
+from ldg.models.network import Depth, Widths
 from ldg.models.vae import unit
 
 
@@ -81,7 +81,7 @@ class Classifier(nn.Module):
         self,
         image_shape: tuple[PositiveInt, PositiveInt, PositiveInt],
         num_classes: PositiveInt,
-        channels: list[PositiveInt] = [32, 64, 128],  # noqa: B006
+        channels: Widths = [32, 64, 128],  # noqa: B006
         blocks: Depth = 1,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2,
         augment: NonNegativeFloat = 1.0,

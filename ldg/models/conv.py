@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ldg.models.conditioning import FiLM, Mode, Planes
-from ldg.models.network import Depth, Network, Sizes
+from ldg.models.network import Depth, Network, Sizes, Widths
 
 
 def stage_sizes(height: int, width: int, stages: int) -> list[tuple[int, int]]:
@@ -258,7 +258,7 @@ class ConvNetwork(Network):
     def __init__(
         self,
         sizes: Sizes,
-        channels: list[PositiveInt] = [32, 64, 128],  # noqa: B006
+        channels: Widths = [32, 64, 128],  # noqa: B006
         blocks: Depth | Literal[0] = 0,
         hidden: PositiveInt = 256,
         latent_channels: NonNegativeInt = 0,

@@ -13,7 +13,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from ldg.models.conv import Block, Hidden, crop, flatten_map, residual_blocks, stage_sizes, unflatten_map
-from ldg.models.network import Depth, Network, Sizes
+from ldg.models.network import Depth, Network, Sizes, Widths
 from ldg.models.posterior import Posterior
 
 
@@ -172,7 +172,7 @@ class HierarchicalNetwork(Network):
     def __init__(
         self,
         sizes: Sizes,
-        channels: list[PositiveInt] = [32, 64, 96],  # noqa: B006
+        channels: Widths = [32, 64, 96],  # noqa: B006
         blocks: Depth = 2,
         hidden: PositiveInt = 256,
         latent_channels: list[NonNegativeInt] = [1, 2, 4],  # noqa: B006

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, NamedTuple
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from ldg.models.posterior import Posterior
 
 Depth = Annotated[int, Field(ge=1, le=1000)]  # a number of equal layers; more take minutes to make
+Widths = Annotated[list[PositiveInt], Field(min_length=1)]  # of layers, one at least
 
 
 class Sizes(NamedTuple):

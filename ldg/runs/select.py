@@ -260,7 +260,7 @@ def _parse_condition(text: str) -> tuple[str, str, str]:
     match = CONDITION.fullmatch(text)
     if not match:
         raise UserError(
-            f"--where: {text!r} is no condition; write KEY=VALUE, or with !=, <, <=, > or >=, joined by and or or"
+            f"--where: {text!r} is no condition; write KEY=VALUE, or with !=, <, <=, > or >=, joined by 'and' or 'or'"
         )
     return match[1], match[2].replace("==", "="), match[3].strip("'\"")
 

@@ -16,7 +16,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from ldg.artifacts import is_reference as is_artifact
-from ldg.checkpoint import find, fit, read
+from ldg.checkpoint import find, fit, only_run, read
 from ldg.config.check import check_config
 from ldg.config.compose import replace_folder
 from ldg.config.overrides import READ_ONLY, parse_overrides
@@ -159,12 +159,8 @@ def resumed_file(path: str | Path) -> Path:
         last = Path(path) / "checkpoints" / "last.ckpt"
         if last.is_file():
             return last
-        runs = sorted({file.parent.parent for file in Path(path).glob("*/checkpoints/*.ckpt")})
-        if len(runs) > 1:
-            names = ", ".join(run.name for run in runs[:10]) + ", ..." * (len(runs) > 10)
-            raise UserError(f"{path} holds {len(runs)} runs, name one of them: {names}")
-        if runs:
-            return resumed_file(runs[0])
+        if run := only_run(Path(path)):
+            return resumed_file(run)
     return find(path)
 
 

@@ -29,5 +29,12 @@ def test_the_averaged_weights_are_those_that_are_drawn_and_saved(tmp_path):
     assert not all(torch.equal(watch.trained[name], value) for name, value in saved.items())
 
 
+def test_until_the_second_update_is_due_the_weights_are_their_own_average(tmp_path):
+    line = [*TINY, "callbacks=default", "callbacks.gallery=null", "callbacks.averaging.every_n_steps=100"]
+    watch = Watch()
+    run(configured(*line, "trainer.max_epochs=1", f"folder={tmp_path}/run"), callbacks=[watch])
+    assert all(torch.equal(watch.drawn[name], value) for name, value in watch.trained.items())
+
+
 def test_without_averaging_there_is_no_second_module():
     assert averaged(pl.Trainer(logger=False, enable_checkpointing=False)) is None

@@ -27,7 +27,7 @@ def refusal(check, *arguments):
         ("project", "", "text of at least 1 character"),
         ("tags", ["first", ""], "text of at least 1 character"),
         ("tags", ["t" * 65], "text of at most 64 characters"),
-        ("tags", "mine", "a list, as in [16,32]"),
+        ("tags", "mine", "a list, as in [mine]"),
         ("group", "g" * 129, "text of at most 128 characters"),
         ("log_model", "some", "best, all or false"),
         ("register", "a/b/c", "the name of a collection, as in letters or REGISTRY/letters"),

@@ -47,6 +47,20 @@ def test_compare_prints_times_beside_plain_reading_and_sizes(tmp_path):
     assert all(4 < float(size) < 20 for _, size in sizes) and len(sizes) == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["hand"], "hand is no task, did you mean handwriting?; choose one of default, emnist, handwriting, fashion"),
+        (["emnist", "fashion"], "emnist fashion is no task"),
+        (["trainer.max_epoch=1"], "trainer.max_epoch: no such key, did you mean trainer.max_epochs?"),
+        (["--without", "plain,pyth"], "--without pyth: there are before, plain, pythae, joined by commas"),
+    ],
+)
+def test_what_time_to_quality_refuses_is_one_line(arguments, message, tmp_path):
+    status, out, err = call(tmp_path, *arguments, script="experiments/benchmarks/time_to_quality.py")
+    assert (status, out) == (2, "") and f"error: {message}" in err and err.count("\n") == 1
+
+
 @pytest.mark.slow
 def test_time_to_quality_prints_when_each_contender_is_there(tmp_path):
     script, picture = "experiments/benchmarks/time_to_quality.py", tmp_path / "learning.png"

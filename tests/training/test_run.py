@@ -18,7 +18,7 @@ from PIL import Image
 
 import ldg
 from ldg.callbacks.interrupt import Interrupted
-from ldg.checkpoint import read
+from ldg.checkpoint import find, read
 from ldg.errors import UserError
 from ldg.training.console import report, resume_command
 from ldg.training.module import VAEModule
@@ -131,24 +131,26 @@ LAYER = "model.network.decoder.0.weight"
 
 
 def test_averaged_weights_are_what_is_judged_kept_and_drawn(tmp_path):
-    """An average that is the weights of the first step for ever, and one that also takes in the sixth."""
+    """Six steps whose average takes in the sixth, and what it is made of: the weights after five, and after six."""
     line = [*STROKES, *DENSE, *BARE[:2], "callbacks=default", "callbacks.gallery.pictures=[reconstructions_val]"]
-    line.append(f"outputs={tmp_path}")
-    folder, summary = train(*line, "trainer.max_epochs=2", "callbacks.averaging.every_n_steps=1000")
-    first, second = rows(folder)[:2]
-    assert float(second["train/elbo"]) > float(first["train/elbo"]) + 2
-    assert float(second["val/elbo"]) == float(first["val/elbo"])
-    assert summary["metrics"]["test/elbo"] == pytest.approx(float(first["val/elbo"]), rel=0.05)
-    drawn = [np.asarray(Image.open(folder / f"gallery/epoch_000{i}/reconstructions_val.png")) for i in (1, 2)]
-    assert (drawn[0][30:] == drawn[1][30:]).all()
-
-    other, _ = train(*line, "trainer.max_epochs=1", "callbacks.averaging.every_n_steps=5", "scheduler=none")
-    once, _ = train(*line, "trainer.max_epochs=1", "callbacks.averaging.every_n_steps=6", "scheduler=none")
-    start, average = weights(once), weights(other)
-    last = read(other / "checkpoints/last.ckpt")["current_model_state"]
+    line += [f"outputs={tmp_path}", "trainer.max_epochs=1", "scheduler=none"]
+    averaged, summary = train(*line, "callbacks.averaging.every_n_steps=5")
+    five, _ = train(*line, "callbacks.averaging.every_n_steps=6", "trainer.limit_train_batches=5")
+    six, _ = train(*line, "callbacks.averaging=null")
+    average, start, end = (weights(folder) for folder in (averaged, five, six))
+    last = read(averaged / "checkpoints/last.ckpt")["current_model_state"]
     for name, value in average.items():
-        torch.testing.assert_close(value, start[name] + (last[name] - start[name]) * 9 / 11)
-    assert (last[LAYER] - start[LAYER]).abs().max() > 1e-3
+        assert torch.equal(last[name], end[name])
+        torch.testing.assert_close(value, start[name] + (end[name] - start[name]) * 9 / 11)
+    assert (end[LAYER] - start[LAYER]).abs().max() > 1e-3
+
+    row, other = rows(averaged)[0], rows(six)[0]
+    assert row["train/elbo"] == other["train/elbo"] and row["val/elbo"] != other["val/elbo"]
+    assert summary["metrics"]["test/elbo"] == pytest.approx(float(row["val/elbo"]), rel=0.05)
+    drawn = [
+        np.asarray(Image.open(folder / "gallery/epoch_0001/reconstructions_val.png")) for folder in (averaged, six)
+    ]
+    assert (drawn[0][30:] != drawn[1][30:]).any()
 
 
 @pytest.mark.parametrize("network", [DENSE, CONV], ids=["dense", "conv"])
@@ -326,9 +328,11 @@ def test_the_only_run_of_a_folder_is_resumed(tmp_path):
         (tmp_path / name / "checkpoints" / "best.ckpt").touch()
         if name == "a":
             assert resumed_file(tmp_path) == tmp_path / "a" / "checkpoints" / "best.ckpt"
-    with pytest.raises(UserError) as error:
-        resumed_file(tmp_path)
-    assert str(error.value) == f"{tmp_path} holds 2 runs, name one of them: a, b"
+            assert find(tmp_path) == resumed_file(tmp_path)
+    for search in (find, resumed_file):
+        with pytest.raises(UserError) as error:
+            search(tmp_path)
+        assert str(error.value) == f"{tmp_path} holds 2 runs, name one of them: a, b"
 
 
 def test_a_report_names_what_a_run_has_kept(finished, tmp_path):
