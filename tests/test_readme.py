@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import numpy as np
 import pytest
@@ -219,6 +220,12 @@ def test_every_link_leads_somewhere(page):
         if anchor:
             headings = re.findall(r"^#+ (.*)", target.read_text(), re.M)
             assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, link
+
+
+def test_every_extra_is_described():
+    extras = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    table = (HOME / "docs" / "install.md").read_text().partition("| extra |")[2].partition("## ")[0]
+    assert sorted(re.findall(r"`(\w+)`(?=[^|]*\|.*\|$)", table, re.M)) == sorted(extras)
 
 
 @pytest.mark.parametrize("page", DOCUMENTS + CONFIGS, ids=lambda page: str(page.relative_to(HOME)))
