@@ -219,7 +219,7 @@ def _explain_instantiation(error: BaseException) -> str | None:
 
 
 def _explain_trainer(error: BaseException) -> str:
-    advice = "; trainer=auto takes what there is" if "backend found" in str(error) else ""
+    advice = " trainer=auto takes what there is." if "backend found" in str(error) else ""
     return f"trainer: {one_line(error)}{advice}"
 
 

@@ -39,6 +39,10 @@ def of_target(target, **arguments):
     [
         (UserError("one line"), "one line"),
         (MisconfigurationException("two\nlines"), "trainer: two lines"),
+        (
+            MisconfigurationException("No supported gpu backend found!"),
+            "trainer: No supported gpu backend found! trainer=auto takes what there is.",
+        ),
         (raised(lambda: Trainer(limit_val_batches=7.5)), "trainer: You have passed invalid value 7.5 for limit_val_b"),
         (CommError("no such entity"), "W&B: no such entity"),
         (optuna.exceptions.StorageInternalError("down"), "the study's storage: down"),

@@ -20,7 +20,9 @@ def _check_name(name: str) -> str:
 
 def _check_path(path: str) -> str:
     """Accept what can be the path of a file or folder."""
-    if not path or "\x00" in path or path.startswith("~"):
+    if not path:
+        raise PydanticCustomError("empty", "a path; it is empty")
+    if "\x00" in path or path.startswith("~"):
         raise PydanticCustomError("path", "a path, without ~ for the home folder")
     return _check_length(path)
 

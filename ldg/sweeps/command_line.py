@@ -235,7 +235,9 @@ def check_folder(key: str, path: str, is_file: bool = False, is_written: bool = 
             folder or is not writable.
     """
     if not path or path.startswith("~"):
-        raise UserError(f"{key}={path}: should be a path, without ~ for the home folder")
+        raise UserError(
+            f"{key}={path}: should be a path{', without ~ for the home folder' if path else '; it is empty'}"
+        )
     try:
         if is_file and look(path) == "folder":
             raise UserError(f"{path} is a folder; name a file")

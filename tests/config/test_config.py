@@ -191,7 +191,7 @@ def test_a_signature_read_from_text_is_the_real_one(target):
         (["name=" + "ü" * 200], "should be shorter: a file system takes names of at most 255 bytes"),
         (["name=a\nb"], "should be the name of a folder"),
         (["name=a,b"], "name=a,b: several values need a sweep; add -m, or quote a text with a comma"),
-        (["outputs="], 'outputs="": should be a path'),
+        (["outputs="], 'outputs="": should be a path; it is empty'),
         (["ckpt_path=" + "a/" * 9 + "x" * 300], "should be shorter"),
         (["data.cache=/dev/null"], "data.cache: /dev/null is a device or a pipe"),
         (["logger.csv.path=/"], "logger.csv.path: / is a folder; name a file"),
