@@ -75,12 +75,12 @@ def find(path: str | Path) -> Path:
     """Find the checkpoint file that a path names.
 
     Args:
-        path: A file, a run folder, an artifact in W&B, ``wandb://ENTITY/PROJECT/ARTIFACT:ALIAS``, or a model on the
-            Hugging Face Hub, ``hf://OWNER/NAME`` or ``hf://OWNER/NAME@REVISION``.
+        path: A file, a run folder, the folder above its only run, an artifact in W&B,
+            ``wandb://ENTITY/PROJECT/ARTIFACT:ALIAS``, or a model on the Hugging Face Hub, ``hf://OWNER/NAME`` or
+            ``hf://OWNER/NAME@REVISION``.
 
     Returns:
-        The file; of a run folder, or one that holds a single run's, the best checkpoint, or else the last; of an
-        artifact or a model the downloaded one.
+        The file; of a run the best checkpoint, or else the last; of an artifact or a model the downloaded one.
 
     Raises:
         UserError: If there is none, or there are several runs.

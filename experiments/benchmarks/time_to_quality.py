@@ -28,7 +28,7 @@ from contextlib import redirect_stderr
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -123,7 +123,8 @@ def pythae(overrides: list[str], data: ImageDataModule) -> Iterator[Point]:
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
     train, val = (part.images[part.indices].float() / 255 for part in (data.train, data.val))
-    model = VAE(VAEConfig(input_dim=tuple(train[0].shape), latent_dim=32, reconstruction_loss="bce"))
+    latents = compose_run(overrides).model["latent_dim"]
+    model = VAE(VAEConfig(input_dim=tuple(train[0].shape), latent_dim=latents, reconstruction_loss="bce"))
     with tempfile.TemporaryDirectory() as folder:
         settings = BaseTrainerConfig(
             output_dir=folder, learning_rate=1e-3, per_device_train_batch_size=BATCH, no_cuda=True
@@ -192,8 +193,15 @@ def describe(runs: list[list[Point]], reference: list[list[Point]], target: floa
     return f"{seconds / 60:>9.2f}{steps:>9.0f}{batch * steps:>11.0f}{ratio:>8.2f}x{end}"
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message)
+
+
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = f"one of {', '.join(TASKS)} (default: default), and overrides of all contenders, as in trainer.max_epochs=2"
     parser.add_argument("words", nargs="*", metavar="TASK | OVERRIDE", help=what)
     parser.add_argument("--target", type=float, help="ELBO to reach, nats")
@@ -210,6 +218,7 @@ def main(arguments: list[str]) -> None:
     task, given = TASKS[chosen], [word for word in args.words if "=" in word]
     target = task.target if args.target is None else args.target
     overrides = ["trainer=cpu", *task.overrides, *given]
+    data = make_data(compose_run(overrides).data)
     contenders = {"ldg": (train, overrides)}
     if task.before:
         contenders["before"] = (train, ["trainer=cpu", *task.overrides, *task.before, *given])
@@ -219,7 +228,6 @@ def main(arguments: list[str]) -> None:
     else:
         print("pythae is not installed; it is left out")
     curves: dict[str, list[list[Point]]] = {name: [] for name in contenders if name not in args.without}
-    data = make_data(compose_run(overrides).data)
     for seed in range(args.seeds):
         for name, runs in curves.items():
             torch.manual_seed(seed)

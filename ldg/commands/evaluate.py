@@ -54,9 +54,12 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     args.runs = [text for text in args.runs if text not in args.settings]
     if not args.runs:
         raise UserError("no run to measure: name a run folder or a .ckpt file")
-    if name := next((text for text in args.runs if text in measures and look(text) is None), None):
-        option, names = ("--without", args.without) if args.without else ("--only", args.only or [])
-        raise UserError(f"{name} is a measure, and no run; commas join measures: {option} {','.join([*names, name])}")
+    if stray := [text for text in args.runs if text in measures and look(text) is None]:
+        option, names = (
+            ("--without", args.without) if args.only is None and args.without else ("--only", args.only or [])
+        )
+        joined = ",".join([*names, *stray])
+        raise UserError(f"{stray[0]} is a measure, and no run; commas join measures: {option} {joined}")
     excluded = _split_names(args.without, measures)
     only = measures if args.only is None else _split_names(args.only, measures)
     args.only = [name for name in only if name not in excluded]
@@ -65,7 +68,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     for text in args.settings:
         name = text.lstrip("+~").partition(".")[0]
         if name in measures and name not in args.only:
-            raise UserError(f"{text}: {name} is not measured; add it to --only, or leave its setting out")
+            raise UserError(f"{text}: {name} is not measured; measure it too, or leave its setting out")
     return args
 
 

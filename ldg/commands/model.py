@@ -100,6 +100,8 @@ def loaded(
     if args.checkpoint is None and args.device == "auto" and not encodes:
         source = decoder.lightest(source)
     file = checkpoint.find(source)  # an error before torch is imported
+    if Path(source).is_dir():
+        source = file.parent.parent  # of a folder above its only run, that run
     device = choose_device(args.device, file)
     try:
         yield decoder.load(file, device), source

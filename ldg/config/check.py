@@ -260,7 +260,8 @@ def _check_value(key: str, value: Any, annotation: Any) -> None:
         for part in first["loc"]:
             if isinstance(part, int) and isinstance(shown, list) and part < len(shown):
                 place, shown = f"{place}.{part}", shown[part]
-        complaints = dict.fromkeys(_wanted(e["msg"], shown) for e in errors)
+        of_first = [e for e in errors if _index(e) == _index(first)]
+        complaints = dict.fromkeys(_wanted(e["msg"], _example(annotation, shown)) for e in of_first)
         if not errors:  # an item is missing
             complaints, place, shown = {"a longer list": None}, "", value
         if sentence := next((part for part in getattr(annotation, "__metadata__", ()) if isinstance(part, str)), None):
@@ -283,14 +284,32 @@ def _takes_a_call(kinds: tuple[Any, ...], value: Any) -> bool:
     return not plain if value is None else isinstance(value, str) or plain in ([], [NoneType])
 
 
-def _wanted(message: str, given: Any) -> str:
-    """What pydantic wants in the place of a value, in the words of a command line."""
+def _index(error: Any) -> list[int]:
+    """Which item of a list an error of pydantic is about, and which of a list in it."""
+    return [part for part in error["loc"] if isinstance(part, int)]
+
+
+def _example(annotation: Any, value: Any) -> str:
+    """A list that an argument takes, of the one value that was given if possible."""
+    try:
+        TypeAdapter(annotation).validate_json(json.dumps([value]), strict=True)
+    except ValidationError:
+        return "[16,32]"
+    return f"[{value}]"
+
+
+def _wanted(message: str, example: str) -> str:
+    """What pydantic wants, in the words of a command line.
+
+    Args:
+        message: of pydantic
+        example: of a list
+    """
     if forbidden := re.search(r"match pattern '\^\[\^(.+)\]\*\$'", message):
         return "text without any of " + " ".join(forbidden[1].replace("\\\\", "\\"))
-    is_item = isinstance(given, str | int | float) and re.fullmatch(r"[\w.+-]+", str(given))
     wanted = message.replace("String should have ", "text of ").removeprefix("Input should be ")
     return {
-        "a valid array": f"a list, as in [{given}]" if is_item else "a list, as in [16,32]",
+        "a valid array": f"a list, as in {example}",
         "List should have at least 1 item after validation, not 0": "a list that is not empty",
         _HUGE: "a smaller number",
         "an object": "a dictionary, as in {a: 1}",

@@ -1,12 +1,14 @@
 """Averaged weights: what is validated, saved and drawn."""
 
 import copy
+from dataclasses import replace
 
 import pytorch_lightning as pl
 import torch
 
 from ldg.callbacks.averaging import Averaging
 from ldg.callbacks.gallery import averaged
+from ldg.training.resume import resume_config
 from ldg.training.run import run
 from tests.runs import TINY, configured, weights
 
@@ -34,6 +36,16 @@ def test_until_the_second_update_is_due_the_weights_are_their_own_average(tmp_pa
     watch = Watch()
     run(configured(*line, "trainer.max_epochs=1", f"folder={tmp_path}/run"), callbacks=[watch])
     assert all(torch.equal(watch.drawn[name], value) for name, value in watch.trained.items())
+
+
+def test_a_resumed_run_has_the_average_of_one_that_was_not_stopped(tmp_path):
+    line = [*TINY, "callbacks=default", "callbacks.gallery=null", "callbacks.averaging.every_n_steps=2"]
+    line, longer = [*line, "scheduler=none"], ["trainer.max_epochs=2"]
+    run(configured(*line, "trainer.max_epochs=1", f"folder={tmp_path}/stopped"))
+    run(resume_config(replace(configured(*longer), ckpt_path=f"{tmp_path}/stopped"), longer))
+    run(configured(*line, *longer, f"folder={tmp_path}/whole"))
+    resumed, whole = (weights(tmp_path / name, "last") for name in ("stopped", "whole"))
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
 
 
 def test_without_averaging_there_is_no_second_module():

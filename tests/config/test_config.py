@@ -128,6 +128,8 @@ def test_a_signature_read_from_text_is_the_real_one(target):
         (["model.free_bits=1e300"], "model.free_bits=1e+300: should be a smaller number, of at most 3.4e+38"),
         (["trainer.max_epochs=many"], 'trainer.max_epochs="many": should be a valid integer'),
         (["model.network.channels=16"], "model.network.channels=16: should be a list, as in [16]"),
+        (["model.network.channels=wide"], 'model.network.channels="wide": should be a list, as in [16,32]'),
+        (["model.network.channels=[0,a]"], "model.network.channels.0=0: should be greater than 0"),
         (["model.network.channels=[]"], "model.network.channels=[]: should be a list that is not empty"),
         (["model=hierarchical_cvae", "model.network.channels=[]"], "channels=[]: should be a list that is not empty"),
         (["model=judge", "model.channels=[]"], "model.channels=[]: should be a list that is not empty"),

@@ -52,6 +52,7 @@ def test_compare_prints_times_beside_plain_reading_and_sizes(tmp_path):
     [
         (["hand"], "hand is no task, did you mean handwriting?; choose one of default, emnist, handwriting, fashion"),
         (["emnist", "fashion"], "emnist fashion is no task"),
+        (["--seeds", "0"], "argument --seeds: must be a whole number of at least 1, got '0'"),
         (["trainer.max_epoch=1"], "trainer.max_epoch: no such key, did you mean trainer.max_epochs?"),
         (["--without", "plain,pyth"], "--without pyth: there are before, plain, pythae, joined by commas"),
     ],

@@ -329,6 +329,8 @@ def test_the_only_run_of_a_folder_is_resumed(tmp_path):
         if name == "a":
             assert resumed_file(tmp_path) == tmp_path / "a" / "checkpoints" / "best.ckpt"
             assert find(tmp_path) == resumed_file(tmp_path)
+            (tmp_path / name / "checkpoints" / "last.ckpt").touch()
+            assert (find(tmp_path).name, resumed_file(tmp_path).name) == ("best.ckpt", "last.ckpt")
     for search in (find, resumed_file):
         with pytest.raises(UserError) as error:
             search(tmp_path)
