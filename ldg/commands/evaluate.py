@@ -65,10 +65,6 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     args.only = [name for name in only if name not in excluded]
     if not args.only:
         raise UserError("no measure is left; see --only and --without")
-    for text in args.settings:
-        name = text.lstrip("+~").partition(".")[0]
-        if name in measures and name not in args.only:
-            raise UserError(f"{text}: {name} is not measured; measure it too, or leave its setting out")
     return args
 
 
