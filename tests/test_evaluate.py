@@ -158,10 +158,6 @@ def test_a_run_with_weights_that_are_nan_is_named_and_the_others_are_measured(ru
         (["outputs/dense/1", "cas"], "cas is a measure, and no run; commas join measures: --only cas"),
         (["outputs/dense/1", "--without", "elbo", "cas"], "commas join measures: --without elbo,cas"),
         (["outputs/dense/1", "--only", "ELBO"], "there is no measure 'ELBO', did you mean elbo?"),
-        (
-            ["outputs/dense/1", "--only", "cas", "elbo.samples=3"],
-            "elbo.samples=3: elbo is not measured; measure it too",
-        ),
         (["outputs/dense/1", "--judge", "outputs/dense/1"], "generates images; a judge classifies them"),
     ],
 )
